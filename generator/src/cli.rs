@@ -1,0 +1,172 @@
+//! The command line: flags, their help, and their checks.
+
+use chrono::{DateTime, Utc};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use generator::Settings;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Makes believable e-commerce user events as CSV files.
+///
+/// Without flags it writes one file of 30,000 events of the last hour to the folder `data` and
+/// prints the file's path. A file appears under its name only when it is whole.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXAMPLES)]
+struct Flags {
+    /// Records in each file, duplicates and broken ones included
+    #[arg(long, value_name = "N", default_value_t = 30_000, allow_negative_numbers = true)]
+    rows: u64,
+
+    /// Files to make
+    #[arg(long, value_name = "K", default_value_t = 1, allow_negative_numbers = true)]
+    files: u32,
+
+    /// Make that many files again and again, at this interval, until stopped [such as: 30s, 5m]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    every: Option<Duration>,
+
+    /// Folder for the files; made if missing
+    #[arg(long, value_name = "FOLDER", default_value = "data")]
+    out: PathBuf,
+
+    /// Time in which the events happen, all files together; it ends now unless there is a start
+    /// or a seed [default: the interval of --every, otherwise 1h]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    span: Option<Duration>,
+
+    /// When the events begin [such as: 2026-01-01T00:00:00Z]
+    #[arg(long, value_name = "TIME", value_parser = rfc3339)]
+    start: Option<DateTime<Utc>>,
+
+    /// Make the same events each time: equal flags, equal bytes. The events then begin at
+    /// 2026-01-01T00:00:00Z unless --start is given
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    seed: Option<u64>,
+
+    /// Share of records that repeat an earlier record of this run [such as: 0.01]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(hide_default_value = true)]
+    duplicates: f64,
+
+    /// Share of records that are broken in many ways, to see how a loader copes [such as: 0.001]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(hide_default_value = true)]
+    bad: f64,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  generator                               30,000 events in data/user_events_<date>_<time>.csv
+  generator --every 10s --rows 5000       a new file every ten seconds, until Ctrl-C
+  generator --files 12 --span 24h         a day of events in twelve files
+  generator --seed 7 --out /tmp/events    the same events each time it is run
+  generator --duplicates 0.01 --bad 0.001 some records twice, some broken
+
+Exit codes: 0 done, 1 failed or stopped before it was done, 2 wrong usage";
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Order {
+    /// Checked.
+    pub(crate) settings: Settings,
+    /// The interval at which sets of files are made; one set only if there is none.
+    pub(crate) every: Option<Duration>,
+}
+
+/// Reads the command line of this process. Ends the process with help, the version, or a usage
+/// error if that is what it comes to.
+pub(crate) fn parse() -> Order {
+    order(Flags::parse()).unwrap_or_else(|error| error.exit())
+}
+
+fn order(flags: Flags) -> Result<Order, clap::Error> {
+    let span = flags.span.or(flags.every).unwrap_or(Settings::default().span);
+    let settings = Settings {
+        rows: flags.rows,
+        files: flags.files,
+        span,
+        start: flags.start,
+        seed: flags.seed,
+        duplicates: flags.duplicates,
+        bad: flags.bad,
+        out: flags.out,
+    };
+    settings
+        .check()
+        .map_err(|invalid| Flags::command().error(ErrorKind::ValueValidation, invalid))?;
+    Ok(Order { settings, every: flags.every })
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be longer than zero".to_owned()),
+        Ok(interval) => Ok(interval),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn rfc3339(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.to_utc())
+        .map_err(|error| format!("{error}; a time looks like 2026-01-01T00:00:00Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(flags: &[&str]) -> Result<Order, clap::Error> {
+        Flags::try_parse_from([&["generator"], flags].concat()).and_then(order)
+    }
+
+    #[test]
+    fn the_definition_of_the_flags_is_sound() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn no_flags_mean_the_default_settings() {
+        let default = Order { settings: Settings::default(), every: None };
+        assert_eq!(parsed(&[]).unwrap(), default);
+    }
+
+    #[test]
+    fn the_span_is_the_interval_unless_given() {
+        let span = |flags: &[&str]| parsed(flags).unwrap().settings.span;
+        assert_eq!(span(&["--every", "30s"]), Duration::from_secs(30));
+        assert_eq!(span(&["--every", "30s", "--span", "2m"]), Duration::from_secs(120));
+    }
+
+    #[test]
+    fn a_start_may_have_another_time_zone() {
+        let order = parsed(&["--start", "2026-03-01T02:00:00+02:00"]).unwrap();
+        assert_eq!(order.settings.start.unwrap().to_rfc3339(), "2026-03-01T00:00:00+00:00");
+    }
+
+    #[test]
+    fn usage_errors_name_the_flag() {
+        for (flag, value) in [
+            ("--rows", "-1"),
+            ("--rows", "many"),
+            ("--files", "0"),
+            ("--every", "0s"),
+            ("--every", "soon"),
+            ("--span", "0s"),
+            ("--span", "1000000y"),
+            ("--start", "yesterday"),
+            ("--start", "1969-12-31T23:59:59Z"),
+            ("--seed", "x"),
+            ("--duplicates", "1.1"),
+            ("--duplicates", "NaN"),
+            ("--bad", "-0.1"),
+            ("--out", ""),
+        ] {
+            let error = parsed(&[flag, value]).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{flag} {value}");
+            assert!(error.to_string().contains(flag), "{flag} {value}: {error}");
+        }
+        let error = parsed(&["--duplicates", "0.6", "--bad", "0.5"]).unwrap_err().to_string();
+        assert!(error.contains("--duplicates") && error.contains("--bad"), "{error}");
+    }
+}

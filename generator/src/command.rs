@@ -1,0 +1,148 @@
+//! Carries out the command line: signals, standard output, the progress bar, the exit code.
+
+use crate::cli::Order;
+use anyhow::{Context, bail};
+use generator::{Generator, Settings, Written};
+use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Does what was ordered. Errors are told on standard error.
+pub(crate) fn run(order: Order) -> ExitCode {
+    match make_sets(order) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("error: {error}"));
+            for cause in error.chain().skip(1) {
+                say(format_args!("caused by: {cause}"));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One set of files, or set after set until a signal comes or nobody reads the paths any more.
+fn make_sets(order: Order) -> anyhow::Result<()> {
+    let stop = Stop::on_signals()?;
+    let mut generator = Generator::new(order.settings)?;
+    loop {
+        let begun = Instant::now();
+        let end = make_set(&mut generator, &stop)?;
+        match (end, order.every) {
+            (SetEnd::Stopped, None) => bail!("stopped before all files were made"),
+            (SetEnd::Made, Some(every)) if !stop.comes_before(begun, every) => {}
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// How a set of files came to its end.
+enum SetEnd {
+    Made,
+    /// By a signal. No file is left half-made.
+    Stopped,
+    /// Nobody reads standard output any more, as in `generator --files 9 | head -n 1`.
+    ReaderGone,
+}
+
+fn make_set(generator: &mut Generator, stop: &Stop) -> anyhow::Result<SetEnd> {
+    let Settings { rows, files, .. } = *generator.settings();
+    let mixed = generator.settings().duplicates > 0.0 || generator.settings().bad > 0.0;
+    let bar = progress_bar(rows.saturating_mul(u64::from(files)));
+    for file in 0..u64::from(files) {
+        let mut progress = |made| {
+            bar.set_position(rows.saturating_mul(file).saturating_add(made));
+            if stop.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let Some(written) = generator.write_file(&mut progress)? else {
+            return Ok(SetEnd::Stopped);
+        };
+        if mixed {
+            bar.suspend(|| say(format_args!("{}", Mixture(&written))));
+        }
+        match bar.suspend(|| print_path(&written)) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(SetEnd::ReaderGone),
+            printed => printed.context("cannot write to standard output")?,
+        }
+    }
+    Ok(SetEnd::Made)
+}
+
+/// The path byte for byte, which need not be UTF-8.
+fn print_path(written: &Written) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(written.path.as_os_str().as_encoded_bytes())?;
+    stdout.write_all(b"\n")?;
+    stdout.flush()
+}
+
+/// What was put into a file, for whoever asked for duplicates or broken records.
+struct Mixture<'a>(&'a Written);
+
+impl fmt::Display for Mixture<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Written { path, counts } = self.0;
+        let name = path.file_name().unwrap_or_default().display();
+        let (rows, duplicates, bad) = (counts.rows, counts.duplicates, counts.bad);
+        write!(f, "{name}: {rows} records, of them {duplicates} duplicates and {bad} broken")
+    }
+}
+
+/// A line on standard error. That it may be closed must not end the program.
+fn say(line: fmt::Arguments) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// On standard error, only if that is a terminal, and gone when done.
+fn progress_bar(records: u64) -> ProgressBar {
+    let template = "{bar:40} {human_pos} of {human_len} events, {speed}/s, {eta} left";
+    let speed = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // A bar that cannot be drawn is no reason to stop.
+        let _ = write!(out, "{:.0}", state.per_sec());
+    };
+    let style = ProgressStyle::with_template(template)
+        .expect("the template is well-formed")
+        .with_key("speed", speed);
+    ProgressBar::new(records).with_style(style).with_finish(ProgressFinish::AndClear)
+}
+
+/// Tells of Ctrl-C and SIGTERM. SIGHUP is left alone, so that `nohup` works.
+struct Stop {
+    asked: Arc<AtomicBool>,
+}
+
+/// How often the wait between sets looks for a signal: soon enough for people, too seldom to cost.
+const LOOK_FOR_SIGNAL: Duration = Duration::from_millis(50);
+
+impl Stop {
+    fn on_signals() -> anyhow::Result<Self> {
+        let asked = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&asked))
+                .context("cannot listen for Ctrl-C")?;
+        }
+        Ok(Self { asked })
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `time` has passed since `begun`; true if a signal came first.
+    fn comes_before(&self, begun: Instant, time: Duration) -> bool {
+        loop {
+            let left = time.saturating_sub(begun.elapsed());
+            if self.is_asked() || left.is_zero() {
+                return self.is_asked();
+            }
+            thread::sleep(left.min(LOOK_FOR_SIGNAL));
+        }
+    }
+}

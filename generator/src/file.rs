@@ -1,0 +1,219 @@
+//! Files that appear whole: written under a temporary name in the same folder, synced, and only
+//! then given their name. No file is ever replaced, and none is left half-made.
+
+use crate::events::{Counts, Generator, Progress};
+use chrono::Utc;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// A file that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Where it is: the folder of the settings and the name of the file.
+    pub path: PathBuf,
+    /// What it holds.
+    pub counts: Counts,
+}
+
+impl Generator {
+    /// Writes the next file of the run, `user_events_YYYYMMDD_HHMMSS.csv`, into the folder of the
+    /// settings; where that name is taken, with `_1`, `_2` and so on before the dot.
+    /// `None` if `progress` broke off; the folder is then as if this was never called.
+    ///
+    /// # Errors
+    /// Whatever kept the file from being made. It names the path and says what to do, and nothing
+    /// is left of the file unless syncing the folder, the last step, was what failed.
+    pub fn write_file(&mut self, progress: &mut Progress) -> anyhow::Result<Option<Written>> {
+        let folder = self.settings().out.clone();
+        fs::create_dir_all(&folder).map_err(failed("make folder", &folder))?;
+        let mut draft = Draft::create(&folder).map_err(failed("make a file in", &folder))?;
+        let path = draft.path();
+        let counts =
+            self.write_events(&mut draft.file, progress).map_err(failed("write", &path))?;
+        let Some(counts) = counts else { return Ok(None) };
+        draft.file.sync_all().map_err(failed("write", &path))?;
+        let path = draft.publish().map_err(failed("name", &path))?;
+        sync_folder(&folder).map_err(failed("sync folder", &folder))?;
+        Ok(Some(Written { path, counts }))
+    }
+}
+
+/// A file under its temporary name; removed when dropped, so unless published nothing remains.
+#[derive(Debug)]
+struct Draft {
+    folder: PathBuf,
+    /// The final name without suffix and ending.
+    stem: String,
+    suffix: u32,
+    temporary: PathBuf,
+    file: File,
+}
+
+impl Draft {
+    /// The temporary name also reserves the final one among generators at work at the same time,
+    /// as it is the final name with a dot before and `.part` behind.
+    fn create(folder: &Path) -> io::Result<Self> {
+        let stem = Utc::now().format("user_events_%Y%m%d_%H%M%S").to_string();
+        for suffix in 0..=u32::MAX {
+            let name = file_name(&stem, suffix);
+            let temporary = folder.join(format!(".{name}.part"));
+            let file = match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                opened => opened?,
+            };
+            let draft =
+                Self { folder: folder.to_owned(), stem: stem.clone(), suffix, temporary, file };
+            if !folder.join(name).try_exists()? {
+                return Ok(draft);
+            }
+        }
+        Err(io::Error::from(ErrorKind::AlreadyExists))
+    }
+
+    /// The final name, if nobody else takes it meanwhile.
+    fn path(&self) -> PathBuf {
+        self.folder.join(file_name(&self.stem, self.suffix))
+    }
+
+    /// Gives the file its final name or the next free one. A hard link is the portable way that
+    /// never replaces a file. Where there are no hard links, the reservation and a look at the
+    /// folder must do.
+    fn publish(mut self) -> io::Result<PathBuf> {
+        loop {
+            let path = self.path();
+            match fs::hard_link(&self.temporary, &path) {
+                Ok(()) => return Ok(path),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(_) if path.try_exists()? => {}
+                Err(_) => return fs::rename(&self.temporary, &path).map(|()| path),
+            }
+            self.suffix =
+                self.suffix.checked_add(1).ok_or(io::Error::from(ErrorKind::AlreadyExists))?;
+        }
+    }
+}
+
+impl Drop for Draft {
+    /// Once the file has its final name, only the temporary one goes.
+    fn drop(&mut self) {
+        // Nobody is left to be told: either an error is already on its way, or a rename has taken
+        // the temporary name.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+fn file_name(stem: &str, suffix: u32) -> String {
+    match suffix {
+        0 => format!("{stem}.csv"),
+        _ => format!("{stem}_{suffix}.csv"),
+    }
+}
+
+/// Makes the names in `folder` survive a loss of power. Systems other than Unix cannot open
+/// folders, and some file systems cannot sync them.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder)?.sync_all() {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+/// Says which `step` failed at which path, and what the user can do.
+fn failed<'a>(step: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> anyhow::Error + 'a {
+    move |error| {
+        let remedy = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                "free some space there, ask for fewer rows, or choose another folder"
+            }
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                "let this user write there, or choose another folder"
+            }
+            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+                "a part of this path is a file; choose another folder"
+            }
+            ErrorKind::NotFound => "the folder is gone; make it again, or choose another one",
+            _ => "choose another folder",
+        };
+        anyhow::Error::new(error).context(format!("cannot {step} {}: {remedy}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+    use std::ops::ControlFlow;
+
+    fn generator(folder: &Path, rows: u64) -> Generator {
+        let settings = Settings { rows, out: folder.to_owned(), ..Settings::default() };
+        Generator::new(settings).unwrap()
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_is_there_under_its_name_only_once_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut seen = Vec::new();
+        let mut look = |_| {
+            seen.extend(names(folder.path()));
+            ControlFlow::Continue(())
+        };
+        let written = generator(folder.path(), 10).write_file(&mut look).unwrap().unwrap();
+        assert!(!seen.is_empty());
+        assert!(seen.iter().all(|name| name.starts_with('.') && name.ends_with(".part")));
+        assert_eq!(names(folder.path()), [written.path.file_name().unwrap().to_str().unwrap()]);
+    }
+
+    #[test]
+    fn nothing_is_left_when_progress_breaks_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stop_later = |made| match made {
+            0 => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        };
+        let written = generator(folder.path(), 5_000).write_file(&mut stop_later).unwrap();
+        assert_eq!(written, None);
+        assert_eq!(names(folder.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn names_that_are_taken_are_passed_over_and_their_files_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut draft = Draft::create(folder.path()).unwrap();
+        draft.stem = "user_events_20260101_000000".to_owned();
+        let first = draft.path();
+        fs::write(&first, "mine").unwrap();
+        let published = draft.publish().unwrap();
+        assert_eq!(published, folder.path().join("user_events_20260101_000000_1.csv"));
+        assert_eq!(fs::read_to_string(first).unwrap(), "mine");
+        assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn drafts_at_work_at_the_same_time_have_different_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let drafts: Vec<Draft> = (0..5).map(|_| Draft::create(folder.path()).unwrap()).collect();
+        let paths: std::collections::HashSet<PathBuf> = drafts.iter().map(Draft::path).collect();
+        assert_eq!(paths.len(), 5);
+        drop(drafts);
+        assert_eq!(names(folder.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_failure_names_the_path_and_a_remedy() {
+        let full = io::Error::from(ErrorKind::StorageFull);
+        let error = failed("write", Path::new("data/x.csv"))(full);
+        assert!(error.to_string().starts_with("cannot write data/x.csv: free some space"));
+        assert_eq!(error.chain().count(), 2);
+    }
+}

@@ -1,0 +1,39 @@
+//! Makes believable e-commerce user events as CSV files.
+//!
+//! A [`Generator`] is one run: it is made from [`Settings`] and then writes file after file. A
+//! reader of the folder sees whole files only. Everything that is random comes from one seeded
+//! generator, so that equal settings with a seed give equal bytes.
+//!
+//! This crate knows nothing of PostgreSQL, signals or terminals; those of the command line are
+//! handled by the binary.
+//!
+//! ```
+//! use generator::{Generator, Settings};
+//! use std::ops::ControlFlow;
+//!
+//! let settings = Settings { rows: 2, seed: Some(7), ..Settings::default() };
+//! let mut csv = Vec::new();
+//! Generator::new(settings)?.write_events(&mut csv, &mut |_| ControlFlow::Continue(()))?;
+//! assert_eq!(String::from_utf8(csv)?.lines().count(), 3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![warn(clippy::missing_errors_doc)]
+
+mod settings;
+
+mod shop;
+mod timeline;
+mod visits;
+
+mod broken;
+mod earlier;
+mod event_id;
+mod record;
+
+mod events;
+mod file;
+
+pub use events::{Counts, Generator, Progress};
+pub use file::Written;
+pub use record::COLUMNS;
+pub use settings::{InvalidSetting, Settings};
