@@ -1,0 +1,247 @@
+//! The command line: commands and flags.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::{DatabaseUrl, Overrides};
+use crate::logging::LogFormat;
+
+/// Streams files of events into PostgreSQL in micro-batches, each exactly once.
+///
+/// Without a command it does what `streamer run` does. Without a database it runs one of its own.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Settings of all commands.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  streamer demo                        make a file of events and watch it go in
+  streamer run                         load new files of data/ as they come
+  streamer run --available-now         load what there is as fast as possible, then end
+  streamer status                      how far each file is
+  DATABASE_URL=postgres://user:password@host/db streamer run
+
+Exit codes: 0 done, 1 failure, 2 wrong usage, 3 done, but with dead letters.";
+
+/// Settings of all commands.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Where the streams are described [default: streams.toml, else one stream user_events]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "STREAMER_CONFIG",
+        help_heading = "Settings"
+    )]
+    pub config: Option<PathBuf>,
+    /// The folder that the streams' patterns start from
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "STREAMER_DATA",
+        default_value = "data",
+        help_heading = "Settings"
+    )]
+    pub data: PathBuf,
+    /// The database; without one an embedded PostgreSQL is run in the data folder
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        help_heading = "Settings"
+    )]
+    pub database_url: Option<DatabaseUrl>,
+    /// How log lines look
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "STREAMER_LOG_FORMAT",
+        value_enum,
+        default_value_t,
+        help_heading = "Settings"
+    )]
+    pub log_format: LogFormat,
+}
+
+/// What the streamer can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Load new files as they come (the default)
+    Run(RunArgs),
+    /// Make a file of events, load it before your eyes, and show what can be asked
+    Demo(DemoArgs),
+    /// Show how far each stream and file is
+    Status(StatusArgs),
+    /// Check settings, database and table, and try all pending files without keeping anything
+    Check,
+    /// List, show, retry or discard records that could not be loaded
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+    /// Create or update the streamer's tables; `run` does this too
+    Migrate,
+    /// Print the completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// Flags of `run`.
+#[derive(Debug, Default, Args)]
+pub struct RunArgs {
+    /// Start a micro-batch this often; 0s: as soon as there is something [default: 10s]
+    #[arg(long, value_name = "DURATION", env = "STREAMER_EVERY", value_parser = humantime::parse_duration)]
+    pub every: Option<Duration>,
+    /// Records that a micro-batch has at most [default: 1000]
+    #[arg(long, value_name = "N", env = "STREAMER_MAX_ROWS", value_parser = positive)]
+    pub max_rows: Option<usize>,
+    /// Load everything there is as fast as possible, print a summary and end
+    #[arg(long)]
+    pub available_now: bool,
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// How many events to make
+    #[arg(long, value_name = "N", default_value_t = 30_000)]
+    pub rows: u64,
+}
+
+/// Flags of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Show all files, not only the newest
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// What can be done with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DeadLettersCommand {
+    /// Group them by column and reason, with an example of each
+    List {
+        /// Only this stream's
+        #[arg(long, value_name = "STREAM")]
+        stream: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one whole: its place, its raw record, every reason
+    Show {
+        /// The number that `list` shows
+        id: i64,
+    },
+    /// Try to load them again, after the table or the settings have changed
+    Retry(Selection),
+    /// Give them up: they stay, marked as discarded
+    Discard(Selection),
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Selection {
+    /// These, by number
+    #[arg(value_name = "ID")]
+    pub ids: Vec<i64>,
+    /// All of a stream
+    #[arg(long, value_name = "STREAM")]
+    pub stream: Option<String>,
+    /// All there are
+    #[arg(long)]
+    pub all: bool,
+}
+
+impl Cli {
+    /// Reads the command line; `run` where no command is named.
+    ///
+    /// # Errors
+    /// Wrong usage, or a call for help or the version, each with the text to print.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+        let mut args: Vec<OsString> = args.into_iter().collect();
+        // Errors are left to the second reading, which knows the command.
+        let found = Cli::command().ignore_errors(true).try_get_matches_from(&args);
+        let names_command = found.map_or(true, |found| found.subcommand_name().is_some());
+        let asks = ["-h", "--help", "-V", "--version"];
+        let is_question = args.iter().skip(1).any(|arg| asks.iter().any(|ask| arg == ask));
+        if !names_command && !is_question && !args.is_empty() {
+            args.insert(1, "run".into());
+        }
+        Cli::try_parse_from(args)
+    }
+}
+
+impl Global {
+    /// As what streams.toml is overlaid with.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            file: self.config.clone(),
+            data: self.data.clone(),
+            database_url: self.database_url.clone(),
+            every: None,
+            max_rows: None,
+        }
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Cli, clap::Error> {
+        Cli::read(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_default_command() {
+        for line in ["streamer", "streamer --available-now", "streamer --data x --every 1s"] {
+            assert!(matches!(read(line).unwrap().command, Command::Run(_)), "{line}");
+        }
+        let cli = read("streamer --data x status --json").unwrap();
+        assert!(matches!(cli.command, Command::Status(StatusArgs { json: true, .. })));
+        assert_eq!(cli.global.data, PathBuf::from("x"));
+    }
+
+    #[test]
+    fn wrong_usage_is_told() {
+        for line in ["streamer rnu", "streamer --every soon", "streamer run --max-rows 0"] {
+            assert_eq!(read(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        let error = read("streamer dead-letters retry").unwrap_err();
+        assert_eq!(error.kind(), clap::error::ErrorKind::MissingRequiredArgument);
+    }
+}

@@ -1,0 +1,159 @@
+//! `streamer check`: settings, database and table, and a trial of each pending file that keeps nothing.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use sqlx::{Connection, PgConnection};
+
+use super::summary::Summary;
+use super::table::counted;
+use super::{Exit, connect, open};
+use crate::batch::{DeadLetter, MicroBatch};
+use crate::cli::Global;
+use crate::config::{Settings, Stream};
+use crate::engine::Event;
+use crate::schema::Table;
+use crate::sink::{PartOutcome, dry_run, load_checkpoints};
+use crate::source::feed::{Feed, Work};
+use crate::source::folder::Folder;
+
+/// How many bad records of a stream are shown one by one.
+const SHOWN_MAX: usize = 20;
+
+/// Records at a time: enough to be fast.
+const TRIAL_ROWS: usize = 10_000;
+
+pub(super) async fn run(global: &Global) -> Result<Exit> {
+    let (settings, database) = open(global).await?;
+    println!("settings: {}", counted(settings.streams.len(), "stream"));
+    let outcome = async {
+        let mut conn = connect(&database).await?;
+        let version: String =
+            sqlx::query_scalar("show server_version").fetch_one(&mut conn).await?;
+        println!("database: PostgreSQL {version} at {}", database.place());
+        check_all(&mut conn, &settings).await
+    }
+    .await;
+    database.close().await;
+    outcome
+}
+
+async fn check_all(conn: &mut PgConnection, settings: &Settings) -> Result<Exit> {
+    let mut summary = Summary::default();
+    let started = std::time::Instant::now();
+    for stream in &settings.streams {
+        let context = || format!("check stream {}", stream.name);
+        check(conn, settings, stream, &mut summary).await.with_context(context)?;
+    }
+    println!("\nwhat would be loaded (nothing was kept):");
+    print!("{}", summary.text(started.elapsed()));
+    Ok(summary.exit())
+}
+
+async fn check(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    stream: &Stream,
+    summary: &mut Summary,
+) -> Result<()> {
+    let table = Arc::new(Table::load(conn, &stream.table).await?);
+    describe(stream, &table);
+    let folder = Folder::new(settings.data.clone(), &stream.files);
+    let checkpoints = load_checkpoints(conn, &stream.name).await.context("read the checkpoints")?;
+    let trial = Stream { max_rows: TRIAL_ROWS, ..stream.clone() };
+    let mut feed = Feed::new(trial, folder, table, checkpoints);
+    feed.list().with_context(|| format!("list {}", settings.data.display()))?;
+    let mut tx = conn.begin().await?;
+    let mut shown = 0;
+    while let Some(work) = feed.next() {
+        match work {
+            Work::Batch(batch) => {
+                let outcome = try_out(&mut tx, &batch, &mut shown).await?;
+                summary.note(&Event::Committed {
+                    stream: &stream.name,
+                    parts: &outcome,
+                    elapsed: std::time::Duration::ZERO,
+                    bytes: 0,
+                    lag_bytes: batch.lag_bytes,
+                });
+            }
+            Work::Refused { partition, error } => {
+                let reason = error.to_string();
+                summary.note(&Event::Failed {
+                    stream: &stream.name,
+                    partition: &partition,
+                    reason: &reason,
+                });
+            }
+            Work::Unreadable { name, error } => {
+                let reason = error.to_string();
+                summary.note(&Event::Failed {
+                    stream: &stream.name,
+                    partition: &name,
+                    reason: &reason,
+                });
+            }
+        }
+    }
+    tx.rollback().await.context("roll the trial back")
+}
+
+/// Tries a micro-batch, shows its bad records, and counts.
+async fn try_out(
+    tx: &mut PgConnection,
+    batch: &MicroBatch,
+    shown: &mut usize,
+) -> Result<Vec<PartOutcome>> {
+    let trial = dry_run(tx, batch).await.context("try the records")?;
+    let mut outcomes = Vec::new();
+    for (at, part) in batch.parts.iter().enumerate() {
+        let refused = trial.dead.iter().filter(|(of, _)| *of == at).map(|(_, letter)| letter);
+        let mut letters: Vec<&DeadLetter> = part.dead_letters.iter().chain(refused).collect();
+        letters.sort_by_key(|letter| letter.offsets.start);
+        for letter in &letters {
+            *shown += 1;
+            if *shown <= SHOWN_MAX {
+                print_letter(&part.partition, letter);
+            } else if *shown == SHOWN_MAX + 1 {
+                println!("  ... and more");
+            }
+        }
+        let dead_letters = u64::try_from(letters.len()).unwrap_or(u64::MAX);
+        let rows = trial.rows[at];
+        outcomes.push(PartOutcome {
+            partition: part.partition.clone(),
+            batch_id: 0,
+            records: part.records,
+            rows,
+            duplicates: part.records - rows - dead_letters,
+            dead_letters,
+        });
+    }
+    Ok(outcomes)
+}
+
+fn print_letter(partition: &str, letter: &DeadLetter) {
+    for reason in &letter.reasons {
+        let column = reason.column.as_deref().map(|c| format!(" {c}")).unwrap_or_default();
+        let value = reason.value.as_deref().map(|v| format!(" {v:?}")).unwrap_or_default();
+        let colon = if column.is_empty() { "" } else { ":" };
+        println!("  {partition}:{}{column}{value}{colon} {}", letter.line, reason.reason);
+    }
+}
+
+fn describe(stream: &Stream, table: &Table) {
+    println!(
+        "\nstream {}: {} into {} ({})",
+        stream.name,
+        stream.files.glob(),
+        table.quoted_name,
+        counted(table.columns.len(), "column")
+    );
+    match table.keys.first() {
+        Some(key) => println!("  duplicates are told by {key}"),
+        None => println!("  no unique key: a record that comes in two files is stored twice"),
+    }
+    for column in table.columns.iter().filter(|column| column.encoding.is_none()) {
+        println!("  column {} has type {}, which can't be loaded", column.name, column.type_name);
+    }
+}

@@ -1,0 +1,149 @@
+//! What a user can type, one file each.
+
+mod check;
+mod dead_letters;
+mod demo;
+mod migrate;
+mod progress;
+mod run;
+mod status;
+mod summary;
+mod table;
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+use sqlx::PgConnection;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Cli, Command, Global};
+use crate::config::Settings;
+use crate::database::Database;
+use crate::logging;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Done,
+    /// Something was not loaded that is no dead letter either: a whole file.
+    Failed,
+    /// Done, but some records are dead letters.
+    DeadLetters,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        match exit {
+            Exit::Done => ExitCode::SUCCESS,
+            Exit::Failed => ExitCode::FAILURE,
+            Exit::DeadLetters => ExitCode::from(3),
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever kept it from being done, for [`print_error`].
+pub async fn run(cli: Cli) -> Result<Exit> {
+    let global = cli.global;
+    let shows_progress = match &cli.command {
+        Command::Run(args) => args.available_now && std::io::stderr().is_terminal(),
+        Command::Demo(_) => true,
+        _ => false,
+    };
+    let is_quiet = shows_progress || !matches!(cli.command, Command::Run(_));
+    logging::start(global.log_format, if is_quiet { "warn" } else { "info" });
+    match cli.command {
+        Command::Run(args) => run::run(&global, &args, shows_progress).await,
+        Command::Demo(args) => demo::run(&global, &args).await,
+        Command::Status(args) => status::run(&global, &args).await,
+        Command::Check => check::run(&global).await,
+        Command::DeadLetters(command) => dead_letters::run(&global, command).await,
+        Command::Migrate => migrate::run(&global).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "streamer", &mut script);
+            print(&String::from_utf8(script).context("write the completions")?)
+        }
+    }
+}
+
+/// Prints an error and what caused it, a line each, on stderr.
+pub fn print_error(error: &anyhow::Error) {
+    let mut lines: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // A cause that its consequence has told already is not told again.
+        if lines.last().is_none_or(|last| !last.ends_with(&cause)) {
+            lines.push(cause);
+        }
+    }
+    let text = lines.join("\ncaused by: ");
+    // Without stderr there is nobody to tell.
+    drop(writeln!(std::io::stderr(), "error: {text}"));
+}
+
+/// Prints to stdout; a reader that has gone away is no failure.
+fn print(text: &str) -> Result<Exit> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("write to stdout")
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// Reads the settings and opens the database: what most commands start with.
+async fn open(global: &Global) -> Result<(Settings, Database)> {
+    let settings = Settings::load(global.overrides())?;
+    make_folder(&settings.data)?;
+    let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
+    Ok((settings, database))
+}
+
+/// A connection to a database that has the streamer's tables.
+async fn connect(database: &Database) -> Result<PgConnection> {
+    let mut conn = database.connect_now().await?;
+    let pending =
+        crate::migrate::pending(&mut conn).await.context("read the applied migrations")?;
+    if !pending.is_empty() {
+        anyhow::bail!("the streamer's tables are missing or old; run `streamer migrate` first");
+    }
+    Ok(conn)
+}
+
+fn make_folder(data: &Path) -> Result<()> {
+    if !data.is_dir() {
+        std::fs::create_dir_all(data)
+            .with_context(|| format!("make the data folder {}", data.display()))?;
+        tracing::info!("made the data folder {}", data.display());
+    }
+    Ok(())
+}
+
+/// Is cancelled by Ctrl-C or SIGTERM; a second one ends the process at once.
+fn stop_on_signal() -> Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        for is_first in [true, false] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if is_first {
+                tracing::info!("stopping after the micro-batch in flight");
+                stopped.cancel();
+            }
+        }
+        std::process::exit(1);
+    });
+    Ok(stop)
+}

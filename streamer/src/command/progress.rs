@@ -1,0 +1,57 @@
+//! A progress bar on stderr.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use super::table::grouped;
+use crate::engine::Event;
+
+/// How far a run is.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    done_bytes: u64,
+    records: u64,
+}
+
+impl Progress {
+    /// A bar that starts to show with the first micro-batch.
+    pub(super) fn new() -> Progress {
+        let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            // Below a second the rate is noise.
+            if state.elapsed() >= Duration::from_secs(1) {
+                let per_second = ByteSize::b(state.pos() / state.elapsed().as_secs().max(1));
+                // The bar's buffer takes everything.
+                let _ = write!(out, "{}/s", per_second.display().iec());
+            }
+        };
+        let style = ProgressStyle::with_template(
+            "{bar:30.green} {percent:>3} %  {msg}  {rate}  {eta} left",
+        )
+        .expect("the template is valid")
+        .with_key("rate", rate);
+        Progress { bar: ProgressBar::new(0).with_style(style), done_bytes: 0, records: 0 }
+    }
+
+    /// Takes an event in.
+    pub(super) fn note(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Committed { parts, bytes, lag_bytes, .. } => {
+                self.done_bytes += bytes;
+                self.records += parts.iter().map(|part| part.records).sum::<u64>();
+                self.bar.set_length(self.done_bytes + lag_bytes);
+                self.bar.set_position(self.done_bytes);
+                self.bar.set_message(format!("{} records", grouped(self.records)));
+            }
+            Event::Failed { partition, reason, .. } => {
+                self.bar.println(format!("not loaded: {partition}: {reason}"));
+            }
+        }
+    }
+
+    /// Leaves the bar as it is and goes to the next line.
+    pub(super) fn finish(&self) {
+        self.bar.abandon();
+    }
+}

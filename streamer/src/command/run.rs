@@ -1,0 +1,113 @@
+//! `streamer run`: load files as they come, or all there are.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::progress::Progress;
+use super::summary::Summary;
+use super::{Exit, make_folder, print, stop_on_signal};
+use crate::cli::{Global, RunArgs};
+use crate::config::{Overrides, Settings, Stream};
+use crate::database::Database;
+use crate::engine::{self, Event, Plan};
+use crate::migrate::{MigrateError, migrate};
+use crate::patience::Patience;
+
+/// How long `--available-now` looks for a database that is away.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
+
+pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -> Result<Exit> {
+    let overrides = Overrides { every: args.every, max_rows: args.max_rows, ..global.overrides() };
+    let mut settings = Settings::load(overrides)?;
+    make_folder(&settings.data)?;
+    let stop = stop_on_signal()?;
+    let plan = Plan {
+        until_drained: args.available_now,
+        give_up_after: args.available_now.then_some(GIVE_UP_AFTER),
+        stop,
+    };
+    if args.available_now {
+        settings.streams.iter_mut().for_each(|stream| stream.every = Duration::ZERO);
+    }
+    let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
+    let outcome = work(database, &settings, plan, shows_progress).await;
+    let (summary, wall) = outcome?;
+    if !args.available_now {
+        return Ok(Exit::Done);
+    }
+    print(&summary.text(wall))?;
+    Ok(summary.exit())
+}
+
+/// Applies the migrations, works on the streams, and stops the embedded server.
+async fn work(
+    database: Database,
+    settings: &Settings,
+    plan: Plan,
+    shows_progress: bool,
+) -> Result<(Summary, Duration)> {
+    let database = Arc::new(database);
+    let outcome = match migrate_patiently(&database, &plan).await {
+        Ok(()) => {
+            let streams = settings.streams.clone();
+            stream_all(&database, &settings.data, streams, plan, shows_progress).await
+        }
+        Err(error) if plan.stop.is_cancelled() => {
+            tracing::debug!("stopped before the database was there: {error:#}");
+            Ok((Summary::default(), Duration::ZERO))
+        }
+        Err(error) => Err(error),
+    };
+    if let Some(database) = Arc::into_inner(database) {
+        database.close().await;
+    }
+    outcome
+}
+
+/// Works on `streams`, with a progress bar or without.
+pub(super) async fn stream_all(
+    database: &Arc<Database>,
+    data: &std::path::Path,
+    streams: Vec<Stream>,
+    plan: Plan,
+    shows_progress: bool,
+) -> Result<(Summary, Duration)> {
+    let started = Instant::now();
+    let told = Arc::new(Mutex::new((Summary::default(), shows_progress.then(Progress::new))));
+    let observer = {
+        let told = told.clone();
+        Arc::new(move |event: Event<'_>| {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.0.note(&event);
+            if let Some(progress) = &mut told.1 {
+                progress.note(&event);
+            }
+        })
+    };
+    let outcome = engine::run(database.clone(), data, streams, plan, observer).await;
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(progress) = &told.1 {
+        progress.finish();
+    }
+    outcome?;
+    Ok((std::mem::take(&mut told.0), started.elapsed()))
+}
+
+/// Applies the migrations as soon as the database is there.
+pub(super) async fn migrate_patiently(database: &Database, plan: &Plan) -> Result<()> {
+    let mut patience = Patience::new(plan.give_up_after, plan.stop.clone());
+    loop {
+        let mut conn = patience.connect(database).await?;
+        match migrate(&mut conn).await {
+            Ok(applied) => {
+                patience.note_success();
+                applied.iter().for_each(|name| tracing::info!("applied migration {name}"));
+                return Ok(());
+            }
+            Err(MigrateError::Database(error)) => patience.pause(database, error).await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

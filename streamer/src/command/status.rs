@@ -1,0 +1,291 @@
+//! `streamer status`: how far each stream and file is.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use super::table::{bytes, counted, grouped, table};
+use super::{Exit, connect, open, print};
+use crate::cli::{Global, StatusArgs};
+use crate::config::{Settings, Stream};
+use crate::source::folder::{Folder, partition_path};
+
+/// How many files and micro-batches of a stream are shown unless all are asked for.
+const SHOWN_MAX: usize = 10;
+
+/// Everything that is shown. The JSON form is relied on by scripts: fields are added, not renamed.
+#[derive(Debug, Serialize)]
+struct Status {
+    streams: Vec<StreamStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct StreamStatus {
+    stream: String,
+    table: String,
+    records: i64,
+    rows: i64,
+    duplicates: i64,
+    /// Those that are neither retried nor discarded.
+    dead_letters: i64,
+    lag_bytes: u64,
+    files: Vec<FileStatus>,
+    last_micro_batches: Vec<MicroBatchStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct FileStatus {
+    file: String,
+    /// pending, reading, done, refused, or gone (not in the folder, and not read to its end).
+    state: &'static str,
+    size_bytes: Option<u64>,
+    next_offset: u64,
+    lag_bytes: u64,
+    records: i64,
+    rows: i64,
+    duplicates: i64,
+    dead_letters: i64,
+    refusal: Option<String>,
+    updated_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize, sqlx::FromRow)]
+struct MicroBatchStatus {
+    batch_id: i64,
+    #[sqlx(rename = "partition")]
+    file: String,
+    start_offset: i64,
+    end_offset: i64,
+    records: i64,
+    rows: i64,
+    duplicates: i64,
+    dead_letters: i64,
+    path: String,
+    written_at: DateTime<Utc>,
+}
+
+/// A partition as the streamer's tables know it.
+#[derive(Debug, sqlx::FromRow)]
+struct Partition {
+    partition: String,
+    next_offset: i64,
+    records: i64,
+    state: String,
+    refusal: Option<String>,
+    updated_at: DateTime<Utc>,
+    rows: i64,
+    duplicates: i64,
+    dead_letters: i64,
+}
+
+pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
+    let (settings, database) = open(global).await?;
+    let outcome = async {
+        let mut conn = connect(&database).await?;
+        gather(&mut conn, &settings).await
+    }
+    .await;
+    database.close().await;
+    let mut status = outcome?;
+    if !args.all {
+        status.streams.iter_mut().for_each(|stream| stream.last_micro_batches.truncate(SHOWN_MAX));
+    }
+    if args.json {
+        return print(&format!("{}\n", serde_json::to_string_pretty(&status)?));
+    }
+    print(&status.streams.iter().map(|stream| stream.text(args.all)).collect::<Vec<_>>().join("\n"))
+}
+
+async fn gather(conn: &mut PgConnection, settings: &Settings) -> Result<Status> {
+    let mut streams = Vec::new();
+    for stream in &settings.streams {
+        let context = || format!("read the state of stream {}", stream.name);
+        streams.push(gather_stream(conn, settings, stream).await.with_context(context)?);
+    }
+    Ok(Status { streams })
+}
+
+async fn gather_stream(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    stream: &Stream,
+) -> Result<StreamStatus> {
+    let partitions: Vec<Partition> = sqlx::query_as(
+        "select c.partition, c.next_offset, c.records, c.state, c.refusal, c.updated_at,
+                coalesce(b.rows, 0)::bigint as rows, coalesce(b.duplicates, 0)::bigint as duplicates,
+                coalesce(b.dead_letters, 0)::bigint as dead_letters
+           from streamer.checkpoint c
+           left join (select partition, sum(rows) as rows, sum(duplicates) as duplicates,
+                             sum(dead_letters) as dead_letters
+                        from streamer.micro_batch where stream = $1 group by partition) b
+                using (partition)
+          where c.stream = $1",
+    )
+    .bind(&stream.name)
+    .fetch_all(&mut *conn)
+    .await?;
+    let last_micro_batches = sqlx::query_as(
+        "select batch_id, partition, start_offset, end_offset, records, rows, duplicates, dead_letters,
+                path, written_at
+           from streamer.micro_batch where stream = $1 order by batch_id desc limit 100",
+    )
+    .bind(&stream.name)
+    .fetch_all(&mut *conn)
+    .await?;
+    let dead_letters = sqlx::query_scalar(
+        "select count(*) from streamer.dead_letter where stream = $1 and resolved_at is null",
+    )
+    .bind(&stream.name)
+    .fetch_one(conn)
+    .await?;
+    let sum = |count: fn(&Partition) -> i64| partitions.iter().map(count).sum();
+    let (records, rows) = (sum(|p| p.records), sum(|p| p.rows));
+    let duplicates = sum(|p| p.duplicates);
+    let files = files(settings, stream, partitions)?;
+    Ok(StreamStatus {
+        stream: stream.name.clone(),
+        table: stream.table.clone(),
+        records,
+        rows,
+        duplicates,
+        dead_letters,
+        lag_bytes: files.iter().map(|file| file.lag_bytes).sum(),
+        files,
+        last_micro_batches,
+    })
+}
+
+/// What the folder holds beside what the checkpoints say, newest first.
+fn files(
+    settings: &Settings,
+    stream: &Stream,
+    partitions: Vec<Partition>,
+) -> Result<Vec<FileStatus>> {
+    let listed = Folder::new(settings.data.clone(), &stream.files).list();
+    let listed = listed.with_context(|| format!("list {}", settings.data.display()))?;
+    let sizes: HashMap<&str, u64> =
+        listed.iter().map(|found| (found.name.as_str(), found.stat.size)).collect();
+    // Only the newest partition of a path can be the file that is there now.
+    let mut newest: HashMap<&str, u32> = HashMap::new();
+    for (path, number) in partitions.iter().map(|p| partition_path(&p.partition)) {
+        let newest = newest.entry(path).or_default();
+        *newest = number.max(*newest);
+    }
+    let mut files: Vec<FileStatus> = partitions
+        .iter()
+        .map(|partition| {
+            let (path, number) = partition_path(&partition.partition);
+            let size = sizes.get(path).copied().filter(|_| newest[path] == number);
+            partition.status(size)
+        })
+        .collect();
+    let new = listed.iter().filter(|found| !newest.contains_key(found.name.as_str()));
+    files.extend(new.map(|found| FileStatus::pending(&found.name, found.stat.size)));
+    files.sort_by(|a, b| (b.updated_at, &b.file).cmp(&(a.updated_at, &a.file)));
+    Ok(files)
+}
+
+impl Partition {
+    fn status(&self, size_bytes: Option<u64>) -> FileStatus {
+        let next_offset = u64::try_from(self.next_offset).unwrap_or_default();
+        let lag_bytes = match self.state.as_str() {
+            "refused" => 0,
+            _ => size_bytes.map_or(0, |size| size.saturating_sub(next_offset)),
+        };
+        let state = match (self.state.as_str(), size_bytes) {
+            ("refused", _) => "refused",
+            ("done", _) if lag_bytes == 0 => "done",
+            (_, None) => "gone",
+            _ => "reading",
+        };
+        FileStatus {
+            file: self.partition.clone(),
+            state,
+            size_bytes,
+            next_offset,
+            lag_bytes,
+            records: self.records,
+            rows: self.rows,
+            duplicates: self.duplicates,
+            dead_letters: self.dead_letters,
+            refusal: self.refusal.clone(),
+            updated_at: Some(self.updated_at),
+        }
+    }
+}
+
+impl FileStatus {
+    fn pending(file: &str, size: u64) -> FileStatus {
+        FileStatus {
+            file: file.to_owned(),
+            state: "pending",
+            size_bytes: Some(size),
+            next_offset: 0,
+            lag_bytes: size,
+            records: 0,
+            rows: 0,
+            duplicates: 0,
+            dead_letters: 0,
+            refusal: None,
+            updated_at: None,
+        }
+    }
+}
+
+impl StreamStatus {
+    fn text(&self, all: bool) -> String {
+        let shown = if all { usize::MAX } else { SHOWN_MAX };
+        let mut text = format!(
+            "stream {} into table {}: {}, {} records: {} rows, {} duplicates; \
+             {} dead letters open, {} to read\n",
+            self.stream,
+            self.table,
+            counted(self.files.len(), "file"),
+            grouped(self.records),
+            grouped(self.rows),
+            grouped(self.duplicates),
+            grouped(self.dead_letters),
+            bytes(self.lag_bytes),
+        );
+        if self.files.is_empty() {
+            return text;
+        }
+        let headings =
+            ["file", "state", "offset", "lag", "records", "rows", "duplicates", "dead letters"];
+        let mut lines = table(&headings, 2);
+        for file in self.files.iter().take(shown) {
+            let counts = [file.records, file.rows, file.duplicates, file.dead_letters];
+            let places = [grouped(file.next_offset), bytes(file.lag_bytes)];
+            let names = [file.file.clone(), file.state.to_owned()];
+            lines.add_row(names.into_iter().chain(places).chain(counts.map(grouped)));
+        }
+        text += &format!("{lines}\n");
+        if self.files.len() > shown {
+            text +=
+                &format!("and {} older files: streamer status --all\n", self.files.len() - shown);
+        }
+        for file in self.files.iter().filter(|file| file.refusal.is_some()) {
+            text += &format!("{}: {}\n", file.file, file.refusal.as_deref().unwrap_or_default());
+        }
+        text + &self.micro_batches_text(shown)
+    }
+
+    fn micro_batches_text(&self, shown: usize) -> String {
+        if self.last_micro_batches.is_empty() {
+            return String::new();
+        }
+        let headings =
+            ["last micro-batches", "path", "file", "records", "rows", "duplicates", "dead letters"];
+        let mut lines = table(&headings, 3);
+        for batch in self.last_micro_batches.iter().take(shown.min(SHOWN_MAX)) {
+            let at = batch.written_at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+            let counts = [batch.records, batch.rows, batch.duplicates, batch.dead_letters];
+            let names = [at, batch.path.clone(), batch.file.clone()];
+            lines.add_row(names.into_iter().chain(counts.map(grouped)));
+        }
+        format!("{lines}\n")
+    }
+}

@@ -1,0 +1,333 @@
+//! Settings: flags win over the environment, which wins over streams.toml, which wins over the defaults.
+//! Everything is checked before anything is started.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use globset::{Glob, GlobBuilder};
+use serde::{Deserialize, Deserializer};
+
+/// The streams.toml of this repository: what runs where no file is given and none is found.
+const DEFAULT_STREAMS: &str = include_str!("../../streams.toml");
+
+/// The file read when `--config` names none.
+pub const DEFAULT_FILE: &str = "streams.toml";
+
+/// Checked settings.
+#[derive(Debug)]
+pub struct Settings {
+    /// The folder that the streams' patterns start from.
+    pub data: PathBuf,
+    /// The configured database; the embedded one where there is none.
+    pub database_url: Option<DatabaseUrl>,
+    /// The streams, in order of name.
+    pub streams: Vec<Stream>,
+}
+
+/// One stream: files of a pattern into a table.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    /// Its name, which the checkpoint knows it by.
+    pub name: String,
+    /// The table as written in SQL.
+    pub table: String,
+    /// Which files below the data folder.
+    pub files: Glob,
+    /// The pause between the starts of two micro-batches.
+    pub every: Duration,
+    /// Records that a micro-batch has at most.
+    pub max_rows: usize,
+    /// Bytes that a record has at most.
+    pub record_bytes_max: usize,
+    /// How long a file must be still before a last line without a line end counts as a record.
+    pub settle: Duration,
+    /// How often the folder is listed at least.
+    pub scan_every: Duration,
+    /// What becomes of columns that the table does not have.
+    pub extra: Extra,
+}
+
+/// What becomes of a file's columns that the table does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Extra {
+    /// The file is refused, so that nothing is lost unnoticed.
+    #[default]
+    Reject,
+    /// They are left out.
+    Ignore,
+}
+
+/// A connection URL. It may hold a password, so it is never shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct DatabaseUrl(pub String);
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
+}
+
+impl std::str::FromStr for DatabaseUrl {
+    type Err = std::convert::Infallible;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        Ok(DatabaseUrl(url.to_owned()))
+    }
+}
+
+/// What flags and the environment say; each wins over streams.toml.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    /// `--config`: the file must then exist.
+    pub file: Option<PathBuf>,
+    /// `--data`.
+    pub data: PathBuf,
+    /// `--database-url`, `DATABASE_URL`.
+    pub database_url: Option<DatabaseUrl>,
+    /// `--every`.
+    pub every: Option<Duration>,
+    /// `--max-rows`.
+    pub max_rows: Option<usize>,
+}
+
+/// Why the settings can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or has an unknown or mistyped setting.
+    #[error("{path}:{line}:{column}: {message}")]
+    Parse {
+        /// The file.
+        path: String,
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// What is wrong; never the line itself, which may hold a password.
+        message: String,
+    },
+    /// A value is out of bounds.
+    #[error("{path}: stream.{stream}.{setting} {message}")]
+    Value {
+        /// The file.
+        path: String,
+        /// The stream.
+        stream: String,
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// There is nothing to do.
+    #[error("{path} names no stream; add [stream.NAME] with files = \"...\" and table = \"...\"")]
+    NoStream {
+        /// The file.
+        path: String,
+    },
+}
+
+/// streams.toml as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    database: DatabaseFile,
+    #[serde(default)]
+    stream: BTreeMap<String, StreamFile>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatabaseFile {
+    url: Option<DatabaseUrl>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StreamFile {
+    files: String,
+    table: Option<String>,
+    #[serde(default, deserialize_with = "duration")]
+    every: Option<Duration>,
+    max_rows: Option<usize>,
+    max_record_bytes: Option<ByteSize>,
+    #[serde(default, deserialize_with = "duration")]
+    settle: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    scan_every: Option<Duration>,
+    extra: Option<Extra>,
+}
+
+/// Reads "10s", "500ms", "1m 30s".
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map(Some).map_err(|error| {
+        serde::de::Error::custom(format!("{text:?} is no duration ({error}); write \"10s\""))
+    })
+}
+
+impl Settings {
+    /// Reads streams.toml and lays the flags and the environment over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the file, and the line where it can.
+    pub fn load(overrides: Overrides) -> Result<Settings, ConfigError> {
+        let (path, text) = read(overrides.file.as_deref())?;
+        let file = parse(&path, &text)?;
+        if file.stream.is_empty() {
+            return Err(ConfigError::NoStream { path });
+        }
+        let streams = file
+            .stream
+            .into_iter()
+            .map(|(name, stream)| stream.checked(name, &path, &overrides))
+            .collect::<Result<Vec<Stream>, ConfigError>>()?;
+        let database_url = overrides.database_url.or(file.database.url);
+        Ok(Settings { data: overrides.data, database_url, streams })
+    }
+}
+
+/// The file's name for messages, and its text.
+fn read(named: Option<&Path>) -> Result<(String, String), ConfigError> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((path.display().to_string(), text)),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(("built-in streams.toml".to_owned(), DEFAULT_STREAMS.to_owned()))
+        }
+        Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
+    }
+}
+
+fn parse(path: &str, text: &str) -> Result<File, ConfigError> {
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let before = text.get(..at).unwrap_or_default();
+        ConfigError::Parse {
+            path: path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before.rsplit('\n').next().unwrap_or_default().chars().count() + 1,
+            message: error.message().to_owned(),
+        }
+    })
+}
+
+impl StreamFile {
+    fn checked(
+        self,
+        name: String,
+        path: &str,
+        overrides: &Overrides,
+    ) -> Result<Stream, ConfigError> {
+        let wrong = |setting, message: &dyn fmt::Display| ConfigError::Value {
+            path: path.to_owned(),
+            stream: name.clone(),
+            setting,
+            message: message.to_string(),
+        };
+        if Path::new(&self.files).is_absolute() || self.files.split('/').any(|part| part == "..") {
+            return Err(wrong("files", &"leaves the data folder; --data names another folder"));
+        }
+        // A `*` stays within one folder, as in a shell.
+        let files = GlobBuilder::new(&self.files).literal_separator(true).build();
+        let files = files.map_err(|error| wrong("files", &error))?;
+        let max_rows = overrides.max_rows.or(self.max_rows).unwrap_or(1000);
+        if max_rows == 0 {
+            return Err(wrong("max_rows", &"must be at least 1"));
+        }
+        let bytes = self.max_record_bytes.unwrap_or(ByteSize::mib(1));
+        let record_bytes_max = usize::try_from(bytes.as_u64())
+            .ok()
+            .filter(|bytes| (1..=1 << 30).contains(bytes))
+            .ok_or_else(|| wrong("max_record_bytes", &"must be from 1 B to 1 GiB"))?;
+        let scan_every = self.scan_every.unwrap_or(Duration::from_secs(5));
+        if scan_every.is_zero() {
+            return Err(wrong("scan_every", &"must be more than 0s"));
+        }
+        let every = overrides.every.or(self.every);
+        Ok(Stream {
+            table: self.table.unwrap_or_else(|| name.clone()),
+            files,
+            every: every.unwrap_or(Duration::from_secs(10)),
+            max_rows,
+            record_bytes_max,
+            settle: self.settle.unwrap_or(Duration::from_secs(5)),
+            scan_every,
+            extra: self.extra.unwrap_or_default(),
+            name,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, overrides: Overrides) -> Result<Settings, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("streams.toml");
+        std::fs::write(&path, text).unwrap();
+        Settings::load(Overrides { file: Some(path), ..overrides })
+    }
+
+    fn error(text: &str) -> String {
+        load(text, Overrides::default()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_shipped_streams_are_valid_and_have_the_documented_defaults() {
+        let file = parse("streams.toml", DEFAULT_STREAMS).unwrap();
+        assert_eq!(file.stream.keys().collect::<Vec<_>>(), ["user_events"]);
+        let settings = load(DEFAULT_STREAMS, Overrides::default()).unwrap();
+        let stream = &settings.streams[0];
+        assert_eq!((stream.every, stream.max_rows), (Duration::from_secs(10), 1000));
+        assert_eq!(stream.table, "user_events");
+    }
+
+    #[test]
+    fn flags_win_over_the_file_which_wins_over_the_defaults() {
+        let text = "[stream.a]\nfiles = 'a.csv'\nmax_rows = 6\nevery = '1s'\n\
+                    [stream.b]\nfiles = 'b.csv'\n";
+        let settings = load(text, Overrides::default()).unwrap();
+        let rows = |settings: &Settings| [0, 1].map(|i| settings.streams[i].max_rows);
+        assert_eq!(rows(&settings), [6, 1000]);
+        assert_eq!(settings.streams[0].every, Duration::from_secs(1));
+        let flag = Overrides { max_rows: Some(7), ..Overrides::default() };
+        assert_eq!(rows(&load(text, flag).unwrap()), [7, 7]);
+    }
+
+    #[test]
+    fn errors_name_file_line_column_and_what_to_write() {
+        let message = error("[stream.a]\nfiles = 'a.csv'\ntabel = 'b'\n");
+        assert!(message.contains("streams.toml:3:1: unknown field `tabel`"), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\nevery = 'soon'\n");
+        assert!(message.contains(":3:9: \"soon\" is no duration"), "{message}");
+        let message = error("[stream.a]\nfiles = '../a.csv'\n");
+        assert!(message.contains("stream.a.files leaves the data folder"), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\nmax_rows = 0\n");
+        assert!(message.contains("stream.a.max_rows must be at least 1"), "{message}");
+        assert!(error("").contains("names no stream"));
+    }
+
+    #[test]
+    fn a_password_in_the_file_is_never_shown() {
+        let text = "[database]\nurl = 'postgres://me:secret@h/d' x\n[stream.a]\nfiles = 'a.csv'\n";
+        let shown = error(text);
+        assert!(!shown.contains("secret"), "{shown}");
+        let text = "[database]\nurl = 'postgres://me:secret@h/d'\n[stream.a]\nfiles = 'a.csv'\n";
+        let shown = format!("{:?}", load(text, Overrides::default()).unwrap());
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}

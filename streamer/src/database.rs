@@ -1,0 +1,164 @@
+//! The way to the database: a configured one, or the embedded one when none is.
+
+use std::path::Path;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
+use std::str::FromStr;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+use crate::config::DatabaseUrl;
+use crate::embedded::{Embedded, EmbeddedError};
+
+/// Where the embedded server keeps its files, below the data folder.
+const EMBEDDED_FOLDER: &str = ".postgres";
+
+/// How long the embedded server may take to stop before it is left to its guard.
+const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// How a new connection is set up. A transaction that a stopped process left open is ended by the server,
+/// and a peer that vanished without a word is noticed.
+const SESSION_SETTINGS: &str = "set client_min_messages = warning;
+    set idle_in_transaction_session_timeout = '60s';
+    set statement_timeout = 0;
+    set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3";
+
+/// A database that can be connected to.
+#[derive(Debug)]
+pub struct Database {
+    options: PgConnectOptions,
+    place: String,
+    embedded: Option<Mutex<Embedded>>,
+}
+
+/// Why there is no database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The URL can't be understood. The URL itself may hold a password and is not shown.
+    #[error(
+        "the database URL can't be understood; write postgres://user:password@host:port/database"
+    )]
+    Url {
+        /// What is wrong with it.
+        source: sqlx::Error,
+    },
+    /// The embedded server can't be used.
+    #[error("start the embedded PostgreSQL")]
+    Embedded {
+        /// Why.
+        source: EmbeddedError,
+    },
+    /// The server refuses or is not there.
+    #[error("connect to the database at {place}{}", advice.map(|a| format!(" ({a})")).unwrap_or_default())]
+    Connect {
+        /// Where it should be.
+        place: String,
+        /// What to do.
+        advice: Option<&'static str>,
+        /// What went wrong.
+        source: sqlx::Error,
+    },
+}
+
+impl Database {
+    /// The database at `url`; without one the embedded server below `data`, which is started or joined.
+    ///
+    /// # Errors
+    /// When the URL can't be understood or the embedded server can't be started.
+    pub async fn open(url: Option<&DatabaseUrl>, data: &Path) -> Result<Database, DatabaseError> {
+        let Some(DatabaseUrl(url)) = url else { return Database::embedded(data).await };
+        let options = PgConnectOptions::from_str(url);
+        let options = options.map_err(|source| DatabaseError::Url { source })?;
+        let place = match options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        };
+        Ok(Database { options: with_defaults(options), place, embedded: None })
+    }
+
+    /// The embedded server below `data`, started or joined.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub async fn embedded(data: &Path) -> Result<Database, DatabaseError> {
+        let embedded = Embedded::start(&data.join(EMBEDDED_FOLDER)).await;
+        let embedded = embedded.map_err(|source| DatabaseError::Embedded { source })?;
+        if !embedded.is_joined() {
+            tracing::info!(
+                "embedded PostgreSQL {} is running; look inside with: {}",
+                embedded.version(),
+                embedded.psql_command()
+            );
+        }
+        Ok(Database {
+            options: with_defaults(embedded.connect_options()),
+            place: embedded.home().display().to_string(),
+            embedded: Some(Mutex::new(embedded)),
+        })
+    }
+
+    /// Where the database is, for messages; never a password.
+    pub fn place(&self) -> String {
+        self.place.clone()
+    }
+
+    /// The line to type to look inside the embedded server.
+    pub async fn psql_command(&self) -> Option<String> {
+        match &self.embedded {
+            Some(embedded) => Some(embedded.lock().await.psql_command()),
+            None => None,
+        }
+    }
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// When the server is not there or refuses.
+    pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        let mut conn = match PgConnection::connect_with(&self.options).await {
+            Ok(conn) => conn,
+            Err(error) => {
+                let Some(embedded) = &self.embedded else { return Err(error) };
+                // Its owner may have ended; then it is ours to start.
+                embedded
+                    .lock()
+                    .await
+                    .ensure_running()
+                    .await
+                    .map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))?;
+                PgConnection::connect_with(&self.options).await?
+            }
+        };
+        conn.execute(SESSION_SETTINGS).await?;
+        Ok(conn)
+    }
+
+    /// A new connection for a command that does not wait for a database.
+    ///
+    /// # Errors
+    /// As [`Database::connect`], with the place and what to do.
+    pub async fn connect_now(&self) -> Result<PgConnection, DatabaseError> {
+        self.connect().await.map_err(|source| DatabaseError::Connect {
+            place: self.place(),
+            advice: crate::retry::advice(&source),
+            source,
+        })
+    }
+
+    /// Stops the embedded server if it is ours.
+    pub async fn close(self) {
+        if let Some(embedded) = self.embedded {
+            embedded.into_inner().stop(STOP_GRACE).await;
+        }
+    }
+}
+
+fn with_defaults(options: PgConnectOptions) -> PgConnectOptions {
+    let options = match options.get_application_name() {
+        Some(_) => options,
+        None => options.application_name("streamer"),
+    };
+    // Its own log would show statements; ours tells what matters.
+    options.disable_statement_logging()
+}

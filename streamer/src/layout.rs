@@ -1,0 +1,326 @@
+//! How the records of a file fit a table: header names matched to columns, records encoded as rows.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Extra;
+use crate::encode::Type;
+use crate::format::Record;
+use crate::schema::{BATCH_ID, Column, INGESTED_AT, Key, Table};
+use crate::sql::quote;
+
+/// The fit of one header to one table.
+#[derive(Debug)]
+pub struct Layout {
+    /// The header, as read.
+    pub header: Vec<String>,
+    /// The statement that takes the rows.
+    pub copy_statement: String,
+    /// The key that tells duplicates, where the file has all its columns.
+    pub key: Option<LayoutKey>,
+    /// What each row ends with, filled at the commit.
+    pub filled: Vec<Filled>,
+    /// The columns read from the file, in the order they are sent: the key's first.
+    targets: Vec<Target>,
+}
+
+/// The unique key of a layout. Its columns are the first ones of each row.
+#[derive(Debug)]
+pub struct LayoutKey {
+    /// The key's columns.
+    pub columns: Vec<KeyColumn>,
+    /// The table's full name, quoted.
+    pub table: String,
+}
+
+/// A column of the key, as a lookup of existing keys needs it.
+#[derive(Debug)]
+pub struct KeyColumn {
+    /// The quoted name.
+    pub quoted_name: String,
+    /// The type's number in pg_type.
+    pub type_oid: u32,
+    /// The number of the array type over it.
+    pub array_oid: u32,
+}
+
+/// A column that the streamer fills itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// `batch_id bigint`.
+    BatchId,
+    /// `ingested_at timestamptz`: when the transaction began.
+    IngestedAt,
+}
+
+#[derive(Debug)]
+struct Target {
+    /// Which field of the record.
+    field: usize,
+    name: String,
+    not_null: bool,
+    encoding: Type,
+}
+
+/// Why a file's header does not fit the table.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum HeaderError {
+    /// The file has bytes, but none that are a header.
+    #[error("line 1 is no CSV header: {0}")]
+    Unreadable(String),
+    /// The first bytes say UTF-16 or UTF-32.
+    #[error("the file is {0}; convert it to UTF-8, for example with iconv")]
+    Encoding(&'static str),
+    /// No name in the header is a column.
+    #[error(
+        "line 1 names none of the table's columns; it reads {found}, the table has {expected}: \
+         is the first line a header, and the delimiter a comma?"
+    )]
+    MatchesNothing {
+        /// The header, shortened.
+        found: String,
+        /// The table's columns.
+        expected: String,
+    },
+    /// The same name twice.
+    #[error("line 1 names column {0} twice; rename one of them")]
+    Twice(String),
+    /// Names that are not columns.
+    #[error(
+        "line 1 names {0}, which the table does not have; add the column, or set extra = \"ignore\" \
+         for this stream in streams.toml"
+    )]
+    Extra(String),
+    /// A column that must have a value is not in the file.
+    #[error("line 1 lacks {0}, which the table requires (NOT NULL without a default)")]
+    Lacks(String),
+    /// A column's type has no encoder.
+    #[error("column {column} has type {type_name}, which can't be loaded from text yet")]
+    UnsupportedType {
+        /// The column.
+        column: String,
+        /// Its type as SQL spells it.
+        type_name: String,
+    },
+}
+
+/// One reason why a record could not become a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The column, where one value is at fault.
+    pub column: Option<String>,
+    /// Its text, cut to [`VALUE_CHARS_MAX`], with bytes that are no text escaped.
+    pub value: Option<String>,
+    /// The SQLSTATE that PostgreSQL gives, or would have given.
+    pub sqlstate: String,
+    /// What is wrong, in words.
+    pub reason: String,
+}
+
+/// How much of a refused value a reason shows; the whole record is kept beside it.
+const VALUE_CHARS_MAX: usize = 200;
+
+/// A record that can't be a row for a fault of its own: bad CSV.
+pub const BAD_COPY_FILE_FORMAT: &str = "22P04";
+
+impl Layout {
+    /// Matches `header` to `table`: exact names first, then whatever the case.
+    ///
+    /// # Errors
+    /// [`HeaderError`] when records under this header can't become rows.
+    pub fn new(header: Vec<String>, table: &Table, extra: Extra) -> Result<Layout, HeaderError> {
+        let fields = match_names(&header, table, extra)?;
+        let key =
+            table.keys.iter().find(|key| key.columns.iter().all(|c| is_usable(c, table, &fields)));
+        let key_columns: &[String] = key.map_or(&[], |key| &key.columns);
+        let is_key = |column: &&Column| key_columns.contains(&column.name);
+        let in_key = key_columns.iter().filter_map(|name| table.column(name));
+        let beside = table.columns.iter().filter(|column| !is_key(column));
+        let mut targets = Vec::new();
+        for column in in_key.chain(beside) {
+            match fields.get(column.name.as_str()) {
+                Some(&field) => targets.push(Target::new(field, column)?),
+                None if Table::fills(column) || column.has_default || !column.not_null => {}
+                None => return Err(HeaderError::Lacks(column.name.clone())),
+            }
+        }
+        let filled = filled_columns(table);
+        let names = targets.iter().map(|t| t.name.as_str()).chain(filled.iter().map(|f| f.name()));
+        let names: Vec<String> = names.map(quote).collect();
+        let copy_statement =
+            format!("copy {} ({}) from stdin (format binary)", table.quoted_name, names.join(", "));
+        let key = key.map(|key| LayoutKey::new(key, table));
+        Ok(Layout { header, copy_statement, key, filled, targets })
+    }
+
+    /// How many of a row's first columns are the key.
+    pub fn key_len(&self) -> usize {
+        self.key.as_ref().map_or(0, |key| key.columns.len())
+    }
+
+    /// Appends a record's row to `out`, in the binary COPY format, without the filled columns; what it
+    /// appended is of no use when there are reasons. Returns where the key ends in `out`.
+    ///
+    /// Source: PostgreSQL, COPY, "Binary Format": a count of columns, then each with its length, -1 for
+    /// NULL.
+    pub fn encode(
+        &self,
+        record: &Record<'_>,
+        out: &mut Vec<u8>,
+        reasons: &mut Vec<Reason>,
+    ) -> usize {
+        if record.count() != self.header.len() {
+            reasons.push(Reason::of_record(
+                BAD_COPY_FILE_FORMAT,
+                format!("{} fields where the header has {}", record.count(), self.header.len()),
+            ));
+            return out.len();
+        }
+        let columns = self.targets.len() + self.filled.len();
+        out.extend(
+            u16::try_from(columns).expect("a table has at most 1,600 columns").to_be_bytes(),
+        );
+        let mut key_end = out.len();
+        for (index, target) in self.targets.iter().enumerate() {
+            let quoted = || record.is_quoted(target.field);
+            let result = match record.text(target.field) {
+                None => Err(("22021", "not valid UTF-8".into())),
+                Some("") if !(target.encoding.takes_empty() && quoted()) => target.put_null(out),
+                Some(value) => target.put(value, out),
+            };
+            if let Err((sqlstate, reason)) = result {
+                reasons.push(Reason {
+                    column: Some(target.name.clone()),
+                    value: Some(shown(record.bytes(target.field))),
+                    sqlstate: sqlstate.to_owned(),
+                    reason: reason.into_owned(),
+                });
+            }
+            if index + 1 == self.key_len() {
+                key_end = out.len();
+            }
+        }
+        key_end
+    }
+}
+
+impl LayoutKey {
+    fn new(key: &Key, table: &Table) -> LayoutKey {
+        let columns = key.columns.iter().filter_map(|name| table.column(name)).map(|c| KeyColumn {
+            quoted_name: quote(&c.name),
+            type_oid: c.type_oid,
+            array_oid: c.array_oid,
+        });
+        LayoutKey { columns: columns.collect(), table: table.quoted_name.clone() }
+    }
+}
+
+impl Target {
+    fn new(field: usize, column: &Column) -> Result<Target, HeaderError> {
+        let Some(encoding) = column.encoding.clone() else {
+            return Err(HeaderError::UnsupportedType {
+                column: column.name.clone(),
+                type_name: column.type_name.clone(),
+            });
+        };
+        Ok(Target { field, name: column.name.clone(), not_null: column.not_null, encoding })
+    }
+
+    fn put_null(&self, out: &mut Vec<u8>) -> Result<(), (&'static str, Cow<'static, str>)> {
+        if self.not_null {
+            return Err(("23502", "empty, but the column must have a value".into()));
+        }
+        out.extend((-1_i32).to_be_bytes());
+        Ok(())
+    }
+
+    fn put(&self, text: &str, out: &mut Vec<u8>) -> Result<(), (&'static str, Cow<'static, str>)> {
+        let at = out.len();
+        out.extend([0; 4]);
+        self.encoding.encode(text, out).map_err(|refusal| (refusal.sqlstate, refusal.reason))?;
+        let len = i32::try_from(out.len() - at - 4)
+            .map_err(|_| ("54000", "the value is longer than 2 GiB".into()))?;
+        out[at..at + 4].copy_from_slice(&len.to_be_bytes());
+        Ok(())
+    }
+}
+
+impl Filled {
+    fn name(self) -> &'static str {
+        match self {
+            Filled::BatchId => BATCH_ID.0,
+            Filled::IngestedAt => INGESTED_AT.0,
+        }
+    }
+}
+
+impl Reason {
+    /// A reason that concerns the record as a whole.
+    pub fn of_record(sqlstate: &str, reason: impl Into<String>) -> Reason {
+        Reason { column: None, value: None, sqlstate: sqlstate.to_owned(), reason: reason.into() }
+    }
+}
+
+/// Finds the field of each column that is in the file.
+fn match_names<'t>(
+    header: &[String],
+    table: &'t Table,
+    extra: Extra,
+) -> Result<HashMap<&'t str, usize>, HeaderError> {
+    let mut fields = HashMap::new();
+    let (mut extras, mut known) = (Vec::new(), 0);
+    for (field, name) in header.iter().enumerate() {
+        let name = name.trim();
+        let folded = || table.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name));
+        match table.column(name).or_else(folded) {
+            None => extras.push(shown(name.as_bytes())),
+            // An export of the table itself has these; the row's new origin is what counts.
+            Some(column) if Table::fills(column) => known += 1,
+            Some(column) => {
+                known += 1;
+                if fields.insert(column.name.as_str(), field).is_some() {
+                    return Err(HeaderError::Twice(column.name.clone()));
+                }
+            }
+        }
+    }
+    if known == 0 {
+        let expected: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
+        let found = shown(header.join(",").as_bytes());
+        return Err(HeaderError::MatchesNothing { found, expected: expected.join(",") });
+    }
+    if !extras.is_empty() && extra == Extra::Reject {
+        return Err(HeaderError::Extra(extras.join(", ")));
+    }
+    Ok(fields)
+}
+
+/// Whether a key's column can be looked up: it is in the file and its type has an array type.
+fn is_usable(name: &str, table: &Table, fields: &HashMap<&str, usize>) -> bool {
+    fields.contains_key(name) && table.column(name).is_some_and(|c| c.array_oid != 0)
+}
+
+fn filled_columns(table: &Table) -> Vec<Filled> {
+    let filled = table.columns.iter().filter(|column| Table::fills(column));
+    filled
+        .map(|c| if c.name == BATCH_ID.0 { Filled::BatchId } else { Filled::IngestedAt })
+        .collect()
+}
+
+/// A value as a message may show it: no control characters, no bad UTF-8, not too long.
+pub fn shown(value: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in value.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+        }
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+        if text.chars().count() > VALUE_CHARS_MAX {
+            text = text.chars().take(VALUE_CHARS_MAX).chain(std::iter::once('…')).collect();
+            break;
+        }
+    }
+    text
+}

@@ -1,0 +1,25 @@
+//! Moves records from files into PostgreSQL in micro-batches, each exactly once.
+//!
+//! In reading order: [`config`] says which streams there are; [`source`] finds and reads files;
+//! [`format`] cuts their bytes into records; [`schema`], [`layout`] and [`encode`] turn records into
+//! rows of the target table; [`batch`] is what one transaction takes; [`sink`] commits it;
+//! [`engine`] drives all of this; [`command`] is what a user types.
+
+pub mod batch;
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod database;
+pub mod embedded;
+pub mod encode;
+pub mod engine;
+pub mod format;
+pub mod layout;
+pub mod logging;
+pub mod migrate;
+pub mod patience;
+pub mod retry;
+pub mod schema;
+pub mod sink;
+pub mod source;
+pub mod sql;

@@ -1,0 +1,109 @@
+//! Waiting for a database that is away: told once when it starts and once when it ends.
+
+use std::time::{Duration, Instant};
+
+use backon::ExponentialBackoff;
+use sqlx::PgConnection;
+use tokio_util::sync::CancellationToken;
+
+use crate::database::Database;
+use crate::retry::{Remedy, advice, pauses, remedy};
+
+/// One worker's patience with the database.
+#[derive(Debug)]
+pub struct Patience {
+    give_up_after: Option<Duration>,
+    stop: CancellationToken,
+    trouble: Option<Trouble>,
+}
+
+/// A time without the database.
+#[derive(Debug)]
+struct Trouble {
+    since: Instant,
+    pauses: ExponentialBackoff,
+}
+
+/// Why waiting has ended without a database.
+#[derive(Debug, thiserror::Error)]
+pub enum Impatience {
+    /// The streamer is to end.
+    #[error("stopped")]
+    Stopped,
+    /// Going on makes no sense before a person has changed something.
+    #[error("use the database at {place}{}", advice.map(|a| format!(" ({a})")).unwrap_or_default())]
+    Refused {
+        /// Where it is.
+        place: String,
+        /// What to do.
+        advice: Option<&'static str>,
+        /// PostgreSQL's words.
+        source: sqlx::Error,
+    },
+    /// The database can't be reached at all.
+    #[error("no database at {place} for {} s", after.as_secs())]
+    GaveUp {
+        /// Where it should be.
+        place: String,
+        /// How long it was tried.
+        after: Duration,
+        /// The last error.
+        source: sqlx::Error,
+    },
+}
+
+impl Patience {
+    /// Patience until `stop`, or for `give_up_after` at a time.
+    pub fn new(give_up_after: Option<Duration>, stop: CancellationToken) -> Patience {
+        Patience { give_up_after, stop, trouble: None }
+    }
+
+    /// A new connection, as soon as there is one.
+    ///
+    /// # Errors
+    /// [`Impatience`].
+    pub async fn connect(&mut self, database: &Database) -> Result<PgConnection, Impatience> {
+        loop {
+            match database.connect().await {
+                Ok(conn) => return Ok(conn),
+                Err(error) => self.pause(database, error).await?,
+            }
+        }
+    }
+
+    /// Work on the database has succeeded again.
+    pub fn note_success(&mut self) {
+        if let Some(trouble) = self.trouble.take() {
+            let seconds = trouble.since.elapsed().as_secs_f64();
+            tracing::info!("the database is back after {seconds:.1} s");
+        }
+    }
+
+    /// After `error`: waits a little if another try makes sense.
+    ///
+    /// # Errors
+    /// [`Impatience`] if it makes none.
+    pub async fn pause(
+        &mut self,
+        database: &Database,
+        error: sqlx::Error,
+    ) -> Result<(), Impatience> {
+        let place = database.place();
+        if remedy(&error) != Remedy::Retry {
+            return Err(Impatience::Refused { place, advice: advice(&error), source: error });
+        }
+        let trouble = self.trouble.get_or_insert_with(|| {
+            tracing::warn!("trouble with the database at {place}: {error}; trying again");
+            Trouble { since: Instant::now(), pauses: pauses() }
+        });
+        let after = trouble.since.elapsed();
+        if self.give_up_after.is_some_and(|limit| after > limit) {
+            return Err(Impatience::GaveUp { place, after, source: error });
+        }
+        let pause = trouble.pauses.next().expect("pauses never end");
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Impatience::Stopped),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What to do about an error of the database: the one table of SQLSTATE classes, and the pauses
+//! between tries.
+//!
+//! Nothing decides by the text of a message.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+/// What an error calls for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// The server or the way to it is unwell: the same work may succeed later.
+    Retry,
+    /// A record is at fault: it becomes a duplicate or a dead letter, the others go on.
+    Data,
+    /// A setting, a right or a table is at fault: stop and tell the user. Also for all that is unknown,
+    /// because going on could lose data.
+    Stop,
+}
+
+/// The remedy for `error`.
+pub fn remedy(error: &sqlx::Error) -> Remedy {
+    match error {
+        sqlx::Error::Database(error) => {
+            error.code().map_or(Remedy::Stop, |code| remedy_of_sqlstate(&code))
+        }
+        // Protocol: the server went away in the middle of a message, or answered out of turn after a
+        // cut connection; a new connection starts afresh.
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Remedy::Retry,
+        _ => Remedy::Stop,
+    }
+}
+
+/// The remedy for an error with this SQLSTATE.
+///
+/// Source: PostgreSQL, "Appendix A. PostgreSQL Error Codes".
+pub fn remedy_of_sqlstate(code: &str) -> Remedy {
+    match (code.get(..2).unwrap_or_default(), code) {
+        // Idle-in-transaction timeout: the streamer itself was stopped for too long.
+        (_, "25P03") => Remedy::Retry,
+        // Connection, rollback (serialization, deadlock), resources, not in the right state (locks),
+        // operator intervention, errors of the system below.
+        ("08" | "40" | "53" | "55" | "57" | "58", _) => Remedy::Retry,
+        // Data exception, integrity constraint; an exception raised by a trigger of the table.
+        ("22" | "23", _) | (_, "P0001") => Remedy::Data,
+        _ => Remedy::Stop,
+    }
+}
+
+/// What a user can do about an error that calls for [`Remedy::Stop`], where that is known.
+pub fn advice(error: &sqlx::Error) -> Option<&'static str> {
+    let sqlx::Error::Database(error) = error else { return None };
+    let code = error.code()?;
+    Some(match (code.get(..2)?, code.as_ref()) {
+        ("28", _) => "check the user and password in DATABASE_URL, and pg_hba.conf on the server",
+        ("3D", _) => "create the database, or name another in DATABASE_URL",
+        ("3F", _) | (_, "42P01") => {
+            "run `streamer migrate`, or check the table's name in streams.toml"
+        }
+        (_, "42501") => "grant the user INSERT and SELECT on the table and use of schema streamer",
+        ("42", _) => "the table has changed under the streamer; start it again to read it anew",
+        (_, "25006") => "this server is read-only; name the primary in DATABASE_URL",
+        _ => return None,
+    })
+}
+
+/// Pauses between tries: from 0.1 s doubling to 5 s, each with jitter, without end.
+pub fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(5))
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Remedy, remedy_of_sqlstate};
+
+    #[test]
+    fn each_class_has_its_remedy() {
+        for (code, remedy) in [
+            ("08006", Remedy::Retry),
+            ("40001", Remedy::Retry),
+            ("40P01", Remedy::Retry),
+            ("53100", Remedy::Retry), // disk full is never a dead letter
+            ("55P03", Remedy::Retry),
+            ("57P01", Remedy::Retry),
+            ("25P03", Remedy::Retry),
+            ("22003", Remedy::Data),
+            ("23505", Remedy::Data),
+            ("P0001", Remedy::Data),
+            ("28P01", Remedy::Stop),
+            ("3D000", Remedy::Stop),
+            ("42P01", Remedy::Stop),
+            ("25006", Remedy::Stop),
+            ("XX000", Remedy::Stop),
+            ("", Remedy::Stop),
+        ] {
+            assert_eq!(remedy_of_sqlstate(code), remedy, "{code}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The target table as the catalog describes it: columns, types, keys. The table is the schema.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use sqlx::{PgConnection, Row};
+
+use crate::encode::{Type, TypeCatalog};
+use crate::sql::quote;
+
+/// A table that records go into.
+#[derive(Debug)]
+pub struct Table {
+    /// The table's full name, quoted: `"public"."user_events"`.
+    pub quoted_name: String,
+    /// Its columns in the table's order; dropped and generated ones are left out.
+    pub columns: Vec<Column>,
+    /// Its unique keys that can tell a duplicate, the primary key first. Each is a list of column names.
+    pub keys: Vec<Key>,
+    /// Whether a constraint is checked only at the commit unless told otherwise.
+    pub has_deferred_constraints: bool,
+}
+
+/// A column that a value can be written to.
+#[derive(Debug)]
+pub struct Column {
+    /// The name as the catalog spells it.
+    pub name: String,
+    /// The type as SQL spells it: `numeric(10,2)`.
+    pub type_name: String,
+    /// The type's number in pg_type.
+    pub type_oid: u32,
+    /// The number of the array type over it; 0 where there is none.
+    pub array_oid: u32,
+    /// How text becomes a value, or `None` for a type that can't be loaded.
+    pub encoding: Option<Type>,
+    /// Whether NULL is refused.
+    pub not_null: bool,
+    /// Whether a row that leaves it out gets a value all the same.
+    pub has_default: bool,
+}
+
+/// A unique key without conditions or expressions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The constraint or index name, which a duplicate-key error reports.
+    pub name: String,
+    /// The columns, in the index's order.
+    pub columns: Vec<String>,
+}
+
+/// Why a table can't be a target.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// No such table on the search path.
+    #[error("there is no table {0} in the database; create it, or name another in streams.toml")]
+    Missing(String),
+    /// A view, an index, ... of that name.
+    #[error("{name} is a {kind}, not a table")]
+    NotATable {
+        /// The name as the user wrote it.
+        name: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The catalog could not be read.
+    #[error("read the description of table {table} from the catalog")]
+    Catalog {
+        /// The name as the user wrote it.
+        table: String,
+        /// What went wrong.
+        source: sqlx::Error,
+    },
+}
+
+/// The columns that the streamer itself fills where a table offers them.
+pub const BATCH_ID: (&str, u32) = ("batch_id", 20);
+/// See [`BATCH_ID`]: the name, and the type's number in pg_type.
+pub const INGESTED_AT: (&str, u32) = ("ingested_at", 1184);
+
+impl Table {
+    /// Reads the description of `name`, written as in SQL: `user_events`, `shop."Orders"`.
+    ///
+    /// # Errors
+    /// [`SchemaError`] when there is no such table or the catalog can't be read.
+    pub async fn load(conn: &mut PgConnection, name: &str) -> Result<Table, SchemaError> {
+        let failed = |source| SchemaError::Catalog { table: name.to_owned(), source };
+        let (oid, quoted_name) = resolve(conn, name).await?;
+        let columns = load_columns(conn, oid).await.map_err(failed)?;
+        let keys = load_keys(conn, oid).await.map_err(failed)?;
+        let has_deferred_constraints: bool = sqlx::query_scalar(
+            "select exists (select from pg_constraint where conrelid = $1 and condeferred)",
+        )
+        .bind(sqlx::postgres::types::Oid(oid))
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(failed)?;
+        Ok(Table { quoted_name, columns, keys, has_deferred_constraints })
+    }
+
+    /// The column of that name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Whether the streamer fills `column` itself.
+    pub fn fills(column: &Column) -> bool {
+        [BATCH_ID, INGESTED_AT].contains(&(column.name.as_str(), column.type_oid))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.columns.join(", "))
+    }
+}
+
+/// Finds the table: its number and quoted full name.
+async fn resolve(conn: &mut PgConnection, name: &str) -> Result<(u32, String), SchemaError> {
+    let found = sqlx::query(
+        "select c.oid, c.relkind::text, n.nspname, c.relname
+           from pg_class c join pg_namespace n on n.oid = c.relnamespace
+          where c.oid = to_regclass($1)",
+    )
+    .bind(name)
+    .fetch_optional(conn)
+    .await
+    .map_err(|source| SchemaError::Catalog { table: name.to_owned(), source })?;
+    let Some(row) = found else { return Err(SchemaError::Missing(name.to_owned())) };
+    let kind = match row.get::<&str, _>(1) {
+        "r" | "p" | "f" => {
+            let quoted = format!("{}.{}", quote(row.get(2)), quote(row.get(3)));
+            return Ok((row.get::<sqlx::postgres::types::Oid, _>(0).0, quoted));
+        }
+        "v" | "m" => "view",
+        "i" | "I" => "index",
+        "S" => "sequence",
+        _ => "type",
+    };
+    Err(SchemaError::NotATable { name: name.to_owned(), kind })
+}
+
+async fn load_columns(conn: &mut PgConnection, table: u32) -> Result<Vec<Column>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, t.typarray, a.atttypmod,
+                a.attnotnull, a.atthasdef or a.attidentity <> '' or t.typdefault is not null
+           from pg_attribute a join pg_type t on t.oid = a.atttypid
+          where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped
+            and a.attgenerated = '' and a.attidentity <> 'a'
+          order by a.attnum",
+    )
+    .bind(sqlx::postgres::types::Oid(table))
+    .fetch_all(&mut *conn)
+    .await?;
+    let oid =
+        |row: &sqlx::postgres::PgRow, at: usize| row.get::<sqlx::postgres::types::Oid, _>(at).0;
+    let oids: Vec<u32> = rows.iter().map(|row| oid(row, 2)).collect();
+    let types = TypeCatalog::load(conn, &oids).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Column {
+            name: row.get(0),
+            type_name: row.get(1),
+            type_oid: oid(row, 2),
+            array_oid: oid(row, 3),
+            encoding: Type::resolve(&types, oid(row, 2), row.get(4)).ok(),
+            not_null: row.get(5),
+            has_default: row.get(6),
+        })
+        .collect())
+}
+
+/// The unique keys over plain columns that are checked at once, the primary key first.
+async fn load_keys(conn: &mut PgConnection, table: u32) -> Result<Vec<Key>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select c.relname, a.attname
+           from pg_index i
+           join pg_class c on c.oid = i.indexrelid
+           cross join lateral unnest(i.indkey::int2[]) with ordinality k(attnum, position)
+           join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+          where i.indrelid = $1 and i.indisunique and i.indimmediate and i.indisvalid
+            and i.indpred is null and i.indexprs is null and k.position <= i.indnkeyatts
+          order by i.indisprimary desc, c.relname, k.position",
+    )
+    .bind(sqlx::postgres::types::Oid(table))
+    .fetch_all(conn)
+    .await?;
+    let mut keys: Vec<Key> = Vec::new();
+    let mut at: HashMap<String, usize> = HashMap::new();
+    for row in rows {
+        let name: String = row.get(0);
+        let index = *at.entry(name.clone()).or_insert_with(|| {
+            keys.push(Key { name, columns: Vec::new() });
+            keys.len() - 1
+        });
+        keys[index].columns.push(row.get(1));
+    }
+    Ok(keys)
+}

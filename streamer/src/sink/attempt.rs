@@ -1,0 +1,150 @@
+//! One try at the transaction of a micro-batch.
+
+use sqlx::error::DatabaseError;
+use sqlx::{Connection, PgConnection};
+
+use super::bookkeeping::{self, Advanced};
+use super::rows::{self, CarefulOutcome};
+use super::{Committed, PartOutcome, Path};
+use crate::batch::{DeadLetter, MicroBatch, RowPlace};
+use crate::retry::{Remedy, remedy_of_sqlstate};
+use crate::schema::Table;
+
+/// A try on one path.
+pub(super) struct Attempt<'a> {
+    pub(super) stream: &'a str,
+    pub(super) table: &'a Table,
+    pub(super) batch: &'a MicroBatch,
+    pub(super) path: Path,
+}
+
+/// Why a try came to nothing.
+pub(super) enum Failure {
+    /// The checkpoint stands elsewhere. Rolled back; the connection is good.
+    Superseded,
+    /// A row was refused, and this path can't tell which. Rolled back; the connection is good.
+    Refused(Box<dyn DatabaseError>),
+    /// The connection is to be closed. If the commit was under way, its outcome is not known.
+    Lost(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Failure {
+        Failure::Lost(error)
+    }
+}
+
+/// What each row of the micro-batch came to.
+#[derive(Default)]
+struct Sorted {
+    inserted: Vec<RowPlace>,
+    dead: Vec<(RowPlace, DeadLetter)>,
+}
+
+impl Attempt<'_> {
+    /// Runs the transaction. `in_doubt` is set before the commit is sent, and tells afterwards what was
+    /// committed if the reply is lost.
+    pub(super) async fn run(
+        &self,
+        conn: &mut PgConnection,
+        in_doubt: &mut Option<Committed>,
+    ) -> Result<Committed, Failure> {
+        let mut tx = conn.begin().await?;
+        if self.table.has_deferred_constraints {
+            sqlx::query("set constraints all immediate").execute(&mut *tx).await?;
+        }
+        let Some(advanced) = bookkeeping::advance(&mut tx, self.stream, self.batch).await? else {
+            tx.rollback().await?;
+            return Err(Failure::Superseded);
+        };
+        let sorted = match self.write_rows(&mut tx, &advanced).await {
+            Ok(sorted) => sorted,
+            Err(sqlx::Error::Database(error)) if self.is_refusal(error.as_ref()) => {
+                tx.rollback().await?;
+                return Err(Failure::Refused(error));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let committed = self.outcome(&advanced, &sorted);
+        let dead: Vec<(usize, &DeadLetter)> = self.dead_letters(&sorted);
+        bookkeeping::record(&mut tx, self.stream, self.batch, &committed, &dead).await?;
+        *in_doubt = Some(committed.clone());
+        tx.commit().await?;
+        Ok(committed)
+    }
+
+    /// Whether the careful path would get further: it alone finds out which row is at fault.
+    fn is_refusal(&self, error: &dyn DatabaseError) -> bool {
+        let code = error.code();
+        self.path != Path::Careful
+            && code.is_some_and(|code| remedy_of_sqlstate(&code) == Remedy::Data)
+    }
+
+    async fn write_rows(
+        &self,
+        tx: &mut PgConnection,
+        advanced: &Advanced,
+    ) -> Result<Sorted, sqlx::Error> {
+        let batch = self.batch;
+        let mut rows: Vec<RowPlace> = batch.rows.iter().filter(|r| !r.is_repeat).copied().collect();
+        if self.path != Path::Direct {
+            rows = rows::without_existing(tx, batch, rows).await?;
+        }
+        if self.path == Path::Careful {
+            let CarefulOutcome { inserted, dead } =
+                rows::careful(tx, batch, rows, advanced).await?;
+            return Ok(Sorted { inserted, dead });
+        }
+        rows::copy(tx, batch, &rows, advanced).await?;
+        Ok(Sorted { inserted: rows, dead: Vec::new() })
+    }
+
+    fn outcome(&self, advanced: &Advanced, sorted: &Sorted) -> Committed {
+        let mut parts: Vec<PartOutcome> = Vec::new();
+        for (part, &batch_id) in self.batch.parts.iter().zip(&advanced.batch_ids) {
+            parts.push(PartOutcome {
+                partition: part.partition.clone(),
+                batch_id,
+                records: part.records,
+                rows: 0,
+                duplicates: 0,
+                dead_letters: bookkeeping::count(part.dead_letters.len()),
+            });
+        }
+        for row in &sorted.inserted {
+            parts[row.part].rows += 1;
+        }
+        for (row, _) in &sorted.dead {
+            parts[row.part].dead_letters += 1;
+        }
+        for part in &mut parts {
+            // What is neither in the table by this transaction nor refused was there before.
+            part.duplicates = part.records - part.rows - part.dead_letters;
+        }
+        Committed { parts, path: self.path }
+    }
+
+    /// All dead letters, each with the number of its part.
+    fn dead_letters<'s>(&'s self, sorted: &'s Sorted) -> Vec<(usize, &'s DeadLetter)> {
+        let parts = self.batch.parts.iter().enumerate();
+        let read =
+            parts.flat_map(|(at, part)| part.dead_letters.iter().map(move |letter| (at, letter)));
+        let refused = sorted.dead.iter().map(|(row, letter)| (row.part, letter));
+        read.chain(refused).collect()
+    }
+}
+
+/// Whether a commit whose reply was lost did happen. To be asked once the compare-and-set has failed:
+/// only then is the other transaction known to have ended.
+pub(super) async fn landed(
+    conn: &mut PgConnection,
+    in_doubt: Option<&Committed>,
+) -> Result<bool, sqlx::Error> {
+    let Some(part) = in_doubt.and_then(|committed| committed.parts.first()) else {
+        return Ok(false);
+    };
+    sqlx::query_scalar("select exists (select from streamer.micro_batch where batch_id = $1)")
+        .bind(part.batch_id)
+        .fetch_one(conn)
+        .await
+}

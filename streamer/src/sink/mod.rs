@@ -1,0 +1,243 @@
+//! The sink: each micro-batch becomes one transaction of rows, dead letters and checkpoint, exactly once.
+//!
+//! Three paths lead to the same result. *Direct* copies the rows straight in. When PostgreSQL refuses a
+//! duplicate key, *filtered* asks first which keys are there. When it refuses a row for another reason,
+//! *careful* splits the rows until each offender stands alone. The checkpoint moves by compare-and-set
+//! first of all, so a replay or a second writer is stopped before it writes a row.
+
+mod attempt;
+mod bookkeeping;
+mod dry_run;
+mod replay;
+mod rows;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use bookkeeping::refuse;
+pub use bookkeeping::{Checkpoints, load_checkpoints};
+pub use dry_run::{Trial, dry_run};
+pub use replay::{Replayed, replay};
+
+use crate::batch::MicroBatch;
+use crate::database::Database;
+use crate::patience::{Impatience, Patience};
+use crate::schema::Table;
+use attempt::{Attempt, Failure};
+
+/// After this time without an end a transaction's connection is given up; the checkpoint then tells
+/// whether it was committed.
+const STALL: Duration = Duration::from_secs(300);
+
+/// How often the keys are looked up anew when another writer keeps adding some, before the careful path.
+const FILTERED_TRIES: u32 = 2;
+
+/// Writes the micro-batches of one stream.
+#[derive(Debug)]
+pub struct Sink {
+    database: Arc<Database>,
+    stream: String,
+    table: Arc<Table>,
+    conn: Option<PgConnection>,
+    /// Partitions in which a duplicate was met: their rest goes the filtered path at once.
+    filtered: HashSet<String>,
+    patience: Patience,
+}
+
+/// How rows went in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// Copied straight in.
+    Direct,
+    /// Existing keys looked up first.
+    Filtered,
+    /// Split until each refused row stood alone.
+    Careful,
+}
+
+/// What a transaction did.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// One entry for each part of the micro-batch, in its order.
+    pub parts: Vec<PartOutcome>,
+    /// How the rows went in.
+    pub path: Path,
+}
+
+/// What became of the records of one partition. `records = rows + duplicates + dead_letters`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartOutcome {
+    /// The partition.
+    pub partition: String,
+    /// The number that leads from its rows back to it.
+    pub batch_id: i64,
+    /// Records read.
+    pub records: u64,
+    /// Rows inserted.
+    pub rows: u64,
+    /// Records whose key was there before.
+    pub duplicates: u64,
+    /// Records refused.
+    pub dead_letters: u64,
+}
+
+/// Why a micro-batch is not committed.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The checkpoint stands elsewhere: another streamer has been at work. Read on from there.
+    #[error("the checkpoint has moved: another streamer works on the same files")]
+    Superseded,
+    /// There is no database to commit to.
+    #[error(transparent)]
+    Database(#[from] Impatience),
+}
+
+impl Path {
+    /// Its name in the table and the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Path::Direct => "direct",
+            Path::Filtered => "filtered",
+            Path::Careful => "careful",
+        }
+    }
+}
+
+impl Committed {
+    /// The sums over all partitions.
+    pub fn total(&self) -> PartOutcome {
+        let mut total = PartOutcome::default();
+        self.parts.iter().for_each(|part| total.add(part));
+        total
+    }
+}
+
+impl PartOutcome {
+    /// Adds the counts of another.
+    pub fn add(&mut self, other: &PartOutcome) {
+        self.records += other.records;
+        self.rows += other.rows;
+        self.duplicates += other.duplicates;
+        self.dead_letters += other.dead_letters;
+    }
+}
+
+impl Sink {
+    /// A sink for `stream` into `table`.
+    pub fn new(
+        database: Arc<Database>,
+        stream: &str,
+        table: Arc<Table>,
+        patience: Patience,
+    ) -> Sink {
+        Sink {
+            database,
+            stream: stream.to_owned(),
+            table,
+            conn: None,
+            filtered: HashSet::new(),
+            patience,
+        }
+    }
+
+    /// Commits `batch`, whatever it takes: waits for a database that is away, and takes the careful path
+    /// for rows that it refuses.
+    ///
+    /// # Errors
+    /// [`SinkError`]; nothing of the micro-batch is then in the database.
+    pub async fn commit(&mut self, batch: &MicroBatch) -> Result<Committed, SinkError> {
+        let mut path = self.first_path(batch);
+        let mut filtered_tries = 0;
+        let mut in_doubt = None;
+        loop {
+            let mut conn = self.connection().await?;
+            let attempt = Attempt { stream: &self.stream, table: &self.table, batch, path };
+            let result = tokio::time::timeout(STALL, attempt.run(&mut conn, &mut in_doubt)).await;
+            let failure = match result {
+                Ok(Ok(committed)) => {
+                    self.keep(conn);
+                    if committed.total().duplicates > 0 {
+                        self.filtered.extend(committed.parts.iter().map(|p| p.partition.clone()));
+                    }
+                    return Ok(committed);
+                }
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::Lost(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+            };
+            match failure {
+                Failure::Superseded => {
+                    let landed = attempt::landed(&mut conn, in_doubt.as_ref()).await;
+                    match landed {
+                        Ok(true) => return Ok(in_doubt.expect("only what was in doubt can land")),
+                        Ok(false) => return Err(SinkError::Superseded),
+                        Err(error) => self.patience.pause(&self.database, error).await?,
+                    }
+                }
+                Failure::Refused(error) => {
+                    let is_duplicate = error.code().as_deref() == Some("23505");
+                    filtered_tries += u32::from(path == Path::Filtered);
+                    let filter = is_duplicate && filtered_tries < FILTERED_TRIES;
+                    path = if filter { Path::Filtered } else { Path::Careful };
+                    self.keep(conn);
+                }
+                Failure::Lost(error) => self.patience.pause(&self.database, error).await?,
+            }
+        }
+    }
+
+    /// Where every partition of the stream stands.
+    ///
+    /// # Errors
+    /// As [`Sink::commit`].
+    pub async fn checkpoints(&mut self) -> Result<Checkpoints, SinkError> {
+        loop {
+            let mut conn = self.connection().await?;
+            match load_checkpoints(&mut conn, &self.stream).await {
+                Ok(checkpoints) => {
+                    self.keep(conn);
+                    return Ok(checkpoints);
+                }
+                Err(error) => self.patience.pause(&self.database, error).await?,
+            }
+        }
+    }
+
+    /// Notes that a file can't be loaded, and why.
+    ///
+    /// # Errors
+    /// As [`Sink::commit`].
+    pub async fn refuse(&mut self, partition: &str, reason: &str) -> Result<(), SinkError> {
+        loop {
+            let mut conn = self.connection().await?;
+            match refuse(&mut conn, &self.stream, partition, reason).await {
+                Ok(()) => {
+                    self.keep(conn);
+                    return Ok(());
+                }
+                Err(error) => self.patience.pause(&self.database, error).await?,
+            }
+        }
+    }
+
+    fn first_path(&self, batch: &MicroBatch) -> Path {
+        let met = batch.parts.iter().any(|part| self.filtered.contains(&part.partition));
+        if met { Path::Filtered } else { Path::Direct }
+    }
+
+    /// The connection, a new one if need be.
+    async fn connection(&mut self) -> Result<PgConnection, Impatience> {
+        match self.conn.take() {
+            Some(conn) => Ok(conn),
+            None => self.patience.connect(&self.database).await,
+        }
+    }
+
+    /// Keeps the connection after work on it has succeeded.
+    fn keep(&mut self, conn: PgConnection) {
+        self.patience.note_success();
+        self.conn = Some(conn);
+    }
+}

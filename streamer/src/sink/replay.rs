@@ -1,0 +1,251 @@
+//! Dead letters once more: read again by their own header, against the table as it is now.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use sqlx::types::Json;
+use sqlx::{Connection, PgConnection};
+
+use super::bookkeeping::{Advanced, count};
+use super::rows::{self, CarefulOutcome};
+use crate::batch::{MicroBatch, Part, RecordPlace, RowPlace};
+use crate::config::Stream;
+use crate::format::csv::{Cut, Splitter};
+use crate::layout::{BAD_COPY_FILE_FORMAT, Layout, Reason};
+use crate::schema::Table;
+use crate::source::Position;
+
+/// How many dead letters one transaction takes.
+const LETTERS_MAX: i64 = 1000;
+
+/// What came of trying dead letters again.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    /// Records that are rows now.
+    pub rows: u64,
+    /// Records whose key was in the table.
+    pub duplicates: u64,
+    /// Records that are still refused.
+    pub refused: u64,
+}
+
+/// A dead letter as it is kept.
+#[derive(Debug, sqlx::FromRow)]
+struct Letter {
+    dead_letter_id: i64,
+    partition: String,
+    start_offset: i64,
+    end_offset: i64,
+    line: i64,
+    raw: Vec<u8>,
+    columns: Vec<String>,
+}
+
+/// Dead letters of one file and header, encoded again.
+struct Trial {
+    batch: MicroBatch,
+    /// The letters that are rows in the batch, by offset.
+    ids: HashMap<u64, i64>,
+    /// The letters that are refused still.
+    refused: Vec<(i64, Vec<Reason>)>,
+    /// From the first letter's start to the last one's end.
+    span: (i64, i64),
+}
+
+/// Tries the unresolved dead letters of `stream` again: those in `ids`, or all if it is empty. Each ends as
+/// a row, a duplicate or a dead letter with its new reasons.
+///
+/// # Errors
+/// Any that is not the fault of a record; what earlier transactions resolved stays resolved.
+pub async fn replay(
+    conn: &mut PgConnection,
+    stream: &Stream,
+    table: &Table,
+    ids: &[i64],
+) -> Result<Replayed, sqlx::Error> {
+    let (mut total, mut last_id) = (Replayed::default(), 0);
+    loop {
+        let mut tx = conn.begin().await?;
+        let letters: Vec<Letter> = sqlx::query_as(
+            "select dead_letter_id, partition, start_offset, end_offset, line, raw, columns
+               from streamer.dead_letter
+              where stream = $1 and resolved_at is null and dead_letter_id > $2
+                and (cardinality($3::bigint[]) = 0 or dead_letter_id = any($3))
+              order by dead_letter_id limit $4 for update",
+        )
+        .bind(&stream.name)
+        .bind(last_id)
+        .bind(ids)
+        .bind(LETTERS_MAX)
+        .fetch_all(&mut *tx)
+        .await?;
+        let Some(last) = letters.last() else { return Ok(total) };
+        last_id = last.dead_letter_id;
+        let is_alike =
+            |a: &Letter, b: &Letter| (&a.partition, &a.columns) == (&b.partition, &b.columns);
+        for letters in letters.chunk_by(is_alike) {
+            let replayed = replay_alike(&mut tx, stream, table, letters).await?;
+            total.rows += replayed.rows;
+            total.duplicates += replayed.duplicates;
+            total.refused += replayed.refused;
+        }
+        tx.commit().await?;
+    }
+}
+
+/// Tries dead letters of one file and header.
+async fn replay_alike(
+    tx: &mut PgConnection,
+    stream: &Stream,
+    table: &Table,
+    letters: &[Letter],
+) -> Result<Replayed, sqlx::Error> {
+    let mut trial = match Layout::new(letters[0].columns.clone(), table, stream.extra) {
+        Ok(layout) => Trial::new(layout, letters, stream.record_bytes_max),
+        Err(error) => {
+            let reasons = || vec![Reason::of_record(BAD_COPY_FILE_FORMAT, error.to_string())];
+            let refused = letters.iter().map(|letter| (letter.dead_letter_id, reasons())).collect();
+            return note_refused(tx, refused).await;
+        }
+    };
+    let batch = &trial.batch;
+    let (batch_id, now) =
+        sqlx::query_as("select nextval('streamer.micro_batch_batch_id_seq'), now()")
+            .fetch_one(&mut *tx)
+            .await?;
+    let advanced = Advanced { batch_ids: vec![batch_id], now };
+    let rows: Vec<RowPlace> = batch.rows.iter().filter(|row| !row.is_repeat).copied().collect();
+    let rows = rows::without_existing(tx, batch, rows).await?;
+    let CarefulOutcome { inserted, dead } = rows::careful(tx, batch, rows, &advanced).await?;
+    for (row, letter) in dead {
+        if let Some(id) = trial.ids.remove(&row.offset()) {
+            trial.refused.push((id, letter.reasons));
+        }
+    }
+    let inserted: HashSet<u64> = inserted.iter().map(RowPlace::offset).collect();
+    let resolved: Vec<i64> = trial.ids.values().copied().collect();
+    let rows = count(inserted.len());
+    let duplicates = count(resolved.len()) - rows;
+    note_resolved(tx, &stream.name, &trial, batch_id, (rows, duplicates), &resolved).await?;
+    let refused = note_refused(tx, trial.refused).await?.refused;
+    Ok(Replayed { rows, duplicates, refused })
+}
+
+/// Marks dead letters as retried, and moves their counts from dead letters to rows and duplicates.
+async fn note_resolved(
+    tx: &mut PgConnection,
+    stream: &str,
+    trial: &Trial,
+    batch_id: i64,
+    (rows, duplicates): (u64, u64),
+    resolved: &[i64],
+) -> Result<(), sqlx::Error> {
+    if resolved.is_empty() {
+        return Ok(());
+    }
+    let signed = |count: u64| i64::try_from(count).expect("a transaction's letters are few");
+    sqlx::query(
+        "insert into streamer.micro_batch (batch_id, stream, partition, start_offset, end_offset,
+                                           records, rows, duplicates, dead_letters, path)
+         values ($1, $2, $3, $4, $5, 0, $6, $7, -($6 + $7), 'retry')",
+    )
+    .bind(batch_id)
+    .bind(stream)
+    .bind(&trial.batch.parts[0].partition)
+    .bind(trial.span.0)
+    .bind(trial.span.1)
+    .bind(signed(rows))
+    .bind(signed(duplicates))
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "update streamer.dead_letter set resolved_at = now(), resolution = 'retried'
+          where dead_letter_id = any($1)",
+    )
+    .bind(resolved)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes why dead letters are refused now.
+async fn note_refused(
+    tx: &mut PgConnection,
+    refused: Vec<(i64, Vec<Reason>)>,
+) -> Result<Replayed, sqlx::Error> {
+    let (ids, reasons): (Vec<i64>, Vec<Json<Vec<Reason>>>) =
+        refused.into_iter().map(|(id, reasons)| (id, Json(reasons))).unzip();
+    sqlx::query(
+        "update streamer.dead_letter d set reasons = v.reasons
+           from unnest($1::bigint[], $2::jsonb[]) v (id, reasons) where d.dead_letter_id = v.id",
+    )
+    .bind(&ids)
+    .bind(reasons)
+    .execute(tx)
+    .await?;
+    Ok(Replayed { refused: count(ids.len()), ..Replayed::default() })
+}
+
+impl Trial {
+    fn new(layout: Layout, letters: &[Letter], record_bytes_max: usize) -> Trial {
+        let starts = letters.iter().map(|letter| letter.start_offset);
+        let ends = letters.iter().map(|letter| letter.end_offset);
+        let mut trial = Trial {
+            batch: MicroBatch::new(Arc::new(layout)),
+            ids: HashMap::new(),
+            refused: Vec::new(),
+            span: (starts.min().unwrap_or_default(), ends.max().unwrap_or_default()),
+        };
+        let mut splitter = Splitter::new(b',', record_bytes_max);
+        let mut raw = Vec::new();
+        for letter in letters {
+            if let Err(reasons) = trial.take(letter, &mut splitter, &mut raw) {
+                trial.refused.push((letter.dead_letter_id, reasons));
+            }
+        }
+        trial.batch.parts.push(Part {
+            partition: letters[0].partition.clone(),
+            start_offset: 0,
+            end: Position::default(),
+            records: 0,
+            dead_letters: Vec::new(),
+            raw,
+        });
+        trial.batch.finish();
+        trial
+    }
+
+    /// Encodes one letter as a row of the batch.
+    fn take(
+        &mut self,
+        letter: &Letter,
+        splitter: &mut Splitter,
+        raw: &mut Vec<u8>,
+    ) -> Result<(), Vec<Reason>> {
+        let of_record = |reason: &str| vec![Reason::of_record(BAD_COPY_FILE_FORMAT, reason)];
+        let len = i64::try_from(letter.raw.len()).unwrap_or_default();
+        if len < letter.end_offset - letter.start_offset {
+            return Err(of_record("only its first 64 KiB are kept; mend it and drop it as a file"));
+        }
+        match splitter.cut(&letter.raw, true) {
+            Cut::Record { next, .. } if next == letter.raw.len() => {}
+            Cut::Malformed { fault, .. } => return Err(of_record(&fault.reason())),
+            _ => return Err(of_record("not one record")),
+        }
+        let (at, mut reasons) = (self.batch.bytes.len(), Vec::new());
+        let layout = self.batch.layout.clone();
+        let key_end = layout.encode(&splitter.record(), &mut self.batch.bytes, &mut reasons);
+        if !reasons.is_empty() {
+            self.batch.bytes.truncate(at);
+            return Err(reasons);
+        }
+        let start = raw.len();
+        raw.extend_from_slice(&letter.raw);
+        let unsigned = |value: i64| u64::try_from(value).expect("constraints keep it positive");
+        let offset = unsigned(letter.start_offset);
+        let place = RecordPlace { offset, line: unsigned(letter.line), start, end: raw.len() };
+        self.batch.push_row(at, key_end, place);
+        self.ids.insert(offset, letter.dead_letter_id);
+        Ok(())
+    }
+}

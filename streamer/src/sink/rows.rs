@@ -1,0 +1,240 @@
+//! Rows into the table: COPY, the lookup of existing keys, and the search for refused rows.
+
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo};
+use sqlx::{Encode, PgConnection, Postgres, Row};
+
+use super::bookkeeping::Advanced;
+use crate::batch::{DeadLetter, MicroBatch, RowPlace};
+use crate::layout::{Filled, LayoutKey, Reason};
+use crate::retry::{Remedy, remedy};
+use crate::sql;
+
+/// What a COPY in binary format begins with: signature, flags, length of the header extension.
+///
+/// Source: PostgreSQL, COPY, "Binary Format".
+const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// What it ends with.
+const COPY_TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
+
+/// Bytes of one CopyData message. Smaller ones wait for each other's acknowledgement: sqlx 0.9.0 leaves
+/// Nagle's algorithm on.
+const COPY_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Microseconds from 1970 to 2000, where PostgreSQL's timestamps start.
+const EPOCH_2000_MICROS: i64 = 946_684_800_000_000;
+
+/// What became of rows on the careful path; the others are duplicates.
+pub(super) struct CarefulOutcome {
+    /// Rows that are in the table now.
+    pub(super) inserted: Vec<RowPlace>,
+    /// Rows that PostgreSQL refuses, with its reason.
+    pub(super) dead: Vec<(RowPlace, DeadLetter)>,
+}
+
+/// Copies rows into the table: all or none.
+pub(super) async fn copy(
+    tx: &mut PgConnection,
+    batch: &MicroBatch,
+    rows: &[RowPlace],
+    advanced: &Advanced,
+) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let data = copy_data(batch, rows, advanced);
+    let mut copy = tx.copy_in_raw(&batch.layout.copy_statement).await?;
+    for message in data.chunks(COPY_MESSAGE_BYTES) {
+        if let Err(error) = copy.send(message).await {
+            // The connection is in the middle of a COPY; the caller closes it.
+            drop(copy.abort("the data could not be sent").await);
+            return Err(error);
+        }
+    }
+    copy.finish().await?;
+    Ok(())
+}
+
+/// The rows as COPY takes them, each with its filled columns.
+fn copy_data(batch: &MicroBatch, rows: &[RowPlace], advanced: &Advanced) -> Vec<u8> {
+    let filled = &batch.layout.filled;
+    let len: usize = rows.iter().map(|row| batch.row_bytes(row).len() + 12 * filled.len()).sum();
+    let mut data = Vec::with_capacity(COPY_HEADER.len() + len + COPY_TRAILER.len());
+    let now = advanced.now.timestamp_micros() - EPOCH_2000_MICROS;
+    data.extend_from_slice(COPY_HEADER);
+    for row in rows {
+        data.extend_from_slice(batch.row_bytes(row));
+        for filled in filled {
+            let value = match filled {
+                Filled::BatchId => advanced.batch_ids[row.part],
+                Filled::IngestedAt => now,
+            };
+            data.extend_from_slice(&8_i32.to_be_bytes());
+            data.extend_from_slice(&value.to_be_bytes());
+        }
+    }
+    data.extend_from_slice(&COPY_TRAILER);
+    data
+}
+
+/// Leaves out the rows whose key is in the table.
+pub(super) async fn without_existing(
+    tx: &mut PgConnection,
+    batch: &MicroBatch,
+    rows: Vec<RowPlace>,
+) -> Result<Vec<RowPlace>, sqlx::Error> {
+    let Some(key) = &batch.layout.key else { return Ok(rows) };
+    // A key with a NULL in it equals no other.
+    let asked: Vec<usize> = (0..rows.len())
+        .filter(|&at| batch.key_values(&rows[at]).all(|value| value.is_some()))
+        .collect();
+    let mut statement = sqlx::query(sql::made(lookup_statement(key)));
+    for (at, column) in key.columns.iter().enumerate() {
+        let values = asked.iter().map(|&row| batch.key_values(&rows[row]).nth(at).flatten());
+        statement = statement.bind(KeyArray::new(column.array_oid, column.type_oid, values));
+    }
+    let mut exists = vec![false; rows.len()];
+    for row in statement.fetch_all(tx).await? {
+        let place = usize::try_from(row.try_get::<i64, _>(0)? - 1).ok();
+        exists[asked[place.expect("ordinality counts the keys from 1")]] = true;
+    }
+    Ok(rows.into_iter().zip(exists).filter(|(_, exists)| !exists).map(|(row, _)| row).collect())
+}
+
+/// Asks which of the keys in the arrays are in the table, by their places from 1.
+fn lookup_statement(key: &LayoutKey) -> String {
+    let numbers = || 1..=key.columns.len();
+    let arrays: Vec<String> = numbers().map(|n| format!("${n}")).collect();
+    let names: Vec<String> = numbers().map(|n| format!("c{n}")).collect();
+    let equal: Vec<String> = key
+        .columns
+        .iter()
+        .zip(&names)
+        .map(|(column, name)| format!("t.{} = k.{name}", column.quoted_name))
+        .collect();
+    format!(
+        "select k.place from unnest({}) with ordinality k ({}, place)
+          where exists (select from {} t where {})",
+        arrays.join(", "),
+        names.join(", "),
+        key.table,
+        equal.join(" and ")
+    )
+}
+
+/// Copies rows in, halving them wherever PostgreSQL refuses some, until each refused row stands alone.
+/// A row that repeats the key of a refused one takes its turn after it.
+///
+/// # Errors
+/// Any that is not the fault of a row.
+pub(super) async fn careful(
+    tx: &mut PgConnection,
+    batch: &MicroBatch,
+    rows: Vec<RowPlace>,
+    advanced: &Advanced,
+) -> Result<CarefulOutcome, sqlx::Error> {
+    let mut outcome = CarefulOutcome { inserted: Vec::new(), dead: Vec::new() };
+    let mut stack = vec![rows];
+    while let Some(mut rows) = stack.pop() {
+        let Some(error) = refusal(tx, batch, &rows, advanced).await? else {
+            outcome.inserted.append(&mut rows);
+            continue;
+        };
+        if rows.len() > 1 {
+            let right = rows.split_off(rows.len() / 2);
+            stack.extend([right, rows]);
+        } else if let Some(row) = rows.pop() {
+            let is_duplicate = error.code().as_deref() == Some("23505")
+                && without_existing(tx, batch, vec![row]).await?.is_empty();
+            if !is_duplicate {
+                let letter = batch.dead_letter(&row, reason(error.as_ref()));
+                outcome.dead.push((row, letter));
+                stack.extend(batch.next_repeat(&row).map(|repeat| vec![repeat]));
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Copies rows in within a savepoint: what PostgreSQL has against one of them, if anything.
+async fn refusal(
+    tx: &mut PgConnection,
+    batch: &MicroBatch,
+    rows: &[RowPlace],
+    advanced: &Advanced,
+) -> Result<Option<Box<dyn sqlx::error::DatabaseError>>, sqlx::Error> {
+    sqlx::query("savepoint careful").execute(&mut *tx).await?;
+    let refusal = match copy(tx, batch, rows, advanced).await {
+        Ok(()) => None,
+        Err(error) if remedy(&error) == Remedy::Data => {
+            sqlx::query("rollback to savepoint careful").execute(&mut *tx).await?;
+            error.into_database_error()
+        }
+        Err(error) => return Err(error),
+    };
+    sqlx::query("release savepoint careful").execute(&mut *tx).await?;
+    Ok(refusal)
+}
+
+/// PostgreSQL's own words.
+fn reason(error: &dyn sqlx::error::DatabaseError) -> Reason {
+    let postgres = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
+    let detail = postgres.and_then(|error| error.detail()).map(|d| format!(": {d}"));
+    Reason {
+        column: postgres.and_then(|error| error.column()).map(str::to_owned),
+        value: None,
+        sqlstate: error.code().unwrap_or_default().into_owned(),
+        reason: format!("{}{}", error.message(), detail.unwrap_or_default()),
+    }
+}
+
+/// An array of key values in the binary format, built from values encoded for COPY.
+///
+/// Source: src/backend/utils/adt/arrayfuncs.c, array_recv.
+struct KeyArray {
+    array_oid: u32,
+    bytes: Vec<u8>,
+}
+
+impl KeyArray {
+    fn new<'a>(
+        array_oid: u32,
+        type_oid: u32,
+        values: impl ExactSizeIterator<Item = Option<&'a [u8]>>,
+    ) -> KeyArray {
+        let len = |len: usize| i32::try_from(len).expect("a micro-batch is smaller than 2 GiB");
+        let mut bytes = Vec::new();
+        // One dimension, no NULLs.
+        bytes.extend(1_i32.to_be_bytes());
+        bytes.extend(0_i32.to_be_bytes());
+        bytes.extend(type_oid.to_be_bytes());
+        bytes.extend(len(values.len()).to_be_bytes());
+        // Counted from 1.
+        bytes.extend(1_i32.to_be_bytes());
+        for value in values {
+            let value = value.expect("keys with a NULL are not asked for");
+            bytes.extend(len(value.len()).to_be_bytes());
+            bytes.extend_from_slice(value);
+        }
+        KeyArray { array_oid, bytes }
+    }
+}
+
+impl sqlx::Type<Postgres> for KeyArray {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(0))
+    }
+}
+
+impl Encode<'_, Postgres> for KeyArray {
+    fn encode_by_ref(&self, buf: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        buf.extend_from_slice(&self.bytes);
+        Ok(IsNull::No)
+    }
+
+    fn produces(&self) -> Option<PgTypeInfo> {
+        Some(PgTypeInfo::with_oid(Oid(self.array_oid)))
+    }
+}

@@ -1,0 +1,433 @@
+//! Putting micro-batches together: which file comes next, and how much of it.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Checkpoint;
+use super::file::{OpenFile, Step, open};
+use super::fingerprint::{Consumed, Stat};
+use super::folder::{Folder, Found, partition, partition_path};
+use crate::batch::{DeadLetter, MicroBatch, Part, RecordPlace};
+use crate::config::Stream;
+use crate::layout::{HeaderError, Layout, Reason};
+use crate::schema::Table;
+
+/// Encoded rows that a micro-batch has at most, in bytes, give or take one record.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// Reads the files of one stream, oldest first, each from where its checkpoint stands.
+#[derive(Debug)]
+pub struct Feed {
+    stream: Stream,
+    table: Arc<Table>,
+    folder: Folder,
+    /// One layout a header.
+    layouts: HashMap<Vec<String>, Arc<Layout>>,
+    /// By path below the folder: the newest partition's number and how far it was read.
+    positions: HashMap<String, (u32, Checkpoint)>,
+    /// Files that need no look until they change.
+    settled: HashMap<String, Stat>,
+    /// Files whose last record is not written whole, and since when they look as they do.
+    waiting: HashMap<String, (Stat, Instant)>,
+    /// Files that could not be read, as they looked then: each is told of once.
+    unreadable: HashMap<String, Stat>,
+    /// Files that were refused, as they looked then.
+    refused: HashMap<String, Stat>,
+    /// What is to be told of files.
+    notices: VecDeque<Work>,
+    /// What the last listing found that is to be read, oldest first.
+    queue: VecDeque<Found>,
+    current: Option<Current>,
+    lag_bytes: u64,
+}
+
+/// The file that is being read.
+#[derive(Debug)]
+struct Current {
+    found: Found,
+    partition: String,
+    /// Which file under its path it is, from 1.
+    number: u32,
+    file: OpenFile,
+    layout: Arc<Layout>,
+    /// Where the checkpoint stands once what was handed out is committed.
+    committed_offset: u64,
+    /// Whether it then says that the file was read to its end.
+    was_done: bool,
+}
+
+/// What the feed has for the stream.
+#[derive(Debug)]
+pub enum Work {
+    /// Records to commit.
+    Batch(MicroBatch),
+    /// A file that can't be loaded as it is.
+    Refused {
+        /// The partition's name.
+        partition: String,
+        /// Why, and what to do.
+        error: HeaderError,
+    },
+    /// A file that can't be read now; it is tried again at each listing.
+    Unreadable {
+        /// The file's name.
+        name: String,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Why reading a file stopped.
+enum Stop {
+    /// The micro-batch is full.
+    Full,
+    /// The file has no more.
+    End,
+    /// The file's last record is not written whole.
+    Wait,
+    /// The file can't be read.
+    Failed(io::Error),
+}
+
+impl Feed {
+    /// A feed of `stream`'s files below `folder` that goes on from `checkpoints`, by partition.
+    pub fn new(
+        stream: Stream,
+        folder: Folder,
+        table: Arc<Table>,
+        checkpoints: HashMap<String, Checkpoint>,
+    ) -> Feed {
+        let mut feed = Feed {
+            stream,
+            table,
+            folder,
+            layouts: HashMap::new(),
+            positions: HashMap::new(),
+            settled: HashMap::new(),
+            waiting: HashMap::new(),
+            unreadable: HashMap::new(),
+            refused: HashMap::new(),
+            notices: VecDeque::new(),
+            queue: VecDeque::new(),
+            current: None,
+            lag_bytes: 0,
+        };
+        feed.rewind(checkpoints);
+        feed
+    }
+
+    /// Forgets what was read ahead and goes on from `checkpoints`. The folder is to be listed again.
+    pub fn rewind(&mut self, checkpoints: HashMap<String, Checkpoint>) {
+        self.positions.clear();
+        self.settled.clear();
+        self.queue.clear();
+        self.current = None;
+        for (name, checkpoint) in checkpoints {
+            let (path, number) = partition_path(&name);
+            let newest = self.positions.get(path).map_or(0, |(number, _)| *number);
+            if number > newest {
+                self.positions.insert(path.to_owned(), (number, checkpoint));
+            }
+        }
+    }
+
+    /// Lists the folder: what there is to read, oldest first.
+    ///
+    /// # Errors
+    /// When the folder can't be listed.
+    pub fn list(&mut self) -> io::Result<()> {
+        let mut found = self.folder.list()?;
+        found.retain(|file| !self.is_settled(file));
+        found.sort_by(|a, b| (a.stat.modified(), &a.name).cmp(&(b.stat.modified(), &b.name)));
+        self.waiting.retain(|name, _| found.iter().any(|file| file.name == *name));
+        self.lag_bytes = found.iter().map(|file| self.rest_bytes(file)).sum();
+        if let Some(current) = &self.current {
+            found.retain(|file| file.name != current.found.name);
+        }
+        self.queue = found.into();
+        Ok(())
+    }
+
+    /// What the last listing found and is not read yet, in bytes.
+    pub fn lag_bytes(&self) -> u64 {
+        self.lag_bytes
+    }
+
+    /// Whether a file ends in a record that is not written whole. It counts once the file is still.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The next piece of work from what the last listing found; `None` when all is read.
+    pub fn next(&mut self) -> Option<Work> {
+        let mut batch: Option<MicroBatch> = None;
+        while let Some(mut current) = self.next_file() {
+            let into = batch.get_or_insert_with(|| MicroBatch::new(current.layout.clone()));
+            if !Arc::ptr_eq(&into.layout, &current.layout) || self.is_full(into) {
+                self.current = Some(current);
+                break;
+            }
+            match self.read(&mut current, into) {
+                Stop::Full => {
+                    self.current = Some(current);
+                    break;
+                }
+                Stop::End | Stop::Wait => {}
+                Stop::Failed(error) => self.cannot_read(&current.found, error),
+            }
+        }
+        if let Some(mut batch) = batch.filter(|batch| !batch.parts.is_empty()) {
+            batch.finish();
+            batch.lag_bytes = self.lag_bytes;
+            return Some(Work::Batch(batch));
+        }
+        self.notices.pop_front()
+    }
+
+    /// The file to read from: the one begun, else the oldest that has something.
+    fn next_file(&mut self) -> Option<Current> {
+        if let Some(mut current) = self.current.take() {
+            match current.file.is_still_itself() {
+                Ok(true) => return Some(current),
+                Ok(false) => {
+                    tracing::warn!("{} was written over while it was read", current.partition);
+                }
+                Err(error) => self.cannot_read(&current.found, error),
+            }
+        }
+        while let Some(found) = self.queue.pop_front() {
+            match self.open(&found) {
+                Ok(Some(current)) => return Some(current),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.cannot_read(&found, error),
+            }
+        }
+        None
+    }
+
+    /// Opens a file where its checkpoint stands; `None` if there is nothing to read in it now.
+    fn open(&mut self, found: &Found) -> io::Result<Option<Current>> {
+        let (file, stat) = open(&found.path)?;
+        let known = self.positions.get(&found.name);
+        let mut number = known.map_or(1, |(number, _)| *number);
+        let mut resumed = None;
+        if let Some((_, checkpoint)) = known.filter(|(_, checkpoint)| checkpoint.next_offset > 0) {
+            let fingerprint = checkpoint.fingerprint.as_ref();
+            let offset = checkpoint.next_offset;
+            let verify = |print| Consumed::verify(&file, print, offset);
+            match fingerprint.map(verify).transpose()?.flatten() {
+                Some(_) if checkpoint.is_done && stat.size == offset => {
+                    self.settle(&found.name, stat);
+                    return Ok(None);
+                }
+                Some(consumed) => resumed = Some((checkpoint.clone(), consumed)),
+                None => {
+                    number += 1;
+                    let name = &found.name;
+                    tracing::warn!(
+                        "{name} is no longer the file it was: reading it from its start"
+                    );
+                }
+            }
+        }
+        let partition = partition(&found.name, number);
+        let mut file = OpenFile::from_start(file, stat, self.stream.record_bytes_max);
+        let still = resumed.is_some() || self.is_still(&found.name, stat);
+        let header = match file.header(still)? {
+            Ok(Some(header)) => header,
+            Ok(None) => {
+                self.wait_for(found, stat);
+                return Ok(None);
+            }
+            Err(error) => return Ok(self.refuse(found, partition, stat, error)),
+        };
+        let layout = match self.layout(header) {
+            Ok(layout) => layout,
+            Err(error) => return Ok(self.refuse(found, partition, stat, error)),
+        };
+        let (mut committed_offset, mut was_done) = (0, false);
+        if let Some((checkpoint, consumed)) = resumed {
+            (committed_offset, was_done) = (checkpoint.next_offset, checkpoint.is_done);
+            file.resume(&checkpoint, consumed);
+        }
+        let found = found.clone();
+        Ok(Some(Current { found, partition, number, file, layout, committed_offset, was_done }))
+    }
+
+    /// Reads records of one file into `batch` until it is full or the file has no more.
+    fn read(&mut self, current: &mut Current, batch: &mut MicroBatch) -> Stop {
+        let still = self.is_still(&current.found.name, current.file.stat());
+        let mut part = Reading::default();
+        let stop = loop {
+            if part.records + batch.records() >= self.records_max() || is_large(batch) {
+                // Looking one byte ahead spares an empty micro-batch that only says: done.
+                break match current.file.ends_here() {
+                    Ok(true) => Stop::End,
+                    Ok(false) => Stop::Full,
+                    Err(error) => Stop::Failed(error),
+                };
+            }
+            match current.file.step(still) {
+                Ok(Step::End) => break Stop::End,
+                Ok(Step::Wait) => break Stop::Wait,
+                Ok(step) => part.take(step, batch),
+                Err(error) => break Stop::Failed(error),
+            }
+        };
+        match stop {
+            Stop::End => self.settle(&current.found.name, current.file.stat()),
+            Stop::Wait => self.wait_for(&current.found, current.file.stat()),
+            Stop::Full | Stop::Failed(_) => {}
+        }
+        self.finish(part, current, batch, matches!(stop, Stop::End));
+        stop
+    }
+
+    /// Closes the part that was read, and notes where reading stands.
+    fn finish(&mut self, part: Reading, current: &mut Current, batch: &mut MicroBatch, end: bool) {
+        let position = current.file.position(end);
+        let start_offset = current.committed_offset;
+        if position.offset == start_offset && end == current.was_done {
+            return;
+        }
+        self.lag_bytes = self.lag_bytes.saturating_sub(position.offset - start_offset);
+        let checkpoint = Checkpoint {
+            next_offset: position.offset,
+            next_line: position.line,
+            fingerprint: Some(position.fingerprint.clone()),
+            is_done: end,
+        };
+        self.positions.insert(current.found.name.clone(), (current.number, checkpoint));
+        (current.committed_offset, current.was_done) = (position.offset, end);
+        batch.parts.push(Part {
+            partition: current.partition.clone(),
+            start_offset,
+            end: position,
+            records: part.records,
+            dead_letters: part.dead_letters,
+            raw: part.raw,
+        });
+    }
+
+    fn layout(&mut self, header: Vec<String>) -> Result<Arc<Layout>, HeaderError> {
+        if let Some(layout) = self.layouts.get(&header) {
+            return Ok(layout.clone());
+        }
+        let layout = Arc::new(Layout::new(header.clone(), &self.table, self.stream.extra)?);
+        self.layouts.insert(header, layout.clone());
+        Ok(layout)
+    }
+
+    fn refuse<T>(
+        &mut self,
+        found: &Found,
+        partition: String,
+        stat: Stat,
+        error: HeaderError,
+    ) -> Option<T> {
+        self.settle(&found.name, stat);
+        if self.refused.insert(found.name.clone(), stat) != Some(stat) {
+            self.notices.push_back(Work::Refused { partition, error });
+        }
+        None
+    }
+
+    fn cannot_read(&mut self, found: &Found, error: io::Error) {
+        if self.unreadable.insert(found.name.clone(), found.stat) != Some(found.stat) {
+            self.notices.push_back(Work::Unreadable { name: found.name.clone(), error });
+        }
+    }
+
+    /// The file needs no further look until it changes, if a change would be sure to show.
+    fn settle(&mut self, name: &str, stat: Stat) {
+        self.waiting.remove(name);
+        if let Some(stat) = stat.if_conclusive() {
+            self.settled.insert(name.to_owned(), stat);
+        }
+    }
+
+    /// The file's last record is not written whole; an empty file has none to wait for.
+    fn wait_for(&mut self, found: &Found, stat: Stat) {
+        if stat.size == 0 {
+            return self.settle(&found.name, stat);
+        }
+        let since = self.waiting.entry(found.name.clone()).or_insert((stat, Instant::now()));
+        if since.0 != stat {
+            *since = (stat, Instant::now());
+        }
+    }
+
+    /// Whether nobody has written the file for the time of `settle`, by its time stamp or, should the
+    /// clock have been set back, by our own watch.
+    fn is_still(&self, name: &str, stat: Stat) -> bool {
+        let watched = self.waiting.get(name).filter(|(seen, _)| *seen == stat);
+        let age = stat.age().unwrap_or(Duration::ZERO);
+        age.max(watched.map_or(Duration::ZERO, |(_, since)| since.elapsed())) >= self.stream.settle
+    }
+
+    fn is_settled(&self, found: &Found) -> bool {
+        if let Some(stat) = self.settled.get(&found.name) {
+            return *stat == found.stat;
+        }
+        self.positions.get(&found.name).is_some_and(|(_, checkpoint)| {
+            let print = checkpoint.fingerprint.as_ref();
+            checkpoint.is_done && print.and_then(|print| print.stat) == Some(found.stat)
+        })
+    }
+
+    /// What is left of a file behind its checkpoint, in bytes.
+    fn rest_bytes(&self, found: &Found) -> u64 {
+        let offset = self.positions.get(&found.name).map_or(0, |(_, c)| c.next_offset);
+        found.stat.size.checked_sub(offset).unwrap_or(found.stat.size)
+    }
+
+    fn is_full(&self, batch: &MicroBatch) -> bool {
+        batch.records() >= self.records_max() || is_large(batch)
+    }
+
+    fn records_max(&self) -> u64 {
+        u64::try_from(self.stream.max_rows).unwrap_or(u64::MAX)
+    }
+}
+
+fn is_large(batch: &MicroBatch) -> bool {
+    batch.bytes.len() >= BATCH_BYTES_MAX
+}
+
+/// The part of a micro-batch that is being read.
+#[derive(Default)]
+struct Reading {
+    records: u64,
+    dead_letters: Vec<DeadLetter>,
+    raw: Vec<u8>,
+    reasons: Vec<Reason>,
+}
+
+impl Reading {
+    /// Takes a record in: as a row, or as a dead letter.
+    fn take(&mut self, step: Step<'_>, batch: &mut MicroBatch) {
+        self.records += 1;
+        match step {
+            Step::Record { record, raw, offset, line } => {
+                let at = batch.bytes.len();
+                let layout = batch.layout.clone();
+                let key_end = layout.encode(&record, &mut batch.bytes, &mut self.reasons);
+                if self.reasons.is_empty() {
+                    let start = self.raw.len();
+                    self.raw.extend_from_slice(raw);
+                    let place = RecordPlace { offset, line, start, end: self.raw.len() };
+                    batch.push_row(at, key_end, place);
+                } else {
+                    batch.bytes.truncate(at);
+                    let reasons = std::mem::take(&mut self.reasons);
+                    self.dead_letters.push(DeadLetter::new(offset, line, raw, reasons));
+                }
+            }
+            Step::Refused(letter) => self.dead_letters.push(letter),
+            Step::End | Step::Wait => unreachable!("the caller ends there"),
+        }
+    }
+}

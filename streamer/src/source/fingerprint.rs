@@ -1,0 +1,188 @@
+//! Knowing a file again. A file is its path and what was consumed of it: hashes of its beginning and of
+//! the bytes before the next offset. Size, inode and times only tell when to look again.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// How many bytes each of the two hashes covers at most.
+pub const WINDOW_BYTES: usize = 4096;
+
+/// Changes within this time of the last look may carry the same time stamps (the kernel's clock for files
+/// ticks every few milliseconds, some file systems every second or two), so such stamps prove nothing.
+const STAMP_GRAIN: Duration = Duration::from_secs(2);
+
+/// What identifies the consumed part of a file. By default nothing was consumed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// The first bytes that were consumed.
+    head: Window,
+    /// The last bytes that were consumed.
+    tail: Window,
+    /// What the file looked like; `None` when it had changed too recently for this to prove anything.
+    pub stat: Option<Stat>,
+}
+
+/// A hash over a few bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Window {
+    bytes: u64,
+    /// XXH3, 128 bits, in hexadecimal.
+    xxh3: String,
+}
+
+/// What the file system tells of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// In bytes.
+    pub size: u64,
+    /// The inode's number and its device's.
+    inode: (u64, u64),
+    /// Seconds and nanoseconds since 1970: of the content's last change.
+    modified: (i64, i64),
+    /// Of the last change of anything, which no program can set at will.
+    changed: (i64, i64),
+}
+
+impl Stat {
+    /// Takes what matters.
+    pub fn of(metadata: &Metadata) -> Stat {
+        Stat {
+            size: metadata.size(),
+            inode: (metadata.dev(), metadata.ino()),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// The inode's number on its device.
+    pub fn inode(&self) -> u64 {
+        self.inode.1
+    }
+
+    /// When the content last changed, for putting files in order.
+    pub fn modified(&self) -> (i64, i64) {
+        self.modified
+    }
+
+    /// How long ago the file last changed, by the wall clock; nothing when that lies in the future.
+    pub fn age(&self) -> Option<Duration> {
+        let seconds = u64::try_from(self.changed.0).ok()?;
+        let nanos = u32::try_from(self.changed.1).ok()?;
+        let changed = UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))?;
+        SystemTime::now().duration_since(changed).ok()
+    }
+
+    /// Itself, if a later change would be sure to show in it.
+    pub fn if_conclusive(self) -> Option<Stat> {
+        self.age().is_some_and(|age| age > STAMP_GRAIN).then_some(self)
+    }
+}
+
+impl Window {
+    fn of(bytes: &[u8]) -> Window {
+        let len = u64::try_from(bytes.len()).expect("a window is small");
+        Window { bytes: len, xxh3: format!("{:032x}", xxh3_128(bytes)) }
+    }
+
+    /// Reads the window's bytes at `offset`; `None` if they are not the ones it was made of.
+    fn matched(&self, file: &File, offset: u64) -> io::Result<Option<Vec<u8>>> {
+        let Ok(len) = usize::try_from(self.bytes) else { return Ok(None) };
+        if len > WINDOW_BYTES {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; len];
+        match file.read_exact_at(&mut bytes, offset) {
+            Ok(()) => Ok((Window::of(&bytes) == *self).then_some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The bytes that the two hashes are made of, kept while a file is read.
+#[derive(Debug, Clone, Default)]
+pub struct Consumed {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+}
+
+impl Consumed {
+    /// Takes up the next bytes that were consumed.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let wanted = WINDOW_BYTES - self.head.len();
+        self.head.extend_from_slice(&bytes[..bytes.len().min(wanted)]);
+        if bytes.len() >= WINDOW_BYTES {
+            self.tail.clear();
+        }
+        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(WINDOW_BYTES)..]);
+        let surplus = self.tail.len().saturating_sub(WINDOW_BYTES);
+        self.tail.drain(..surplus);
+    }
+
+    /// The fingerprint so far.
+    pub fn fingerprint(&self, stat: Stat) -> Fingerprint {
+        let stat = stat.if_conclusive();
+        Fingerprint { head: Window::of(&self.head), tail: Window::of(&self.tail), stat }
+    }
+
+    /// Looks whether `file` still is the one whose first `offset` bytes made `fingerprint`.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn verify(
+        file: &File,
+        fingerprint: &Fingerprint,
+        offset: u64,
+    ) -> io::Result<Option<Consumed>> {
+        let Some(tail_start) = offset.checked_sub(fingerprint.tail.bytes) else { return Ok(None) };
+        let Some(head) = fingerprint.head.matched(file, 0)? else { return Ok(None) };
+        let Some(tail) = fingerprint.tail.matched(file, tail_start)? else { return Ok(None) };
+        Ok(Some(Consumed { head, tail }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn consumed(pieces: &[&[u8]]) -> Fingerprint {
+        let mut consumed = Consumed::default();
+        pieces.iter().for_each(|piece| consumed.push(piece));
+        let stat = Stat { size: 0, inode: (0, 0), modified: (0, 0), changed: (0, 0) };
+        consumed.fingerprint(stat)
+    }
+
+    #[test]
+    fn the_pieces_do_not_matter() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(10_001).collect();
+        let whole = consumed(&[&bytes]);
+        assert_eq!(consumed(&[&bytes[..5000], &bytes[5000..5001], &bytes[5001..]]), whole);
+        assert_ne!(consumed(&[&bytes[..10_000]]), whole);
+    }
+
+    #[test]
+    fn a_file_is_known_while_its_consumed_part_is_the_same() {
+        let mut file = tempfile::tempfile().unwrap();
+        let bytes = vec![b'x'; 6000];
+        let fingerprint = consumed(&[&bytes]);
+        let known = |file: &File| Consumed::verify(file, &fingerprint, 6000).unwrap().is_some();
+        file.write_all(&bytes).unwrap();
+        assert!(known(&file));
+        file.write_all(b"more").unwrap();
+        assert!(known(&file), "it grew");
+        file.write_all_at(b"y", 5999).unwrap();
+        assert!(!known(&file), "its end was written over");
+        file.write_all_at(b"x", 5999).unwrap();
+        file.write_all_at(b"y", 0).unwrap();
+        assert!(!known(&file), "its beginning was written over");
+        file.set_len(100).unwrap();
+        assert!(!known(&file), "it was truncated");
+    }
+}

@@ -1,0 +1,187 @@
+//! What the tests stand on: one PostgreSQL server a test run, a database a test, the real programs as
+//! child processes, and a judge that reads the files on its own.
+
+mod judge;
+mod process;
+mod proxy;
+
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use streamer::embedded::Embedded;
+use tokio::sync::OnceCell;
+
+pub(crate) use judge::{Verdict, judge};
+pub(crate) use process::{Ended, Running, streamer};
+pub(crate) use proxy::{Cut, Proxy};
+
+/// The database that the others are copied from.
+const TEMPLATE: &str = "template_streamer";
+
+static SERVER: OnceCell<PgConnectOptions> = OnceCell::const_new();
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A database of a test's own, with the migrations applied. It goes with the server.
+#[derive(Debug)]
+pub(crate) struct TestDb {
+    name: String,
+    options: PgConnectOptions,
+}
+
+impl TestDb {
+    /// A copy of the migrated template.
+    pub(crate) async fn create() -> TestDb {
+        let server = SERVER.get_or_init(start_server).await;
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut conn = PgConnection::connect_with(server).await.expect("connect to the server");
+        let create = format!("create database {name} template {TEMPLATE}");
+        conn.execute(AssertSqlSafe(create)).await.expect("copy the template");
+        TestDb { options: server.clone().database(&name), name }
+    }
+
+    /// A connection to it.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        PgConnection::connect_with(&self.options).await.expect("connect to the test's database")
+    }
+
+    /// Where it is, as DATABASE_URL has it.
+    pub(crate) fn url(&self) -> String {
+        let socket = self.socket();
+        format!("postgres://streamer@localhost/{}?host={}", self.name, socket.display())
+    }
+
+    /// The same by TCP on `port` of the loopback, for a [`Proxy`].
+    pub(crate) fn tcp_url(&self, port: u16) -> String {
+        format!("postgres://streamer@127.0.0.1:{port}/{}?sslmode=disable", self.name)
+    }
+
+    /// The server's socket file.
+    pub(crate) fn socket_file(&self) -> PathBuf {
+        self.socket().join(format!(".s.PGSQL.{}", self.options.get_port()))
+    }
+
+    /// Runs statements.
+    pub(crate) async fn execute(&self, sql: &str) {
+        let mut conn = self.connect().await;
+        conn.execute(AssertSqlSafe(sql.to_owned())).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    }
+
+    /// The single number that a query gives.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        let mut conn = self.connect().await;
+        let query = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()));
+        query.fetch_one(&mut conn).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// All rows of a query, columns as text joined by `|`, NULL as `∅`.
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<String> {
+        let mut conn = self.connect().await;
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut conn).await;
+        let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        rows.iter().map(row_text).collect()
+    }
+
+    /// Waits until a query gives `expected`.
+    pub(crate) async fn wait_for(&self, sql: &str, expected: i64) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let number = self.number(sql).await;
+            if number == expected {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{sql} gives {number}, not {expected}, for 60 s");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Demands that table, counts and dead letters are what the judge found.
+    pub(crate) async fn agrees_with(&self, verdict: &Verdict) {
+        let (table, expected) = (self.rows(judge::TABLE_QUERY).await, verdict.table());
+        let differing = table.iter().zip(&expected).find(|(a, b)| a != b);
+        assert_eq!(differing, None, "the first row that differs from the judge's");
+        assert_eq!(table.len(), expected.len(), "rows lost or doubled");
+        let counts = "select coalesce(sum(duplicates), 0), coalesce(sum(dead_letters), 0)
+                        from streamer.micro_batch";
+        let counts = self.rows(counts).await;
+        assert_eq!(counts, [format!("{}|{}", verdict.duplicates, verdict.bad.len())]);
+        let bad = "select partition, line from streamer.dead_letter order by partition, line";
+        let expected: Vec<String> =
+            verdict.bad.iter().map(|(f, line)| format!("{f}|{line}")).collect();
+        assert_eq!(self.rows(bad).await, expected);
+    }
+
+    fn socket(&self) -> &Path {
+        self.options.get_socket().expect("the server listens on a socket")
+    }
+}
+
+fn row_text(row: &sqlx::postgres::PgRow) -> String {
+    use sqlx::{Row, ValueRef};
+    let mut text = String::new();
+    for at in 0..row.len() {
+        let value = row.try_get_raw(at).expect("the column is there");
+        let separator = if at == 0 { "" } else { "|" };
+        let value = if value.is_null() { "∅" } else { value.as_str().expect("it is text") };
+        write!(text, "{separator}{value}").expect("a string takes everything");
+    }
+    text
+}
+
+/// A folder for a test's files.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("make a temporary folder")
+}
+
+/// Makes files of events with duplicates and bad records mixed in, oldest first.
+pub(crate) fn generate(folder: &Path, files: u32, rows: u64, seed: u64) -> Vec<PathBuf> {
+    let settings = generator::Settings {
+        rows,
+        files,
+        seed: Some(seed),
+        duplicates: 0.02,
+        bad: 0.02,
+        out: folder.to_owned(),
+        ..generator::Settings::default()
+    };
+    let mut generator = generator::Generator::new(settings).expect("the settings are valid");
+    let mut next = || generator.write_file(&mut |_| ControlFlow::Continue(()));
+    let written = (0..files).map(|_| next().expect("write a file").expect("nothing breaks it off"));
+    let mut files: Vec<PathBuf> = written.map(|written| written.path).collect();
+    let modified = |path: &PathBuf| {
+        let time = path.metadata().and_then(|metadata| metadata.modified());
+        (time.expect("the file has a time"), path.clone())
+    };
+    files.sort_by_key(modified);
+    files
+}
+
+/// Starts the server in a folder of this test run; it stops when this process ends.
+async fn start_server() -> PgConnectOptions {
+    let (send, receive) = mpsc::channel();
+    // Each test has a runtime of its own; the server needs one that outlives them all.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().expect("start a runtime");
+        runtime.block_on(async {
+            let home = tempfile::tempdir().expect("make the server's folder");
+            let server = Embedded::start(home.path()).await.expect("start PostgreSQL");
+            send.send(server.connect_options()).expect("the caller is waiting");
+            std::future::pending::<()>().await;
+        });
+    });
+    let options = tokio::task::spawn_blocking(move || receive.recv()).await;
+    let options = options.expect("wait for the server").expect("the server has started");
+    let mut conn = PgConnection::connect_with(&options).await.expect("connect to the server");
+    let create = format!("create database {TEMPLATE}");
+    conn.execute(AssertSqlSafe(create)).await.expect("make the template");
+    let template = options.clone().database(TEMPLATE);
+    let mut conn = PgConnection::connect_with(&template).await.expect("connect to the template");
+    streamer::migrate::migrate(&mut conn).await.expect("migrate the template");
+    conn.close().await.expect("leave the template, so that it can be copied");
+    options
+}
