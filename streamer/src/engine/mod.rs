@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::ExponentialBackoff;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use crate::batch::MicroBatch;
 use crate::config::Stream;
 use crate::database::Database;
 use crate::patience::{Impatience, Patience};
+use crate::retry::pauses;
 use crate::schema::{SchemaError, Table};
 use crate::sink::{PartOutcome, Sink, SinkError};
 use crate::source::feed::{Feed, Work};
@@ -189,6 +191,8 @@ struct Worker {
     source: ReadAhead,
     watch: Watch,
     listing: Listing,
+    /// The pauses to come, while another streamer works on the same files.
+    rivalry: Option<ExponentialBackoff>,
 }
 
 /// The last listing of the folder.
@@ -231,7 +235,8 @@ impl Worker {
         let checkpoints = sink.checkpoints().await?;
         let watch = Watch::new(folder.root().to_owned(), folder.is_deep());
         let source = ReadAhead::new(Feed::new(stream.clone(), folder, table, checkpoints));
-        Ok(Worker { stream, plan, observer, sink, source, watch, listing: Listing::default() })
+        let listing = Listing::default();
+        Ok(Worker { stream, plan, observer, sink, source, watch, listing, rivalry: None })
     }
 
     async fn work(mut self) -> Result<(), Ended> {
@@ -282,10 +287,7 @@ impl Worker {
         let committed = match self.sink.commit(batch).await {
             Ok(committed) => committed,
             Err(SinkError::Superseded) => {
-                tracing::info!(
-                    stream = self.stream.name,
-                    "another streamer has read on; going on from the checkpoint"
-                );
+                self.yield_to_rival().await;
                 let checkpoints = self.sink.checkpoints().await?;
                 self.source.rewind(checkpoints).await?;
                 self.listing = Listing::default();
@@ -293,6 +295,7 @@ impl Worker {
             }
             Err(error) => return Err(error.into()),
         };
+        self.rivalry = None;
         let elapsed = started.elapsed();
         let total = committed.total();
         let more = match committed.parts.len() - 1 {
@@ -319,6 +322,23 @@ impl Worker {
             lag_bytes: batch.lag_bytes,
         });
         Ok(true)
+    }
+
+    /// Another streamer was faster: leaves it the work for a while, longer each time. Should it end,
+    /// the next try succeeds.
+    async fn yield_to_rival(&mut self) {
+        let pauses = self.rivalry.get_or_insert_with(|| {
+            tracing::info!(
+                stream = self.stream.name,
+                "another streamer is at work on the same files; standing by"
+            );
+            pauses()
+        });
+        let pause = pauses.next().expect("pauses never end");
+        tokio::select! {
+            () = self.plan.stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
     }
 
     fn tell_failure(&self, partition: &str, reason: &str) {

@@ -1,1 +1,114 @@
-//! x
+//! Lost replies, several streamers, and a server that goes away.
+
+use crate::support::{Cut, Ended, Proxy, Running, TestDb, folder, generate, judge, streamer};
+
+/// Loads two files through a proxy that cuts every fifth COMMIT, eight times in all.
+async fn load_through(cut: Cut, seed: u64) {
+    let (db, folder) = (TestDb::create().await, folder());
+    let verdict = judge(&generate(folder.path(), 2, 2000, seed));
+    let proxy = Proxy::start(db.socket_file(), cut, 5, 8).await;
+    let url = db.tcp_url(proxy.port);
+    let path = folder.path().to_owned();
+    let load = move || {
+        let run = ["run", "--available-now", "--max-rows", "100"];
+        Ended::of(streamer(&path, &run).env("DATABASE_URL", url)).expect(3)
+    };
+    let ended = tokio::task::spawn_blocking(load).await.unwrap();
+    assert_eq!(proxy.cuts(), 8, "the fault hit");
+    assert!(ended.stderr.contains("trying again"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the database is back"), "{}", ended.stderr);
+    db.agrees_with(&verdict).await;
+    // The summary counts each micro-batch once, also those whose reply was lost.
+    let total = ended.stdout.lines().find(|line| line.contains("2 files")).unwrap();
+    let records: String = total.split_whitespace().nth(2).unwrap().replace(',', "");
+    assert_eq!(records, verdict.records.to_string(), "{}", ended.stdout);
+}
+
+#[tokio::test]
+async fn a_lost_commit_reply_neither_loses_nor_doubles_rows() {
+    load_through(Cut::AfterCommit, 21).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_never_arrived_is_done_again() {
+    load_through(Cut::BeforeCommit, 22).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_arrives_while_it_is_done_again_counts_once() {
+    load_through(Cut::LateCommit, 23).await;
+}
+
+#[tokio::test]
+async fn two_streamers_on_one_folder_double_nothing_and_one_takes_over_from_the_other() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let verdict = judge(&generate(folder.path(), 4, 5000, 24));
+    let run = ["run", "--every", "0s", "--max-rows", "50"];
+    let start = || Running::start(streamer(folder.path(), &run).env("DATABASE_URL", db.url()));
+    let first = start();
+    first.wait_for_log("committed");
+    let second = start();
+    second.wait_for_log("standing by");
+    let left = "select 4 - count(*) from streamer.checkpoint where state = 'done'";
+    assert!(db.number(left).await > 0, "there is something left to take over");
+    first.kill();
+    second.wait_for_log("committed");
+    db.wait_for(left, 0).await;
+    assert_eq!(second.terminate().0, Some(0));
+    db.agrees_with(&verdict).await;
+}
+
+#[tokio::test]
+async fn four_streamers_at_once_load_everything_once() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let verdict = judge(&generate(folder.path(), 4, 3000, 26));
+    let run = ["run", "--available-now", "--max-rows", "100"];
+    let start = || {
+        let mut command = streamer(folder.path(), &run);
+        command.env("DATABASE_URL", db.url());
+        tokio::task::spawn_blocking(move || Ended::of(&mut command))
+    };
+    for ended in [start(), start(), start(), start()] {
+        let code = ended.await.unwrap().code;
+        assert!(matches!(code, Some(0 | 3)), "{code:?}");
+    }
+    db.agrees_with(&verdict).await;
+}
+
+#[tokio::test]
+async fn an_unreachable_database_is_told_once_and_waited_for() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let verdict = judge(&generate(folder.path(), 1, 500, 25));
+    // A port that nothing listens on yet.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = db.tcp_url(port);
+    let running = Running::start(streamer(folder.path(), &["run"]).env("DATABASE_URL", url));
+    running.wait_for_log("trying again");
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let socket = db.socket_file();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = tokio::net::UnixStream::connect(&socket).await.unwrap();
+            tokio::spawn(async move {
+                // Ends when either side does.
+                drop(tokio::io::copy_bidirectional(&mut client, &mut server).await);
+            });
+        }
+    });
+    let running = tokio::task::spawn_blocking(move || {
+        running.wait_for_log("the database is back");
+        running.wait_for_log("committed");
+        running
+    });
+    assert_eq!(running.await.unwrap().terminate().0, Some(0));
+    db.agrees_with(&verdict).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_or_database_stops_it_with_the_remedy_and_no_secret() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let url = db.url().replace("/test_", "/missing_").replace("streamer@", "streamer:s3cret@");
+    let ended = Ended::of(streamer(folder.path(), &["run"]).env("DATABASE_URL", &url)).expect(1);
+    assert!(ended.stderr.contains("create the database, or name another"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
+}
