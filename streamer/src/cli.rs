@@ -180,13 +180,16 @@ impl Cli {
     /// Wrong usage, or a call for help or the version, each with the text to print.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
         let mut args: Vec<OsString> = args.into_iter().collect();
-        // Errors are left to the second reading, which knows the command.
-        let found = Cli::command().ignore_errors(true).try_get_matches_from(&args);
-        let names_command = found.map_or(true, |found| found.subcommand_name().is_some());
+        let starts_with_flag =
+            args.get(1).is_none_or(|arg| arg.as_encoded_bytes().starts_with(b"-"));
         let asks = ["-h", "--help", "-V", "--version"];
-        let is_question = args.iter().skip(1).any(|arg| asks.iter().any(|ask| arg == ask));
-        if !names_command && !is_question && !args.is_empty() {
-            args.insert(1, "run".into());
+        let is_question = args.iter().any(|arg| asks.iter().any(|ask| arg == ask));
+        if starts_with_flag && !is_question && !args.is_empty() {
+            // Errors are left to the second reading, which knows the command.
+            let found = Cli::command().ignore_errors(true).try_get_matches_from(&args);
+            if found.is_ok_and(|found| found.subcommand_name().is_none()) {
+                args.insert(1, "run".into());
+            }
         }
         Cli::try_parse_from(args)
     }
@@ -238,6 +241,8 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_told() {
+        let error = read("streamer rnu").unwrap_err();
+        assert_eq!(error.kind(), clap::error::ErrorKind::InvalidSubcommand);
         for line in ["streamer rnu", "streamer --every soon", "streamer run --max-rows 0"] {
             assert_eq!(read(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -253,6 +254,17 @@ impl Filled {
             Filled::BatchId => BATCH_ID.0,
             Filled::IngestedAt => INGESTED_AT.0,
         }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.column, &self.value) {
+            (Some(column), Some(value)) => write!(f, "{column} \"{value}\": ")?,
+            (Some(column), None) => write!(f, "{column}: ")?,
+            _ => {}
+        }
+        f.write_str(&self.reason)
     }
 }
 

@@ -94,7 +94,7 @@ async fn list(
     let mut lines =
         table(&["count", "stream", "column", "reason", "sqlstate", "for example", "its number"], 7);
     for group in groups {
-        let value = group.example_value.map(|value| format!(" {value:?}")).unwrap_or_default();
+        let value = group.example_value.map(|value| format!(" \"{value}\"")).unwrap_or_default();
         lines.add_row([
             grouped(group.count),
             group.stream,
@@ -135,12 +135,7 @@ async fn show(conn: &mut PgConnection, id: i64) -> Result<(String, Exit)> {
         text += &format!("{resolution} {}\n", at.format("%Y-%m-%d %H:%M:%S UTC"));
     }
     for reason in &letter.reasons.0 {
-        let place = match (&reason.column, &reason.value) {
-            (Some(column), Some(value)) => format!("{column} {value:?}: "),
-            (Some(column), None) => format!("{column}: "),
-            _ => String::new(),
-        };
-        text += &format!("  {place}{} ({})\n", reason.reason, reason.sqlstate);
+        text += &format!("  {reason} ({})\n", reason.sqlstate);
     }
     let raw: Vec<String> = letter.raw.split(|&b| b == b'\n').map(shown).collect();
     text += &format!("header: {}\nrecord: {}\n", letter.columns.join(","), raw.join("\n"));

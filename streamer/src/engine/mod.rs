@@ -303,15 +303,15 @@ impl Worker {
             more => format!(" and {more} more"),
         };
         tracing::info!(
-            stream = self.stream.name,
+            stream = %self.stream.name,
             read = total.records,
             rows = total.rows,
             duplicates = total.duplicates,
             dead_letters = total.dead_letters,
-            path = committed.path.name(),
+            path = %committed.path.name(),
             ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             lag_bytes = batch.lag_bytes,
-            file = format_args!("{}{more}", committed.parts[0].partition),
+            file = %format_args!("{}{more}", committed.parts[0].partition),
             "committed"
         );
         (self.observer)(Event::Committed {
@@ -329,7 +329,7 @@ impl Worker {
     async fn yield_to_rival(&mut self) {
         let pauses = self.rivalry.get_or_insert_with(|| {
             tracing::info!(
-                stream = self.stream.name,
+                stream = %self.stream.name,
                 "another streamer is at work on the same files; standing by"
             );
             pauses()
@@ -342,7 +342,7 @@ impl Worker {
     }
 
     fn tell_failure(&self, partition: &str, reason: &str) {
-        tracing::error!(stream = self.stream.name, file = partition, "not loaded: {reason}");
+        tracing::error!(stream = %self.stream.name, file = %partition, "not loaded: {reason}");
         (self.observer)(Event::Failed { stream: &self.stream.name, partition, reason });
     }
 

@@ -42,7 +42,7 @@ pub struct Sink {
     stream: String,
     table: Arc<Table>,
     conn: Option<PgConnection>,
-    /// Partitions in which a duplicate was met: their rest goes the filtered path at once.
+    /// Partitions of which PostgreSQL has refused a row: their rest goes the filtered path at once.
     filtered: HashSet<String>,
     patience: Patience,
 }
@@ -159,7 +159,7 @@ impl Sink {
             let failure = match result {
                 Ok(Ok(committed)) => {
                     self.keep(conn);
-                    if committed.total().duplicates > 0 {
+                    if path != Path::Direct {
                         self.filtered.extend(committed.parts.iter().map(|p| p.partition.clone()));
                     }
                     return Ok(committed);
