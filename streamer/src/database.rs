@@ -15,7 +15,7 @@ use crate::embedded::{Embedded, EmbeddedError};
 const EMBEDDED_FOLDER: &str = ".postgres";
 
 /// How long the embedded server may take to stop before it is left to its guard.
-const STOP_GRACE: Duration = Duration::from_secs(3);
+const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// How a new connection is set up. A transaction that a stopped process left open is ended by the server,
 /// and a peer that vanished without a word is noticed.
@@ -27,9 +27,14 @@ const SESSION_SETTINGS: &str = "set client_min_messages = warning;
 /// A database that can be connected to.
 #[derive(Debug)]
 pub struct Database {
-    options: PgConnectOptions,
+    server: Server,
     place: String,
-    embedded: Option<Mutex<Embedded>>,
+}
+
+#[derive(Debug)]
+enum Server {
+    Configured(Box<PgConnectOptions>),
+    Embedded(Mutex<Embedded>),
 }
 
 /// Why there is no database.
@@ -74,7 +79,7 @@ impl Database {
             Some(socket) => socket.display().to_string(),
             None => format!("{}:{}", options.get_host(), options.get_port()),
         };
-        Ok(Database { options: with_defaults(options), place, embedded: None })
+        Ok(Database { server: Server::Configured(Box::new(options)), place })
     }
 
     /// The embedded server below `data`, started or joined.
@@ -91,11 +96,8 @@ impl Database {
                 embedded.psql_command()
             );
         }
-        Ok(Database {
-            options: with_defaults(embedded.connect_options()),
-            place: embedded.home().display().to_string(),
-            embedded: Some(Mutex::new(embedded)),
-        })
+        let place = embedded.home().display().to_string();
+        Ok(Database { server: Server::Embedded(Mutex::new(embedded)), place })
     }
 
     /// Where the database is, for messages; never a password.
@@ -105,9 +107,9 @@ impl Database {
 
     /// The line to type to look inside the embedded server.
     pub async fn psql_command(&self) -> Option<String> {
-        match &self.embedded {
-            Some(embedded) => Some(embedded.lock().await.psql_command()),
-            None => None,
+        match &self.server {
+            Server::Configured(_) => None,
+            Server::Embedded(embedded) => Some(embedded.lock().await.psql_command()),
         }
     }
 
@@ -116,18 +118,19 @@ impl Database {
     /// # Errors
     /// When the server is not there or refuses.
     pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        let mut conn = match PgConnection::connect_with(&self.options).await {
-            Ok(conn) => conn,
-            Err(error) => {
-                let Some(embedded) = &self.embedded else { return Err(error) };
-                // Its owner may have ended; then it is ours to start.
-                embedded
-                    .lock()
-                    .await
-                    .ensure_running()
-                    .await
-                    .map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))?;
-                PgConnection::connect_with(&self.options).await?
+        let mut conn = match &self.server {
+            Server::Configured(options) => connect_with((**options).clone()).await?,
+            Server::Embedded(embedded) => {
+                let mut embedded = embedded.lock().await;
+                match connect_with(embedded.connect_options()).await {
+                    Ok(conn) => conn,
+                    Err(_) => {
+                        // Its owner may have ended; then it is ours to start.
+                        let started = embedded.ensure_running().await;
+                        started.map_err(|e| sqlx::Error::Io(std::io::Error::other(e)))?;
+                        connect_with(embedded.connect_options()).await?
+                    }
+                }
             }
         };
         conn.execute(SESSION_SETTINGS).await?;
@@ -148,17 +151,17 @@ impl Database {
 
     /// Stops the embedded server if it is ours.
     pub async fn close(self) {
-        if let Some(embedded) = self.embedded {
+        if let Server::Embedded(embedded) = self.server {
             embedded.into_inner().stop(STOP_GRACE).await;
         }
     }
 }
 
-fn with_defaults(options: PgConnectOptions) -> PgConnectOptions {
+async fn connect_with(options: PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let options = match options.get_application_name() {
         Some(_) => options,
         None => options.application_name("streamer"),
     };
-    // Its own log would show statements; ours tells what matters.
-    options.disable_statement_logging()
+    // sqlx's own log would show statements; ours tells what matters.
+    PgConnection::connect_with(&options.disable_statement_logging()).await
 }

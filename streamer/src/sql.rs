@@ -3,6 +3,8 @@
 //! Values are never pasted into SQL: they are bound, or sent by COPY. Names of tables and columns
 //! can't be bound, so they go through [`quote`].
 
+#![expect(clippy::disallowed_types, reason = "this is the place")]
+
 use sqlx::AssertSqlSafe;
 
 /// Quotes one identifier, so that any name is only ever a name.

@@ -65,7 +65,7 @@ async fn check(
     feed.list().with_context(|| format!("list {}", settings.data.display()))?;
     let mut tx = conn.begin().await?;
     let mut shown = 0;
-    while let Some(work) = feed.next() {
+    while let Some(work) = feed.next_work() {
         match work {
             Work::Batch(batch) => {
                 let outcome = try_out(&mut tx, &batch, &mut shown).await?;

@@ -158,7 +158,7 @@ async fn gather_stream(
     })
 }
 
-/// What the folder holds beside what the checkpoints say, newest first.
+/// What the folder holds beside what the checkpoints say: unread files, then the newest first.
 fn files(
     settings: &Settings,
     stream: &Stream,
@@ -184,7 +184,8 @@ fn files(
         .collect();
     let new = listed.iter().filter(|found| !newest.contains_key(found.name.as_str()));
     files.extend(new.map(|found| FileStatus::pending(&found.name, found.stat.size)));
-    files.sort_by(|a, b| (b.updated_at, &b.file).cmp(&(a.updated_at, &a.file)));
+    let order = |file: &FileStatus| (file.updated_at.is_none(), file.updated_at);
+    files.sort_by(|a, b| order(b).cmp(&order(a)).then_with(|| b.file.cmp(&a.file)));
     Ok(files)
 }
 

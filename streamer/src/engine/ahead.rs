@@ -30,7 +30,7 @@ impl ReadAhead {
         self.state = match std::mem::replace(&mut self.state, State::Lent) {
             State::Idle(mut feed) if self.ready.is_none() => {
                 State::Reading(spawn_blocking(move || {
-                    let work = feed.next();
+                    let work = feed.next_work();
                     (feed, work)
                 }))
             }

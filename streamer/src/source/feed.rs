@@ -3,15 +3,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::Checkpoint;
 use super::file::{OpenFile, Step, open};
 use super::fingerprint::{Consumed, Stat};
 use super::folder::{Folder, Found, partition, partition_path};
-use crate::batch::{DeadLetter, MicroBatch, Part, RecordPlace};
+use super::known::Known;
+use super::part::Reading;
+use crate::batch::{MicroBatch, Part};
 use crate::config::Stream;
-use crate::layout::{HeaderError, Layout, Reason};
+use crate::layout::{HeaderError, Layout};
 use crate::schema::Table;
 
 /// Encoded rows that a micro-batch has at most, in bytes, give or take one record.
@@ -27,14 +28,7 @@ pub struct Feed {
     layouts: HashMap<Vec<String>, Arc<Layout>>,
     /// By path below the folder: the newest partition's number and how far it was read.
     positions: HashMap<String, (u32, Checkpoint)>,
-    /// Files that need no look until they change.
-    settled: HashMap<String, Stat>,
-    /// Files whose last record is not written whole, and since when they look as they do.
-    waiting: HashMap<String, (Stat, Instant)>,
-    /// Files that could not be read, as they looked then: each is told of once.
-    unreadable: HashMap<String, Stat>,
-    /// Files that were refused, as they looked then.
-    refused: HashMap<String, Stat>,
+    known: Known,
     /// What is to be told of files.
     notices: VecDeque<Work>,
     /// What the last listing found that is to be read, oldest first.
@@ -99,16 +93,14 @@ impl Feed {
         table: Arc<Table>,
         checkpoints: HashMap<String, Checkpoint>,
     ) -> Feed {
+        let known = Known::new(stream.settle);
         let mut feed = Feed {
             stream,
             table,
             folder,
             layouts: HashMap::new(),
             positions: HashMap::new(),
-            settled: HashMap::new(),
-            waiting: HashMap::new(),
-            unreadable: HashMap::new(),
-            refused: HashMap::new(),
+            known,
             notices: VecDeque::new(),
             queue: VecDeque::new(),
             current: None,
@@ -121,7 +113,7 @@ impl Feed {
     /// Forgets what was read ahead and goes on from `checkpoints`. The folder is to be listed again.
     pub fn rewind(&mut self, checkpoints: HashMap<String, Checkpoint>) {
         self.positions.clear();
-        self.settled.clear();
+        self.known.unsettle();
         self.queue.clear();
         self.current = None;
         for (name, checkpoint) in checkpoints {
@@ -141,7 +133,7 @@ impl Feed {
         let mut found = self.folder.list()?;
         found.retain(|file| !self.is_settled(file));
         found.sort_by(|a, b| (a.stat.modified(), &a.name).cmp(&(b.stat.modified(), &b.name)));
-        self.waiting.retain(|name, _| found.iter().any(|file| file.name == *name));
+        self.known.keep_waiting_for(&found);
         self.lag_bytes = found.iter().map(|file| self.rest_bytes(file)).sum();
         if let Some(current) = &self.current {
             found.retain(|file| file.name != current.found.name);
@@ -157,11 +149,11 @@ impl Feed {
 
     /// Whether a file ends in a record that is not written whole. It counts once the file is still.
     pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        self.known.is_waiting()
     }
 
     /// The next piece of work from what the last listing found; `None` when all is read.
-    pub fn next(&mut self) -> Option<Work> {
+    pub fn next_work(&mut self) -> Option<Work> {
         let mut batch: Option<MicroBatch> = None;
         while let Some(mut current) = self.next_file() {
             let into = batch.get_or_insert_with(|| MicroBatch::new(current.layout.clone()));
@@ -220,7 +212,7 @@ impl Feed {
             let verify = |print| Consumed::verify(&file, print, offset);
             match fingerprint.map(verify).transpose()?.flatten() {
                 Some(_) if checkpoint.is_done && stat.size == offset => {
-                    self.settle(&found.name, stat);
+                    self.known.settle(&found.name, stat);
                     return Ok(None);
                 }
                 Some(consumed) => resumed = Some((checkpoint.clone(), consumed)),
@@ -235,11 +227,11 @@ impl Feed {
         }
         let partition = partition(&found.name, number);
         let mut file = OpenFile::from_start(file, stat, self.stream.record_bytes_max);
-        let still = resumed.is_some() || self.is_still(&found.name, stat);
+        let still = resumed.is_some() || self.known.is_still(&found.name, stat);
         let header = match file.header(still)? {
             Ok(Some(header)) => header,
             Ok(None) => {
-                self.wait_for(found, stat);
+                self.known.wait_for(&found.name, stat);
                 return Ok(None);
             }
             Err(error) => return Ok(self.refuse(found, partition, stat, error)),
@@ -259,7 +251,7 @@ impl Feed {
 
     /// Reads records of one file into `batch` until it is full or the file has no more.
     fn read(&mut self, current: &mut Current, batch: &mut MicroBatch) -> Stop {
-        let still = self.is_still(&current.found.name, current.file.stat());
+        let still = self.known.is_still(&current.found.name, current.file.stat());
         let mut part = Reading::default();
         let stop = loop {
             if part.records + batch.records() >= self.records_max() || is_large(batch) {
@@ -278,8 +270,8 @@ impl Feed {
             }
         };
         match stop {
-            Stop::End => self.settle(&current.found.name, current.file.stat()),
-            Stop::Wait => self.wait_for(&current.found, current.file.stat()),
+            Stop::End => self.known.settle(&current.found.name, current.file.stat()),
+            Stop::Wait => self.known.wait_for(&current.found.name, current.file.stat()),
             Stop::Full | Stop::Failed(_) => {}
         }
         self.finish(part, current, batch, matches!(stop, Stop::End));
@@ -328,54 +320,25 @@ impl Feed {
         stat: Stat,
         error: HeaderError,
     ) -> Option<T> {
-        self.settle(&found.name, stat);
-        if self.refused.insert(found.name.clone(), stat) != Some(stat) {
+        self.known.settle(&found.name, stat);
+        if self.known.is_news(&found.name, stat) {
             self.notices.push_back(Work::Refused { partition, error });
         }
         None
     }
 
     fn cannot_read(&mut self, found: &Found, error: io::Error) {
-        if self.unreadable.insert(found.name.clone(), found.stat) != Some(found.stat) {
+        if self.known.is_news(&found.name, found.stat) {
             self.notices.push_back(Work::Unreadable { name: found.name.clone(), error });
         }
     }
 
-    /// The file needs no further look until it changes, if a change would be sure to show.
-    fn settle(&mut self, name: &str, stat: Stat) {
-        self.waiting.remove(name);
-        if let Some(stat) = stat.if_conclusive() {
-            self.settled.insert(name.to_owned(), stat);
-        }
-    }
-
-    /// The file's last record is not written whole; an empty file has none to wait for.
-    fn wait_for(&mut self, found: &Found, stat: Stat) {
-        if stat.size == 0 {
-            return self.settle(&found.name, stat);
-        }
-        let since = self.waiting.entry(found.name.clone()).or_insert((stat, Instant::now()));
-        if since.0 != stat {
-            *since = (stat, Instant::now());
-        }
-    }
-
-    /// Whether nobody has written the file for the time of `settle`, by its time stamp or, should the
-    /// clock have been set back, by our own watch.
-    fn is_still(&self, name: &str, stat: Stat) -> bool {
-        let watched = self.waiting.get(name).filter(|(seen, _)| *seen == stat);
-        let age = stat.age().unwrap_or(Duration::ZERO);
-        age.max(watched.map_or(Duration::ZERO, |(_, since)| since.elapsed())) >= self.stream.settle
-    }
-
     fn is_settled(&self, found: &Found) -> bool {
-        if let Some(stat) = self.settled.get(&found.name) {
-            return *stat == found.stat;
-        }
-        self.positions.get(&found.name).is_some_and(|(_, checkpoint)| {
+        let is_committed = |(_, checkpoint): &(u32, Checkpoint)| {
             let print = checkpoint.fingerprint.as_ref();
             checkpoint.is_done && print.and_then(|print| print.stat) == Some(found.stat)
-        })
+        };
+        self.known.is_settled(found) || self.positions.get(&found.name).is_some_and(is_committed)
     }
 
     /// What is left of a file behind its checkpoint, in bytes.
@@ -395,39 +358,4 @@ impl Feed {
 
 fn is_large(batch: &MicroBatch) -> bool {
     batch.bytes.len() >= BATCH_BYTES_MAX
-}
-
-/// The part of a micro-batch that is being read.
-#[derive(Default)]
-struct Reading {
-    records: u64,
-    dead_letters: Vec<DeadLetter>,
-    raw: Vec<u8>,
-    reasons: Vec<Reason>,
-}
-
-impl Reading {
-    /// Takes a record in: as a row, or as a dead letter.
-    fn take(&mut self, step: Step<'_>, batch: &mut MicroBatch) {
-        self.records += 1;
-        match step {
-            Step::Record { record, raw, offset, line } => {
-                let at = batch.bytes.len();
-                let layout = batch.layout.clone();
-                let key_end = layout.encode(&record, &mut batch.bytes, &mut self.reasons);
-                if self.reasons.is_empty() {
-                    let start = self.raw.len();
-                    self.raw.extend_from_slice(raw);
-                    let place = RecordPlace { offset, line, start, end: self.raw.len() };
-                    batch.push_row(at, key_end, place);
-                } else {
-                    batch.bytes.truncate(at);
-                    let reasons = std::mem::take(&mut self.reasons);
-                    self.dead_letters.push(DeadLetter::new(offset, line, raw, reasons));
-                }
-            }
-            Step::Refused(letter) => self.dead_letters.push(letter),
-            Step::End | Step::Wait => unreachable!("the caller ends there"),
-        }
-    }
 }

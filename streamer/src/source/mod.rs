@@ -1,12 +1,14 @@
 //! Sources: files of a folder, read as logs of records with offsets.
 //!
-//! [`folder`] finds the files, [`fingerprint`] knows them again, [`file`] reads one of them, and
+//! [`folder`] finds the files, [`fingerprint`] knows them again, [`mod@file`] reads one of them, and
 //! [`feed`] puts micro-batches together. Nothing here changes any state outside this process.
 
 pub mod feed;
 pub mod file;
 pub mod fingerprint;
 pub mod folder;
+mod known;
+mod part;
 
 use crate::source::fingerprint::Fingerprint;
 

@@ -26,17 +26,17 @@ async fn load_through(cut: Cut, seed: u64) {
 
 #[tokio::test]
 async fn a_lost_commit_reply_neither_loses_nor_doubles_rows() {
-    load_through(Cut::AfterCommit, 21).await;
+    load_through(Cut::After, 21).await;
 }
 
 #[tokio::test]
 async fn a_commit_that_never_arrived_is_done_again() {
-    load_through(Cut::BeforeCommit, 22).await;
+    load_through(Cut::Before, 22).await;
 }
 
 #[tokio::test]
 async fn a_commit_that_arrives_while_it_is_done_again_counts_once() {
-    load_through(Cut::LateCommit, 23).await;
+    load_through(Cut::Late, 23).await;
 }
 
 #[tokio::test]

@@ -1,10 +1,14 @@
 //! Tests of the whole: real files, the real program, a real PostgreSQL that the run starts itself.
 
+#![allow(clippy::disallowed_types, reason = "tests make SQL of their own")]
+
 mod commands;
+mod embedded;
 mod encode_oracle;
 mod faults;
 mod files;
 mod pipeline;
+mod readme;
 mod resume;
 mod support;
 mod tables;

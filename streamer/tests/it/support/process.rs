@@ -1,6 +1,6 @@
 //! The `streamer` program as a child process.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -101,20 +101,11 @@ impl Running {
         self.child.kill().expect("kill the program");
         self.child.wait().expect("wait for the program");
     }
-
-    /// Whether it still runs.
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("look at the program").is_none()
-    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
-        let mut rest = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            drop(stderr.read_to_string(&mut rest));
-        }
     }
 }

@@ -8,15 +8,15 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-/// Where the connection is cut.
+/// Where, at a COMMIT, the connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// The server never gets the COMMIT.
-    BeforeCommit,
+    Before,
     /// The server commits, but its reply is lost.
-    AfterCommit,
+    After,
     /// The client is cut off at once; the server gets the COMMIT a second later.
-    LateCommit,
+    Late,
 }
 
 /// A proxy on a port of the loopback. It ends with the test's runtime.
@@ -96,20 +96,21 @@ async fn at_commit(
     commit: &[u8],
 ) -> std::io::Result<()> {
     match cut {
-        Cut::BeforeCommit => {}
-        Cut::AfterCommit => {
+        Cut::Before => {}
+        Cut::After => {
             server.write_all(commit).await?;
             let mut reply = [0; 1024];
             let read = server.read(&mut reply).await?;
             assert!(reply[..read].starts_with(b"C"), "the server says that it has committed");
             drop(client);
         }
-        Cut::LateCommit => {
+        Cut::Late => {
             drop(client);
             tokio::time::sleep(Duration::from_secs(1)).await;
             server.write_all(commit).await?;
-            let mut reply = [0; 1024];
-            server.read(&mut reply).await?;
+            // The connection stays open until the server has answered.
+            let mut reply = [0; 1];
+            server.read_exact(&mut reply).await?;
         }
     }
     Ok(())

@@ -1,0 +1,78 @@
+//! What is known of files between two listings, so that each is opened only when it is time to.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::fingerprint::Stat;
+use super::folder::Found;
+
+/// What is known of the files of a stream, by name.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// How long a file must be still before its last line counts as it is.
+    settle: Duration,
+    /// Files that need no look until they change.
+    settled: HashMap<String, Stat>,
+    /// Files whose last record is not written whole, and since when they look as they do.
+    waiting: HashMap<String, (Stat, Instant)>,
+    /// Files that something was told of, as they looked then.
+    told: HashMap<String, Stat>,
+}
+
+impl Known {
+    pub(super) fn new(settle: Duration) -> Known {
+        Known { settle, settled: HashMap::new(), waiting: HashMap::new(), told: HashMap::new() }
+    }
+
+    /// The file needs no further look until it changes, if a change would be sure to show.
+    pub(super) fn settle(&mut self, name: &str, stat: Stat) {
+        self.waiting.remove(name);
+        if let Some(stat) = stat.if_conclusive() {
+            self.settled.insert(name.to_owned(), stat);
+        }
+    }
+
+    /// Whether the file needs no look.
+    pub(super) fn is_settled(&self, found: &Found) -> bool {
+        self.settled.get(&found.name) == Some(&found.stat)
+    }
+
+    /// The checkpoints may have gone back: every file needs a look.
+    pub(super) fn unsettle(&mut self) {
+        self.settled.clear();
+    }
+
+    /// The file's last record is not written whole; an empty file has none to wait for.
+    pub(super) fn wait_for(&mut self, name: &str, stat: Stat) {
+        if stat.size == 0 {
+            return self.settle(name, stat);
+        }
+        let since = self.waiting.entry(name.to_owned()).or_insert((stat, Instant::now()));
+        if since.0 != stat {
+            *since = (stat, Instant::now());
+        }
+    }
+
+    /// Whether there is a file whose last record is not written whole.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Forgets to wait for files that are gone.
+    pub(super) fn keep_waiting_for(&mut self, found: &[Found]) {
+        self.waiting.retain(|name, _| found.iter().any(|file| file.name == *name));
+    }
+
+    /// Whether nobody has written the file for the time of `settle`, by its time stamp or, should the
+    /// clock have been set back, by our own watch.
+    pub(super) fn is_still(&self, name: &str, stat: Stat) -> bool {
+        let watched = self.waiting.get(name).filter(|(seen, _)| *seen == stat);
+        let watched = watched.map_or(Duration::ZERO, |(_, since)| since.elapsed());
+        stat.age().unwrap_or(Duration::ZERO).max(watched) >= self.settle
+    }
+
+    /// Whether this is the first time that something is told of the file as it looks now.
+    pub(super) fn is_news(&mut self, name: &str, stat: Stat) -> bool {
+        self.told.insert(name.to_owned(), stat) != Some(stat)
+    }
+}

@@ -1,0 +1,42 @@
+//! Reading records into one part of a micro-batch: each becomes a row or a dead letter.
+
+use super::file::Step;
+use crate::batch::{DeadLetter, MicroBatch, RecordPlace};
+use crate::layout::Reason;
+
+/// The part of a micro-batch that is being read.
+#[derive(Default)]
+pub(super) struct Reading {
+    /// How many so far.
+    pub(super) records: u64,
+    pub(super) dead_letters: Vec<DeadLetter>,
+    /// The rows' records as they stand in the file.
+    pub(super) raw: Vec<u8>,
+    reasons: Vec<Reason>,
+}
+
+impl Reading {
+    /// Takes a record in: as a row, or as a dead letter.
+    pub(super) fn take(&mut self, step: Step<'_>, batch: &mut MicroBatch) {
+        self.records += 1;
+        match step {
+            Step::Record { record, raw, offset, line } => {
+                let at = batch.bytes.len();
+                let layout = batch.layout.clone();
+                let key_end = layout.encode(&record, &mut batch.bytes, &mut self.reasons);
+                if self.reasons.is_empty() {
+                    let start = self.raw.len();
+                    self.raw.extend_from_slice(raw);
+                    let place = RecordPlace { offset, line, start, end: self.raw.len() };
+                    batch.push_row(at, key_end, place);
+                } else {
+                    batch.bytes.truncate(at);
+                    let reasons = std::mem::take(&mut self.reasons);
+                    self.dead_letters.push(DeadLetter::new(offset, line, raw, reasons));
+                }
+            }
+            Step::Refused(letter) => self.dead_letters.push(letter),
+            Step::End | Step::Wait => unreachable!("the caller ends there"),
+        }
+    }
+}
