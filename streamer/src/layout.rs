@@ -112,7 +112,7 @@ pub enum HeaderError {
 pub struct Reason {
     /// The column, where one value is at fault.
     pub column: Option<String>,
-    /// Its text, cut to [`VALUE_CHARS_MAX`], with bytes that are no text escaped.
+    /// Its text, cut to 200 characters, with bytes that are no text escaped.
     pub value: Option<String>,
     /// The SQLSTATE that PostgreSQL gives, or would have given.
     pub sqlstate: String,

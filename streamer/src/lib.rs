@@ -1,7 +1,7 @@
 //! Moves records from files into PostgreSQL in micro-batches, each exactly once.
 //!
 //! In reading order: [`config`] says which streams there are; [`source`] finds and reads files;
-//! [`format`] cuts their bytes into records; [`schema`], [`layout`] and [`encode`] turn records into
+//! [`mod@format`] cuts their bytes into records; [`schema`], [`layout`] and [`encode`] turn records into
 //! rows of the target table; [`batch`] is what one transaction takes; [`sink`] commits it;
 //! [`engine`] drives all of this; [`command`] is what a user types.
 

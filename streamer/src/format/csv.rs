@@ -1,7 +1,7 @@
 //! CSV (RFC 4180): cuts one record at a time off the front of a buffer.
 //!
 //! The csv crate's parser splits and unescapes; this module adds what it leaves out: bad quoting is
-//! noticed (see [`super::quoting`]), a record has a greatest length, and `""` is told from nothing.
+//! noticed (see `quoting.rs`), a record has a greatest length, and `""` is told from nothing.
 //! Where the quoting is bad only the physical line that opened the quote is refused, and the next line
 //! is read as a record of its own: one stray quote never swallows its neighbours.
 
