@@ -1,15 +1,18 @@
 //! The way to the database: a configured one, or the embedded one when none is.
 
+mod tunnel;
+
 use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
-use std::str::FromStr;
-use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::config::DatabaseUrl;
 use crate::embedded::{Embedded, EmbeddedError};
+use tunnel::Tunnel;
 
 /// Where the embedded server keeps its files, below the data folder.
 const EMBEDDED_FOLDER: &str = ".postgres";
@@ -163,5 +166,10 @@ async fn connect_with(options: PgConnectOptions) -> Result<PgConnection, sqlx::E
         None => options.application_name("streamer"),
     };
     // sqlx's own log would show statements; ours tells what matters.
-    PgConnection::connect_with(&options.disable_statement_logging()).await
+    let options = options.disable_statement_logging();
+    if options.get_socket().is_some() || options.get_host().starts_with('/') {
+        return PgConnection::connect_with(&options).await;
+    }
+    let tunnel = Tunnel::open(&options).await.map_err(sqlx::Error::Io)?;
+    PgConnection::connect_with(&options.socket(tunnel.socket())).await
 }
