@@ -17,6 +17,8 @@ pub struct MicroBatch {
     pub bytes: Vec<u8>,
     /// The rows in key order. Rows with equal keys stand together, the first read first.
     pub rows: Vec<RowPlace>,
+    /// Rows, their raw records and dead letters, in bytes: what the micro-batch takes in memory.
+    pub held_bytes: usize,
     /// What is left to read behind it, in bytes.
     pub lag_bytes: u64,
 }
@@ -55,6 +57,8 @@ pub struct RowPlace {
     record: RecordPlace,
     /// Whether a row with the same key stands before it.
     pub is_repeat: bool,
+    /// Its place in key order.
+    index: usize,
 }
 
 /// A record that can't be a row.
@@ -89,7 +93,14 @@ pub struct RecordPlace {
 impl MicroBatch {
     /// A micro-batch without records.
     pub fn new(layout: Arc<Layout>) -> MicroBatch {
-        MicroBatch { layout, parts: Vec::new(), bytes: Vec::new(), rows: Vec::new(), lag_bytes: 0 }
+        MicroBatch {
+            layout,
+            parts: Vec::new(),
+            bytes: Vec::new(),
+            rows: Vec::new(),
+            held_bytes: 0,
+            lag_bytes: 0,
+        }
     }
 
     /// Records taken from all partitions.
@@ -108,6 +119,7 @@ impl MicroBatch {
             part: self.parts.len(),
             record,
             is_repeat: false,
+            index: self.rows.len(),
         };
         self.rows.push(row);
     }
@@ -125,6 +137,7 @@ impl MicroBatch {
         self.rows.sort_unstable_by(|a, b| {
             a.prefix.cmp(&b.prefix).then_with(|| key(a).cmp(key(b))).then(a.start.cmp(&b.start))
         });
+        self.rows.iter_mut().enumerate().for_each(|(index, row)| row.index = index);
         for at in 1..self.rows.len() {
             let (before, row) = (self.rows[at - 1], self.rows[at]);
             let repeats = before.prefix == row.prefix && key(&before) == key(&row);
@@ -145,8 +158,7 @@ impl MicroBatch {
 
     /// The next row with the same key, in the order of reading.
     pub fn next_repeat(&self, row: &RowPlace) -> Option<RowPlace> {
-        let at = self.rows.iter().position(|other| other.start == row.start)?;
-        self.rows.get(at + 1).filter(|next| next.is_repeat).copied()
+        self.rows.get(row.index + 1).filter(|next| next.is_repeat).copied()
     }
 
     /// The dead letter that the row's record becomes.

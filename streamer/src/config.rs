@@ -16,6 +16,9 @@ const DEFAULT_STREAMS: &str = include_str!("../../streams.toml");
 /// The file read when `--config` names none.
 pub const DEFAULT_FILE: &str = "streams.toml";
 
+/// A longer pause is a mistake, and one that time can't be reckoned with.
+const EVERY_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Checked settings.
 #[derive(Debug)]
 pub struct Settings {
@@ -219,9 +222,20 @@ fn parse(path: &str, text: &str) -> Result<File, ConfigError> {
             path: path.to_owned(),
             line: before.matches('\n').count() + 1,
             column: before.rsplit('\n').next().unwrap_or_default().chars().count() + 1,
-            message: error.message().to_owned(),
+            message: without_values(error.message()),
         }
     })
+}
+
+/// A message of the parser without the text it found, which may be a password.
+fn without_values(message: &str) -> String {
+    match message
+        .split_once("string \"")
+        .and_then(|(before, rest)| Some((before, rest.rsplit_once('"')?.1)))
+    {
+        Some((before, behind)) => format!("{before}string{behind}"),
+        None => message.to_owned(),
+    }
 }
 
 impl StreamFile {
@@ -237,11 +251,15 @@ impl StreamFile {
             setting,
             message: message.to_string(),
         };
-        if Path::new(&self.files).is_absolute() || self.files.split('/').any(|part| part == "..") {
-            return Err(wrong("files", &"leaves the data folder; --data names another folder"));
+        let pattern = self.files.trim_start_matches("./");
+        if pattern.starts_with('/') || pattern.split('/').any(|part| [".", ".."].contains(&part)) {
+            return Err(wrong(
+                "files",
+                &"must be a path below the data folder, which --data names",
+            ));
         }
         // A `*` stays within one folder, as in a shell.
-        let files = GlobBuilder::new(&self.files).literal_separator(true).build();
+        let files = GlobBuilder::new(pattern).literal_separator(true).build();
         let files = files.map_err(|error| wrong("files", &error))?;
         let max_rows = overrides.max_rows.or(self.max_rows).unwrap_or(1000);
         if max_rows == 0 {
@@ -256,11 +274,14 @@ impl StreamFile {
         if scan_every.is_zero() {
             return Err(wrong("scan_every", &"must be more than 0s"));
         }
-        let every = overrides.every.or(self.every);
+        let every = overrides.every.or(self.every).unwrap_or(Duration::from_secs(10));
+        if every > EVERY_MAX {
+            return Err(wrong("every", &"must be at most 365 days"));
+        }
         Ok(Stream {
             table: self.table.unwrap_or_else(|| name.clone()),
             files,
-            every: every.unwrap_or(Duration::from_secs(10)),
+            every,
             max_rows,
             record_bytes_max,
             settle: self.settle.unwrap_or(Duration::from_secs(5)),
@@ -315,7 +336,12 @@ mod tests {
         let message = error("[stream.a]\nfiles = 'a.csv'\nevery = 'soon'\n");
         assert!(message.contains(":3:9: \"soon\" is no duration"), "{message}");
         let message = error("[stream.a]\nfiles = '../a.csv'\n");
-        assert!(message.contains("stream.a.files leaves the data folder"), "{message}");
+        assert!(
+            message.contains("stream.a.files must be a path below the data folder"),
+            "{message}"
+        );
+        let message = error("[stream.a]\nfiles = 'a.csv'\nevery = '500 years'\n");
+        assert!(message.contains("stream.a.every must be at most 365 days"), "{message}");
         let message = error("[stream.a]\nfiles = 'a.csv'\nmax_rows = 0\n");
         assert!(message.contains("stream.a.max_rows must be at least 1"), "{message}");
         assert!(error("").contains("names no stream"));
@@ -326,6 +352,8 @@ mod tests {
         let text = "[database]\nurl = 'postgres://me:secret@h/d' x\n[stream.a]\nfiles = 'a.csv'\n";
         let shown = error(text);
         assert!(!shown.contains("secret"), "{shown}");
+        let shown = error("database = 'postgres://me:secret@h/d'\n[stream.a]\nfiles = 'a.csv'\n");
+        assert!(!shown.contains("secret") && shown.contains("expected"), "{shown}");
         let text = "[database]\nurl = 'postgres://me:secret@h/d'\n[stream.a]\nfiles = 'a.csv'\n";
         let shown = format!("{:?}", load(text, Overrides::default()).unwrap());
         assert!(!shown.contains("secret"), "{shown}");

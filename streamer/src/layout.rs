@@ -76,12 +76,10 @@ pub enum HeaderError {
     Encoding(&'static str),
     /// No name in the header is a column.
     #[error(
-        "line 1 names none of the table's columns; it reads {found}, the table has {expected}: \
-         is the first line a header, and the delimiter a comma?"
+        "line 1 names none of the table's columns ({expected}); is it a header, and the delimiter a \
+         comma?"
     )]
     MatchesNothing {
-        /// The header, shortened.
-        found: String,
         /// The table's columns.
         expected: String,
     },
@@ -119,6 +117,9 @@ pub struct Reason {
     /// What is wrong, in words.
     pub reason: String,
 }
+
+/// How many columns that the table lacks an error names.
+const EXTRAS_SHOWN: usize = 5;
 
 /// How much of a refused value a reason shows; the whole record is kept beside it.
 const VALUE_CHARS_MAX: usize = 200;
@@ -287,7 +288,7 @@ fn match_names<'t>(
         let name = name.trim();
         let folded = || table.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name));
         match table.column(name).or_else(folded) {
-            None => extras.push(shown(name.as_bytes())),
+            None => extras.push(shown_name(field, name)),
             // An export of the table itself has these; the row's new origin is what counts.
             Some(column) if Table::fills(column) => known += 1,
             Some(column) => {
@@ -300,10 +301,12 @@ fn match_names<'t>(
     }
     if known == 0 {
         let expected: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
-        let found = shown(header.join(",").as_bytes());
-        return Err(HeaderError::MatchesNothing { found, expected: expected.join(",") });
+        return Err(HeaderError::MatchesNothing { expected: expected.join(", ") });
     }
     if !extras.is_empty() && extra == Extra::Reject {
+        let more = extras.len().saturating_sub(EXTRAS_SHOWN);
+        extras.truncate(EXTRAS_SHOWN);
+        extras.extend((more > 0).then(|| format!("{more} more")));
         return Err(HeaderError::Extra(extras.join(", ")));
     }
     Ok(fields)
@@ -321,18 +324,34 @@ fn filled_columns(table: &Table) -> Vec<Filled> {
         .collect()
 }
 
-/// A value as a message may show it: no control characters, no bad UTF-8, not too long.
-pub fn shown(value: &[u8]) -> String {
+/// Bytes as a terminal may show them: control characters and bad UTF-8 are escaped.
+pub fn escaped(bytes: &[u8]) -> String {
     let mut text = String::new();
-    for chunk in value.utf8_chunks() {
+    for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
         }
         text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
-        if text.chars().count() > VALUE_CHARS_MAX {
-            text = text.chars().take(VALUE_CHARS_MAX).chain(std::iter::once('…')).collect();
-            break;
-        }
     }
     text
+}
+
+/// A value as a message may show it: escaped, and not too long.
+fn shown(value: &[u8]) -> String {
+    // A character has at most 4 bytes.
+    let text = escaped(&value[..value.len().min(4 * VALUE_CHARS_MAX)]);
+    match text.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None if value.len() > 4 * VALUE_CHARS_MAX => format!("{text}…"),
+        None => text,
+    }
+}
+
+/// A header's name as a message may show it. What looks like no name may be a record in the header's
+/// place, and is not shown.
+fn shown_name(field: usize, name: &str) -> String {
+    let is_name = name.len() <= 63
+        && name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_alphanumeric() || "_ -".contains(c));
+    if is_name { name.to_owned() } else { format!("column {}", field + 1) }
 }

@@ -17,7 +17,8 @@ pub enum LogFormat {
 
 /// Starts logging; `RUST_LOG` changes what is shown, `NO_COLOR` turns colours off.
 pub fn start(format: LogFormat, default_level: &str) {
-    let default = format!("warn,streamer={default_level}");
+    // sqlx would warn with the values of a URL, reqwest_retry with a page of details.
+    let default = format!("warn,sqlx=error,reqwest_retry=error,streamer={default_level}");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let logs = tracing_subscriber::fmt()

@@ -42,8 +42,11 @@ pub fn remedy_of_sqlstate(code: &str) -> Remedy {
         // Connection, rollback (serialization, deadlock), resources, not in the right state (locks),
         // operator intervention, errors of the system below.
         ("08" | "40" | "53" | "55" | "57" | "58", _) => Remedy::Retry,
-        // Data exception, integrity constraint; an exception raised by a trigger of the table.
-        ("22" | "23", _) | (_, "P0001") => Remedy::Data,
+        // A sequence has come to its end: no record is at fault.
+        (_, "2200H") => Remedy::Stop,
+        // Data exception, integrity constraint, a value too large for an index or a row; an exception
+        // raised by a trigger of the table.
+        ("22" | "23" | "54", _) | (_, "P0001") => Remedy::Data,
         _ => Remedy::Stop,
     }
 }
@@ -59,6 +62,9 @@ pub fn advice(error: &sqlx::Error) -> Option<&'static str> {
             "run `streamer migrate`, or check the table's name in streams.toml"
         }
         (_, "42501") => "grant the user INSERT and SELECT on the table and use of schema streamer",
+        (_, "42602") => {
+            "write the table's name in streams.toml as in SQL, with double quotes if need be"
+        }
         ("42", _) => "the table has changed under the streamer; start it again to read it anew",
         (_, "25006") => "this server is read-only; name the primary in DATABASE_URL",
         _ => return None,
@@ -92,7 +98,9 @@ mod tests {
             ("25P03", Remedy::Retry),
             ("22003", Remedy::Data),
             ("23505", Remedy::Data),
+            ("54000", Remedy::Data),
             ("P0001", Remedy::Data),
+            ("2200H", Remedy::Stop),
             ("28P01", Remedy::Stop),
             ("3D000", Remedy::Stop),
             ("42P01", Remedy::Stop),

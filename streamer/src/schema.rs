@@ -17,8 +17,6 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Its unique keys that can tell a duplicate, the primary key first. Each is a list of column names.
     pub keys: Vec<Key>,
-    /// Whether a constraint is checked only at the commit unless told otherwise.
-    pub has_deferred_constraints: bool,
 }
 
 /// A column that a value can be written to.
@@ -88,14 +86,7 @@ impl Table {
         let (oid, quoted_name) = resolve(conn, name).await?;
         let columns = load_columns(conn, oid).await.map_err(failed)?;
         let keys = load_keys(conn, oid).await.map_err(failed)?;
-        let has_deferred_constraints: bool = sqlx::query_scalar(
-            "select exists (select from pg_constraint where conrelid = $1 and condeferred)",
-        )
-        .bind(sqlx::postgres::types::Oid(oid))
-        .fetch_one(&mut *conn)
-        .await
-        .map_err(failed)?;
-        Ok(Table { quoted_name, columns, keys, has_deferred_constraints })
+        Ok(Table { quoted_name, columns, keys })
     }
 
     /// The column of that name.

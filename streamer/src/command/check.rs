@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 use super::summary::Summary;
 use super::table::counted;
-use super::{Exit, connect, open};
+use super::{Exit, connect, open, say};
 use crate::batch::{DeadLetter, MicroBatch};
 use crate::cli::Global;
 use crate::config::{Settings, Stream};
 use crate::engine::Event;
 use crate::schema::Table;
-use crate::sink::{PartOutcome, dry_run, load_checkpoints};
+use crate::sink::{DryRun, PartOutcome, load_checkpoints};
 use crate::source::feed::{Feed, Work};
 use crate::source::folder::Folder;
 
@@ -26,12 +26,12 @@ const TRIAL_ROWS: usize = 10_000;
 
 pub(super) async fn run(global: &Global) -> Result<Exit> {
     let (settings, database) = open(global).await?;
-    println!("settings: {}", counted(settings.streams.len(), "stream"));
+    say(format!("settings: {}", counted(settings.streams.len(), "stream")));
     let outcome = async {
         let mut conn = connect(&database).await?;
         let version: String =
             sqlx::query_scalar("show server_version").fetch_one(&mut conn).await?;
-        println!("database: PostgreSQL {version} at {}", database.place());
+        say(format!("database: PostgreSQL {version} at {}", database.place()));
         check_all(&mut conn, &settings).await
     }
     .await;
@@ -45,8 +45,8 @@ async fn check_all(conn: &mut PgConnection, settings: &Settings) -> Result<Exit>
         let context = || format!("check stream {}", stream.name);
         check(conn, settings, stream, &mut summary).await.with_context(context)?;
     }
-    println!("\nwhat would be loaded (nothing was kept):");
-    print!("{}", summary.text(Duration::ZERO));
+    say("\nwhat would be loaded (nothing was kept):");
+    say(summary.text(Duration::ZERO).trim_end());
     Ok(summary.exit())
 }
 
@@ -60,15 +60,15 @@ async fn check(
     describe(stream, &table);
     let folder = Folder::new(settings.data.clone(), &stream.files);
     let checkpoints = load_checkpoints(conn, &stream.name).await.context("read the checkpoints")?;
-    let trial = Stream { max_rows: TRIAL_ROWS, ..stream.clone() };
-    let mut feed = Feed::new(trial, folder, table, checkpoints);
+    let stream_of_many = Stream { max_rows: TRIAL_ROWS, ..stream.clone() };
+    let mut feed = Feed::new(stream_of_many, folder, table, checkpoints);
     feed.list().with_context(|| format!("list {}", settings.data.display()))?;
-    let mut tx = conn.begin().await?;
+    let mut trial = DryRun::begin(conn).await.context("begin the trial")?;
     let mut shown = 0;
     while let Some(work) = feed.next_work() {
         match work {
             Work::Batch(batch) => {
-                let outcome = try_out(&mut tx, &batch, &mut shown).await?;
+                let outcome = try_out(&mut trial, &batch, &mut shown).await?;
                 summary.note(&Event::Committed {
                     stream: &stream.name,
                     parts: &outcome,
@@ -95,19 +95,19 @@ async fn check(
             }
         }
     }
-    tx.rollback().await.context("roll the trial back")
+    trial.end().await.context("roll the trial back")
 }
 
 /// Tries a micro-batch, shows its bad records, and counts.
 async fn try_out(
-    tx: &mut PgConnection,
+    trial: &mut DryRun<'_>,
     batch: &MicroBatch,
     shown: &mut usize,
 ) -> Result<Vec<PartOutcome>> {
-    let trial = dry_run(tx, batch).await.context("try the records")?;
+    let tried = trial.try_out(batch).await.context("try the records")?;
     let mut outcomes = Vec::new();
     for (at, part) in batch.parts.iter().enumerate() {
-        let refused = trial.dead.iter().filter(|(of, _)| *of == at).map(|(_, letter)| letter);
+        let refused = tried.dead.iter().filter(|(of, _)| *of == at).map(|(_, letter)| letter);
         let mut letters: Vec<&DeadLetter> = part.dead_letters.iter().chain(refused).collect();
         letters.sort_by_key(|letter| letter.offsets.start);
         for letter in &letters {
@@ -115,11 +115,11 @@ async fn try_out(
             if *shown <= SHOWN_MAX {
                 print_letter(&part.partition, letter);
             } else if *shown == SHOWN_MAX + 1 {
-                println!("  ... and more");
+                say("  ... and more");
             }
         }
         let dead_letters = u64::try_from(letters.len()).unwrap_or(u64::MAX);
-        let rows = trial.rows[at];
+        let rows = tried.rows[at];
         outcomes.push(PartOutcome {
             partition: part.partition.clone(),
             batch_id: 0,
@@ -134,23 +134,31 @@ async fn try_out(
 
 fn print_letter(partition: &str, letter: &DeadLetter) {
     for reason in &letter.reasons {
-        println!("  {partition}:{} {reason}", letter.line);
+        say(format!("  {partition}:{} {reason}", letter.line));
     }
 }
 
 fn describe(stream: &Stream, table: &Table) {
-    println!(
+    say(format!(
         "\nstream {}: {} into {} ({})",
         stream.name,
         stream.files.glob(),
         table.quoted_name,
         counted(table.columns.len(), "column")
-    );
-    match table.keys.first() {
-        Some(key) => println!("  duplicates are told by {key}"),
-        None => println!("  no unique key: a record that comes in two files is stored twice"),
+    ));
+    let keys: Vec<String> = table.keys.iter().map(ToString::to_string).collect();
+    match keys.as_slice() {
+        [] => say("  no unique key: a record that comes in two files is stored twice"),
+        [key] => say(format!("  duplicates are told by {key}")),
+        keys => say(format!(
+            "  duplicates are told by the first that a file has of {}",
+            keys.join(", ")
+        )),
     }
     for column in table.columns.iter().filter(|column| column.encoding.is_none()) {
-        println!("  column {} has type {}, which can't be loaded", column.name, column.type_name);
+        say(format!(
+            "  column {} has type {}, which can't be loaded",
+            column.name, column.type_name
+        ));
     }
 }

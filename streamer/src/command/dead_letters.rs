@@ -10,7 +10,7 @@ use super::table::{grouped, table};
 use super::{Exit, connect, open, print};
 use crate::cli::{DeadLettersCommand, Global, Selection};
 use crate::config::Settings;
-use crate::layout::shown;
+use crate::layout::escaped;
 use crate::schema::Table;
 use crate::sink::{Replayed, replay};
 
@@ -54,7 +54,7 @@ pub(super) async fn run(global: &Global, command: DeadLettersCommand) -> Result<
             DeadLettersCommand::List { stream, json } => list(&mut conn, stream, json).await,
             DeadLettersCommand::Show { id } => show(&mut conn, id).await,
             DeadLettersCommand::Retry(which) => retry(&mut conn, &settings, &which).await,
-            DeadLettersCommand::Discard(which) => discard(&mut conn, &which).await,
+            DeadLettersCommand::Discard(which) => discard(&mut conn, &settings, &which).await,
         }
     }
     .await;
@@ -137,8 +137,12 @@ async fn show(conn: &mut PgConnection, id: i64) -> Result<(String, Exit)> {
     for reason in &letter.reasons.0 {
         text += &format!("  {reason} ({})\n", reason.sqlstate);
     }
-    let raw: Vec<String> = letter.raw.split(|&b| b == b'\n').map(shown).collect();
-    text += &format!("header: {}\nrecord: {}\n", letter.columns.join(","), raw.join("\n"));
+    let raw: Vec<String> = letter.raw.split(|&b| b == b'\n').map(escaped).collect();
+    text += &format!(
+        "header: {}\nrecord: {}\n",
+        escaped(letter.columns.join(",").as_bytes()),
+        raw.join("\n")
+    );
     Ok((text, Exit::Done))
 }
 
@@ -158,6 +162,10 @@ async fn retry(
         total.duplicates += replayed.duplicates;
         total.refused += replayed.refused;
     }
+    anyhow::ensure!(
+        which.ids.is_empty() || total != Replayed::default(),
+        "no dead letter with such a number is open; streamer dead-letters list shows them"
+    );
     let text = format!(
         "{} rows loaded, {} duplicates, {} still refused\n",
         grouped(total.rows),
@@ -167,7 +175,12 @@ async fn retry(
     Ok((text, if total.refused > 0 { Exit::DeadLetters } else { Exit::Done }))
 }
 
-async fn discard(conn: &mut PgConnection, which: &Selection) -> Result<(String, Exit)> {
+async fn discard(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    which: &Selection,
+) -> Result<(String, Exit)> {
+    check_stream(settings, which)?;
     let discarded = sqlx::query(
         "update streamer.dead_letter set resolved_at = now(), resolution = 'discarded'
           where resolved_at is null and (cardinality($1::bigint[]) = 0 or dead_letter_id = any($1))

@@ -11,7 +11,7 @@ use sqlx::{Column, PgConnection, Row, TypeInfo, ValueRef};
 
 use super::run::{migrate_patiently, stream_all};
 use super::table::{grouped, table};
-use super::{Exit, make_folder, stop_on_signal};
+use super::{Exit, make_folder, say, stop_on_signal};
 use crate::cli::{DemoArgs, Global};
 use crate::config::{Overrides, Settings};
 use crate::database::Database;
@@ -51,7 +51,7 @@ const QUERIES: [(&str, &str); 3] = [
 
 pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<Exit> {
     make_folder(&global.data)?;
-    println!("1. Starting an embedded PostgreSQL in {}", global.data.display());
+    say(format!("1. Starting an embedded PostgreSQL in {}", global.data.display()));
     let database = Arc::new(Database::embedded(&global.data).await?);
     let outcome = show(global, args, &database).await;
     if let Some(database) = Arc::into_inner(database) {
@@ -68,13 +68,13 @@ async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Res
         Generator::new(events)?.write_file(&mut |_| ControlFlow::Continue(()))
     });
     let written = path.await?.context("make events")?.context("making events was broken off")?;
-    println!("2. Made {} events in {}", grouped(args.rows), written.path.display());
+    say(format!("2. Made {} events in {}", grouped(args.rows), written.path.display()));
 
     let max_rows = args.rows.div_ceil(MICRO_BATCHES).max(1000);
-    println!(
+    say(format!(
         "3. Streaming them into user_events, {} at a time, each exactly once",
         grouped(max_rows)
-    );
+    ));
     let overrides = Overrides {
         every: Some(EVERY),
         max_rows: usize::try_from(max_rows).ok(),
@@ -84,15 +84,15 @@ async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Res
     let stop = plan.stop.clone();
     let (summary, wall) =
         stream_all(database, &settings.data, settings.streams, plan, true).await?;
-    print!("{}", summary.text(wall));
+    say(summary.text(wall).trim_end());
     if stop.is_cancelled() {
         return Ok(Exit::Done);
     }
-    println!("\n4. Asking");
+    say("\n4. Asking");
     let mut conn = database.connect_now().await?;
     for (question, query) in QUERIES {
-        println!("\n{question}\n\n{query};");
-        println!("{}", answer(&mut conn, query).await.context("ask the database")?);
+        say(format!("\n{question}\n\n{query};"));
+        say(answer(&mut conn, query).await.context("ask the database")?);
     }
     print_next(global, database).await;
     Ok(summary.exit())
@@ -137,13 +137,13 @@ async fn print_next(global: &Global, database: &Database) {
         ),
         (format!("streamer status{data}"), "see how far each file is"),
     ];
-    println!("\nWhat to type next");
+    say("\nWhat to type next");
     for (line, what) in rows {
-        println!("  {line:<30} {what}");
+        say(format!("  {line:<30} {what}"));
     }
     if let Some(psql) = database.psql_command().await {
-        println!(
+        say(format!(
             "  {psql}\n                               look inside while `streamer run` is running"
-        );
+        ));
     }
 }

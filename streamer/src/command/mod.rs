@@ -97,6 +97,11 @@ fn print(text: &str) -> Result<Exit> {
     }
 }
 
+/// Prints a line to stdout. Without a reader there is nobody to tell.
+fn say(line: impl AsRef<str>) {
+    drop(writeln!(std::io::stdout(), "{}", line.as_ref()));
+}
+
 /// Reads the settings and opens the database: what most commands start with.
 async fn open(global: &Global) -> Result<(Settings, Database)> {
     let settings = Settings::load(global.overrides())?;

@@ -18,6 +18,9 @@ use crate::patience::Patience;
 /// How long `--available-now` looks for a database that is away.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
 
+/// When a stop was asked for, the process ends within this time, whatever hangs.
+const STOP_WITHIN: Duration = Duration::from_millis(4700);
+
 pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -> Result<Exit> {
     let overrides = Overrides { every: args.every, max_rows: args.max_rows, ..global.overrides() };
     let mut settings = Settings::load(overrides)?;
@@ -31,8 +34,16 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     if args.available_now {
         settings.streams.iter_mut().for_each(|stream| stream.every = Duration::ZERO);
     }
-    let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
-    let outcome = work(database, &settings, plan, shows_progress).await;
+    let overdue = plan.stop.clone();
+    let overdue = async {
+        overdue.cancelled().await;
+        tokio::time::sleep(STOP_WITHIN).await;
+    };
+    // Nothing is lost with what is dropped here: what is not committed, PostgreSQL rolls back.
+    let outcome = tokio::select! {
+        outcome = work(&settings, plan, shows_progress) => outcome,
+        () = overdue => return Ok(Exit::Done),
+    };
     let (summary, wall) = outcome?;
     if !args.available_now {
         return Ok(Exit::Done);
@@ -41,13 +52,13 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     Ok(summary.exit())
 }
 
-/// Applies the migrations, works on the streams, and stops the embedded server.
+/// Opens the database, applies the migrations, works on the streams, and stops the embedded server.
 async fn work(
-    database: Database,
     settings: &Settings,
     plan: Plan,
     shows_progress: bool,
 ) -> Result<(Summary, Duration)> {
+    let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
     let database = Arc::new(database);
     let outcome = match migrate_patiently(&database, &plan).await {
         Ok(()) => {

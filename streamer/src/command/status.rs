@@ -165,7 +165,7 @@ fn files(
     partitions: Vec<Partition>,
 ) -> Result<Vec<FileStatus>> {
     let listed = Folder::new(settings.data.clone(), &stream.files).list();
-    let listed = listed.with_context(|| format!("list {}", settings.data.display()))?;
+    let (listed, _) = listed.with_context(|| format!("list {}", settings.data.display()))?;
     let sizes: HashMap<&str, u64> =
         listed.iter().map(|found| (found.name.as_str(), found.stat.size)).collect();
     // Only the newest partition of a path can be the file that is there now.
@@ -194,10 +194,12 @@ impl Partition {
         let next_offset = u64::try_from(self.next_offset).unwrap_or_default();
         let lag_bytes = match self.state.as_str() {
             "refused" => 0,
-            _ => size_bytes.map_or(0, |size| size.saturating_sub(next_offset)),
+            // A smaller file is another one, to be read from its start.
+            _ => size_bytes.map_or(0, |size| size.checked_sub(next_offset).unwrap_or(size)),
         };
         let state = match (self.state.as_str(), size_bytes) {
             ("refused", _) => "refused",
+            (_, Some(size)) if size < next_offset => "pending",
             ("done", _) if lag_bytes == 0 => "done",
             (_, None) => "gone",
             _ => "reading",

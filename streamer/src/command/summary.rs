@@ -30,6 +30,8 @@ impl Summary {
             Event::Committed { stream, parts, elapsed, .. } => {
                 let records: u64 = parts.iter().map(|part| part.records).sum();
                 for part in *parts {
+                    // What could not be read before is read now.
+                    self.failures.retain(|(file, _)| *file != part.partition);
                     let share = ratio(part.records, records).unwrap_or(1.0);
                     self.add(stream, part, elapsed.mul_f64(share));
                 }

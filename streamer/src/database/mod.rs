@@ -27,6 +27,27 @@ const SESSION_SETTINGS: &str = "set client_min_messages = warning;
     set statement_timeout = 0;
     set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3";
 
+/// What a URL may say behind the `?`.
+///
+/// Source: sqlx-postgres 0.9.0, src/options/parse.rs.
+const PARAMETERS: [&str; 12] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+/// How long one try to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A database that can be connected to.
 #[derive(Debug)]
 pub struct Database {
@@ -50,6 +71,12 @@ pub enum DatabaseError {
     Url {
         /// What is wrong with it.
         source: sqlx::Error,
+    },
+    /// The URL has a parameter that would be passed over.
+    #[error("the database URL has an unknown parameter {name:?}; it takes {}", PARAMETERS.join(", "))]
+    Parameter {
+        /// Its name; its value may be secret.
+        name: String,
     },
     /// The embedded server can't be used.
     #[error("start the embedded PostgreSQL")]
@@ -76,6 +103,9 @@ impl Database {
     /// When the URL can't be understood or the embedded server can't be started.
     pub async fn open(url: Option<&DatabaseUrl>, data: &Path) -> Result<Database, DatabaseError> {
         let Some(DatabaseUrl(url)) = url else { return Database::embedded(data).await };
+        if let Some(name) = unknown_parameter(url) {
+            return Err(DatabaseError::Parameter { name });
+        }
         let options = PgConnectOptions::from_str(url);
         let options = options.map_err(|source| DatabaseError::Url { source })?;
         let place = match options.get_socket() {
@@ -160,7 +190,21 @@ impl Database {
     }
 }
 
+/// A parameter of the URL that is none of [`PARAMETERS`].
+fn unknown_parameter(url: &str) -> Option<String> {
+    let (_, parameters) = url.split_once('?')?;
+    let names = parameters.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    let is_known = |name: &&str| PARAMETERS.contains(name) || name.starts_with("options[");
+    names.filter(|name| !name.is_empty()).find(|name| !is_known(name)).map(str::to_owned)
+}
+
 async fn connect_with(options: PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect_directly_or_not(options)).await;
+    connected.unwrap_or_else(|late| Err(sqlx::Error::Io(late.into())))
+}
+
+/// Connects by the server's socket, or by TCP through a [`Tunnel`].
+async fn connect_directly_or_not(options: PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let options = match options.get_application_name() {
         Some(_) => options,
         None => options.application_name("streamer"),

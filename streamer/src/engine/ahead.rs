@@ -1,6 +1,8 @@
 //! Reading ahead: the next micro-batch is read and encoded on a thread of its own while the present one
 //! is being committed.
 
+use std::io;
+
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::sink::Checkpoints;
@@ -46,19 +48,16 @@ impl ReadAhead {
         Ok(self.ready.take())
     }
 
-    /// Lists the folder. An error is told, and mended by a later listing.
-    pub(super) async fn list(&mut self) -> Result<(), JoinError> {
+    /// Lists the folder.
+    pub(super) async fn list(&mut self) -> Result<io::Result<()>, JoinError> {
         let mut feed = self.rest().await?;
         let (feed, listed) = spawn_blocking(move || {
             let listed = feed.list();
             (feed, listed)
         })
         .await?;
-        if let Err(error) = listed {
-            tracing::warn!("cannot list the data folder: {error}");
-        }
         self.state = State::Idle(feed);
-        Ok(())
+        Ok(listed)
     }
 
     /// Forgets what was read ahead and goes on from `checkpoints`.

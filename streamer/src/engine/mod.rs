@@ -2,34 +2,24 @@
 
 mod ahead;
 mod watch;
+mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::ExponentialBackoff;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::MicroBatch;
 use crate::config::Stream;
 use crate::database::Database;
-use crate::patience::{Impatience, Patience};
-use crate::retry::pauses;
-use crate::schema::{SchemaError, Table};
-use crate::sink::{PartOutcome, Sink, SinkError};
-use crate::source::feed::{Feed, Work};
+use crate::schema::SchemaError;
+use crate::sink::{PartOutcome, SinkError};
 use crate::source::folder::Folder;
-use ahead::ReadAhead;
-use watch::Watch;
 
 /// How long the micro-batches in flight may take to end once the streamer is to stop. What takes longer
 /// is left to PostgreSQL, which commits or rolls it back; the checkpoint tells at the next start.
 const STOP_GRACE: Duration = Duration::from_millis(2500);
-
-/// How often a file whose last line is not written whole is looked at when all else is done.
-const WAITING_PAUSE: Duration = Duration::from_millis(200);
 
 /// How the streams are worked on.
 #[derive(Debug, Clone)]
@@ -91,6 +81,9 @@ pub enum EngineError {
         /// Why.
         source: SinkError,
     },
+    /// The data folder can't be listed.
+    #[error("list the data folder")]
+    Folder(#[source] std::io::Error),
     /// A bug in the streamer.
     #[error("stream task ended badly")]
     Task(#[from] tokio::task::JoinError),
@@ -112,7 +105,7 @@ pub async fn run(
     for stream in streams {
         let (database, plan, observer) = (database.clone(), plan.clone(), observer.clone());
         let folder = Folder::new(data.to_owned(), &stream.files);
-        tasks.spawn(async move { work(database, folder, stream, plan, observer).await });
+        tasks.spawn(async move { worker::work(database, folder, stream, plan, observer).await });
     }
     let mut outcome = Ok(());
     let overdue = async {
@@ -136,237 +129,4 @@ pub async fn run(
         outcome = outcome.and(ended);
     }
     outcome
-}
-
-/// Works on one stream.
-async fn work(
-    database: Arc<Database>,
-    folder: Folder,
-    stream: Stream,
-    plan: Plan,
-    observer: Observer,
-) -> Result<(), EngineError> {
-    let name = stream.name.clone();
-    let result = match Worker::start(database, folder, stream, plan, observer).await {
-        Ok(worker) => worker.work().await,
-        Err(error) => Err(error),
-    };
-    match result {
-        Err(Ended::Stopped) | Ok(()) => Ok(()),
-        Err(Ended::Table(source)) => Err(EngineError::Table { stream: name, source }),
-        Err(Ended::Sink(source)) => Err(EngineError::Sink { stream: name, source }),
-        Err(Ended::Task(source)) => Err(EngineError::Task(source)),
-    }
-}
-
-/// Why a stream's work ends.
-enum Ended {
-    Stopped,
-    Table(SchemaError),
-    Sink(SinkError),
-    Task(tokio::task::JoinError),
-}
-
-impl From<SinkError> for Ended {
-    fn from(error: SinkError) -> Ended {
-        match error {
-            SinkError::Database(Impatience::Stopped) => Ended::Stopped,
-            error => Ended::Sink(error),
-        }
-    }
-}
-
-impl From<tokio::task::JoinError> for Ended {
-    fn from(error: tokio::task::JoinError) -> Ended {
-        Ended::Task(error)
-    }
-}
-
-/// The work on one stream.
-struct Worker {
-    stream: Stream,
-    plan: Plan,
-    observer: Observer,
-    sink: Sink,
-    source: ReadAhead,
-    watch: Watch,
-    listing: Listing,
-    /// The pauses to come, while another streamer works on the same files.
-    rivalry: Option<ExponentialBackoff>,
-}
-
-/// The last listing of the folder.
-#[derive(Default)]
-struct Listing {
-    ended: Option<Instant>,
-    cost: Duration,
-}
-
-impl Listing {
-    /// Whether it is time for another: at a change, or when `scan_every` has passed. Listings take at
-    /// most a tenth of the time while files keep changing, a hundredth while nothing happens.
-    fn is_due(&self, scan_every: Duration, changed: bool) -> bool {
-        let pause = if changed { self.cost * 10 } else { scan_every.max(self.cost * 100) };
-        self.ended.is_none_or(|ended| ended.elapsed() >= pause)
-    }
-}
-
-impl Worker {
-    async fn start(
-        database: Arc<Database>,
-        folder: Folder,
-        stream: Stream,
-        plan: Plan,
-        observer: Observer,
-    ) -> Result<Worker, Ended> {
-        let mut patience = Patience::new(plan.give_up_after, plan.stop.clone());
-        let table = loop {
-            let mut conn = patience.connect(&database).await.map_err(SinkError::Database)?;
-            match Table::load(&mut conn, &stream.table).await {
-                Ok(table) => break Arc::new(table),
-                Err(SchemaError::Catalog { source, .. }) => {
-                    patience.pause(&database, source).await.map_err(SinkError::Database)?;
-                }
-                Err(error) => return Err(Ended::Table(error)),
-            }
-        };
-        patience.note_success();
-        let mut sink = Sink::new(database, &stream.name, table.clone(), patience);
-        let checkpoints = sink.checkpoints().await?;
-        let watch = Watch::new(folder.root().to_owned(), folder.is_deep());
-        let source = ReadAhead::new(Feed::new(stream.clone(), folder, table, checkpoints));
-        let listing = Listing::default();
-        Ok(Worker { stream, plan, observer, sink, source, watch, listing, rivalry: None })
-    }
-
-    async fn work(mut self) -> Result<(), Ended> {
-        let mut due = Instant::now();
-        while self.sleep_until(due).await {
-            let started = Instant::now();
-            match self.next().await? {
-                Some(Work::Batch(batch)) => {
-                    if self.stream.every.is_zero() {
-                        self.source.start();
-                    }
-                    if self.commit(&batch, started).await? {
-                        due = started + self.stream.every;
-                    }
-                }
-                Some(Work::Refused { partition, error }) => {
-                    let reason = error.to_string();
-                    self.sink.refuse(&partition, &reason).await?;
-                    self.tell_failure(&partition, &reason);
-                }
-                Some(Work::Unreadable { name, error }) => {
-                    self.tell_failure(&name, &format!("cannot be read now: {error}"));
-                }
-                None if self.plan.until_drained && !self.source.is_waiting().await? => break,
-                None => self.wait_for_more().await,
-            }
-        }
-        Ok(())
-    }
-
-    /// The next piece of work, from a new listing of the folder if it is time for one.
-    async fn next(&mut self) -> Result<Option<Work>, Ended> {
-        let changed = self.watch.take_change();
-        if !self.listing.is_due(self.stream.scan_every, changed)
-            && let Some(work) = self.source.next().await?
-        {
-            return Ok(Some(work));
-        }
-        let started = Instant::now();
-        self.watch.renew();
-        self.source.list().await?;
-        self.listing = Listing { ended: Some(Instant::now()), cost: started.elapsed() };
-        Ok(self.source.next().await?)
-    }
-
-    /// Commits a micro-batch; false if it is void because another streamer was faster.
-    async fn commit(&mut self, batch: &MicroBatch, started: Instant) -> Result<bool, Ended> {
-        let committed = match self.sink.commit(batch).await {
-            Ok(committed) => committed,
-            Err(SinkError::Superseded) => {
-                self.yield_to_rival().await;
-                let checkpoints = self.sink.checkpoints().await?;
-                self.source.rewind(checkpoints).await?;
-                self.listing = Listing::default();
-                return Ok(false);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.rivalry = None;
-        let elapsed = started.elapsed();
-        let total = committed.total();
-        let more = match committed.parts.len() - 1 {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        tracing::info!(
-            stream = %self.stream.name,
-            read = total.records,
-            rows = total.rows,
-            duplicates = total.duplicates,
-            dead_letters = total.dead_letters,
-            path = %committed.path.name(),
-            ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            lag_bytes = batch.lag_bytes,
-            file = %format_args!("{}{more}", committed.parts[0].partition),
-            "committed"
-        );
-        (self.observer)(Event::Committed {
-            stream: &self.stream.name,
-            parts: &committed.parts,
-            elapsed,
-            bytes: batch.parts.iter().map(|part| part.end.offset - part.start_offset).sum(),
-            lag_bytes: batch.lag_bytes,
-        });
-        Ok(true)
-    }
-
-    /// Another streamer was faster: leaves it the work for a while, longer each time. Should it end,
-    /// the next try succeeds.
-    async fn yield_to_rival(&mut self) {
-        let pauses = self.rivalry.get_or_insert_with(|| {
-            tracing::info!(
-                stream = %self.stream.name,
-                "another streamer is at work on the same files; standing by"
-            );
-            pauses()
-        });
-        let pause = pauses.next().expect("pauses never end");
-        tokio::select! {
-            () = self.plan.stop.cancelled() => {}
-            () = tokio::time::sleep(pause) => {}
-        }
-    }
-
-    fn tell_failure(&self, partition: &str, reason: &str) {
-        tracing::error!(stream = %self.stream.name, file = %partition, "not loaded: {reason}");
-        (self.observer)(Event::Failed { stream: &self.stream.name, partition, reason });
-    }
-
-    /// Waits for the next trigger; false if the streamer is to stop.
-    async fn sleep_until(&self, due: Instant) -> bool {
-        tokio::select! {
-            biased;
-            () = self.plan.stop.cancelled() => false,
-            () = tokio::time::sleep_until(due) => true,
-        }
-    }
-
-    /// Waits until the folder may hold something new.
-    async fn wait_for_more(&mut self) {
-        let pause = if self.plan.until_drained { WAITING_PAUSE } else { self.stream.scan_every };
-        let spacing = self.listing.cost * 10;
-        tokio::select! {
-            () = self.plan.stop.cancelled() => {}
-            () = tokio::time::sleep(pause.max(self.listing.cost * 100)) => {}
-            () = async {
-                self.watch.changed().await;
-                tokio::time::sleep(spacing).await;
-            } => {}
-        }
-        self.listing.ended = None;
-    }
 }

@@ -112,7 +112,8 @@ impl Splitter {
     pub fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut {
         let start = buffer.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         if start == buffer.len() {
-            return if start == 0 { Cut::Incomplete } else { Cut::Blank { next: start } };
+            let next = start - usize::from(is_half_line_end(buffer, complete));
+            return if next == 0 { Cut::Incomplete } else { Cut::Blank { next } };
         }
         let window_end = buffer.len().min(start + self.record_bytes_max + 1);
         let window = &buffer[start..window_end];
@@ -124,6 +125,10 @@ impl Splitter {
             return if complete { self.malformed_at_end(buffer, start) } else { Cut::Incomplete };
         };
         let end = start + trimmed(&window[..len]);
+        if start + len == buffer.len() && is_half_line_end(buffer, complete) {
+            self.at_start = false;
+            return Cut::Incomplete;
+        }
         self.quoted.clear();
         if memchr(b'"', &buffer[start..end]).is_some()
             && let Err(error) =
@@ -226,6 +231,11 @@ fn resumed_after(
         None if complete => Cut::Malformed { start, end: buffer.len(), next: buffer.len(), fault },
         None => Cut::Endless { start },
     }
+}
+
+/// Whether `buffer` may end between the two bytes of a CRLF.
+fn is_half_line_end(buffer: &[u8], complete: bool) -> bool {
+    !complete && buffer.last() == Some(&b'\r')
 }
 
 /// The length of `record` without its line end.

@@ -1,19 +1,17 @@
 //! One try at the transaction of a micro-batch.
 
 use sqlx::error::DatabaseError;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::bookkeeping::{self, Advanced};
 use super::rows::{self, CarefulOutcome};
 use super::{Committed, PartOutcome, Path};
 use crate::batch::{DeadLetter, MicroBatch, RowPlace};
 use crate::retry::{Remedy, remedy_of_sqlstate};
-use crate::schema::Table;
 
 /// A try on one path.
 pub(super) struct Attempt<'a> {
     pub(super) stream: &'a str,
-    pub(super) table: &'a Table,
     pub(super) batch: &'a MicroBatch,
     pub(super) path: Path,
 }
@@ -49,10 +47,7 @@ impl Attempt<'_> {
         conn: &mut PgConnection,
         in_doubt: &mut Option<Committed>,
     ) -> Result<Committed, Failure> {
-        let mut tx = conn.begin().await?;
-        if self.table.has_deferred_constraints {
-            sqlx::query("set constraints all immediate").execute(&mut *tx).await?;
-        }
+        let mut tx = begin(conn).await?;
         let Some(advanced) = bookkeeping::advance(&mut tx, self.stream, self.batch).await? else {
             tx.rollback().await?;
             return Err(Failure::Superseded);
@@ -132,6 +127,14 @@ impl Attempt<'_> {
         let refused = sorted.dead.iter().map(|(row, letter)| (row.part, letter));
         read.chain(refused).collect()
     }
+}
+
+/// Begins a transaction in which every row is judged when it is written: by default a deferred
+/// constraint would fail only the commit, and with it all rows.
+pub(super) async fn begin(
+    conn: &mut PgConnection,
+) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    conn.begin_with("begin; set constraints all immediate").await
 }
 
 /// Whether a commit whose reply was lost did happen. To be asked once the compare-and-set has failed:

@@ -1,7 +1,8 @@
 //! Trying micro-batches without keeping anything.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 
+use super::attempt::begin;
 use super::bookkeeping::{Advanced, count};
 use super::rows::{self, CarefulOutcome};
 use crate::batch::{DeadLetter, MicroBatch, RowPlace};
@@ -15,19 +16,46 @@ pub struct Trial {
     pub dead: Vec<(usize, DeadLetter)>,
 }
 
-/// Writes the rows of `batch` within the caller's transaction, which is to be rolled back.
-///
-/// # Errors
-/// Any that is not the fault of a record.
-pub async fn dry_run(tx: &mut PgConnection, batch: &MicroBatch) -> Result<Trial, sqlx::Error> {
-    let now = sqlx::query_scalar("select now()").fetch_one(&mut *tx).await?;
-    let advanced = Advanced { batch_ids: vec![0; batch.parts.len()], now };
-    let rows: Vec<RowPlace> = batch.rows.iter().filter(|row| !row.is_repeat).copied().collect();
-    let rows = rows::without_existing(tx, batch, rows).await?;
-    let CarefulOutcome { inserted, dead } = rows::careful(tx, batch, rows, &advanced).await?;
-    let per_part = |part: usize| count(inserted.iter().filter(|row| row.part == part).count());
-    Ok(Trial {
-        rows: (0..batch.parts.len()).map(per_part).collect(),
-        dead: dead.into_iter().map(|(row, letter)| (row.part, letter)).collect(),
-    })
+/// A transaction for trying micro-batches, to be rolled back.
+#[derive(Debug)]
+pub struct DryRun<'c> {
+    tx: Transaction<'c, Postgres>,
+}
+
+impl<'c> DryRun<'c> {
+    /// Begins it. It waits no longer than a few seconds for a streamer that is at work on the same keys.
+    ///
+    /// # Errors
+    /// When the database can't be asked.
+    pub async fn begin(conn: &'c mut PgConnection) -> Result<DryRun<'c>, sqlx::Error> {
+        let mut tx = begin(conn).await?;
+        sqlx::query("set local lock_timeout = '5s'").execute(&mut *tx).await?;
+        Ok(DryRun { tx })
+    }
+
+    /// Writes the rows of `batch`, beside those of the ones before.
+    ///
+    /// # Errors
+    /// Any that is not the fault of a record.
+    pub async fn try_out(&mut self, batch: &MicroBatch) -> Result<Trial, sqlx::Error> {
+        let tx = &mut *self.tx;
+        let now = sqlx::query_scalar("select now()").fetch_one(&mut *tx).await?;
+        let advanced = Advanced { batch_ids: vec![0; batch.parts.len()], now };
+        let rows: Vec<RowPlace> = batch.rows.iter().filter(|row| !row.is_repeat).copied().collect();
+        let rows = rows::without_existing(tx, batch, rows).await?;
+        let CarefulOutcome { inserted, dead } = rows::careful(tx, batch, rows, &advanced).await?;
+        let per_part = |part: usize| count(inserted.iter().filter(|row| row.part == part).count());
+        Ok(Trial {
+            rows: (0..batch.parts.len()).map(per_part).collect(),
+            dead: dead.into_iter().map(|(row, letter)| (row.part, letter)).collect(),
+        })
+    }
+
+    /// Takes everything back.
+    ///
+    /// # Errors
+    /// When the connection is lost; everything is taken back then, too.
+    pub async fn end(self) -> Result<(), sqlx::Error> {
+        self.tx.rollback().await
+    }
 }

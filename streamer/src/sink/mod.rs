@@ -19,13 +19,12 @@ use sqlx::PgConnection;
 
 use bookkeeping::refuse;
 pub use bookkeeping::{Checkpoints, load_checkpoints};
-pub use dry_run::{Trial, dry_run};
+pub use dry_run::{DryRun, Trial};
 pub use replay::{Replayed, replay};
 
 use crate::batch::MicroBatch;
 use crate::database::Database;
 use crate::patience::{Impatience, Patience};
-use crate::schema::Table;
 use attempt::{Attempt, Failure};
 
 /// After this time without an end a transaction's connection is given up; the checkpoint then tells
@@ -40,7 +39,6 @@ const FILTERED_TRIES: u32 = 2;
 pub struct Sink {
     database: Arc<Database>,
     stream: String,
-    table: Arc<Table>,
     conn: Option<PgConnection>,
     /// Partitions of which PostgreSQL has refused a row: their rest goes the filtered path at once.
     filtered: HashSet<String>,
@@ -126,21 +124,9 @@ impl PartOutcome {
 }
 
 impl Sink {
-    /// A sink for `stream` into `table`.
-    pub fn new(
-        database: Arc<Database>,
-        stream: &str,
-        table: Arc<Table>,
-        patience: Patience,
-    ) -> Sink {
-        Sink {
-            database,
-            stream: stream.to_owned(),
-            table,
-            conn: None,
-            filtered: HashSet::new(),
-            patience,
-        }
+    /// A sink for `stream`.
+    pub fn new(database: Arc<Database>, stream: &str, patience: Patience) -> Sink {
+        Sink { database, stream: stream.to_owned(), conn: None, filtered: HashSet::new(), patience }
     }
 
     /// Commits `batch`, whatever it takes: waits for a database that is away, and takes the careful path
@@ -154,22 +140,20 @@ impl Sink {
         let mut in_doubt = None;
         loop {
             let mut conn = self.connection().await?;
-            let attempt = Attempt { stream: &self.stream, table: &self.table, batch, path };
-            let result = tokio::time::timeout(STALL, attempt.run(&mut conn, &mut in_doubt)).await;
-            let failure = match result {
-                Ok(Ok(committed)) => {
+            let attempt = Attempt { stream: &self.stream, batch, path };
+            let failure = match in_time(attempt.run(&mut conn, &mut in_doubt)).await {
+                Ok(committed) => {
                     self.keep(conn);
                     if path != Path::Direct {
                         self.filtered.extend(committed.parts.iter().map(|p| p.partition.clone()));
                     }
                     return Ok(committed);
                 }
-                Ok(Err(failure)) => failure,
-                Err(_) => Failure::Lost(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+                Err(failure) => failure,
             };
             match failure {
                 Failure::Superseded => {
-                    let landed = attempt::landed(&mut conn, in_doubt.as_ref()).await;
+                    let landed = in_time(attempt::landed(&mut conn, in_doubt.as_ref())).await;
                     match landed {
                         Ok(true) => return Ok(in_doubt.expect("only what was in doubt can land")),
                         Ok(false) => return Err(SinkError::Superseded),
@@ -195,7 +179,7 @@ impl Sink {
     pub async fn checkpoints(&mut self) -> Result<Checkpoints, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            match load_checkpoints(&mut conn, &self.stream).await {
+            match in_time(load_checkpoints(&mut conn, &self.stream)).await {
                 Ok(checkpoints) => {
                     self.keep(conn);
                     return Ok(checkpoints);
@@ -212,7 +196,7 @@ impl Sink {
     pub async fn refuse(&mut self, partition: &str, reason: &str) -> Result<(), SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            match refuse(&mut conn, &self.stream, partition, reason).await {
+            match in_time(refuse(&mut conn, &self.stream, partition, reason)).await {
                 Ok(()) => {
                     self.keep(conn);
                     return Ok(());
@@ -240,4 +224,12 @@ impl Sink {
         self.patience.note_success();
         self.conn = Some(conn);
     }
+}
+
+/// Gives work up that has not ended after [`STALL`]; its connection is then to be closed.
+async fn in_time<T, E: From<sqlx::Error>>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let stalled = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into());
+    tokio::time::timeout(STALL, work).await.unwrap_or_else(stalled)
 }

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use sqlx::PgConnection;
 use sqlx::types::Json;
-use sqlx::{Connection, PgConnection};
 
+use super::attempt::begin;
 use super::bookkeeping::{Advanced, count};
 use super::rows::{self, CarefulOutcome};
 use crate::batch::{MicroBatch, Part, RecordPlace, RowPlace};
@@ -65,7 +66,7 @@ pub async fn replay(
 ) -> Result<Replayed, sqlx::Error> {
     let (mut total, mut last_id) = (Replayed::default(), 0);
     loop {
-        let mut tx = conn.begin().await?;
+        let mut tx = begin(conn).await?;
         let letters: Vec<Letter> = sqlx::query_as(
             "select dead_letter_id, partition, start_offset, end_offset, line, raw, columns
                from streamer.dead_letter

@@ -8,7 +8,7 @@ use sqlx::{Encode, PgConnection, Postgres, Row};
 
 use super::bookkeeping::Advanced;
 use crate::batch::{DeadLetter, MicroBatch, RowPlace};
-use crate::layout::{Filled, LayoutKey, Reason};
+use crate::layout::{Filled, LayoutKey, Reason, escaped};
 use crate::retry::{Remedy, remedy};
 use crate::sql;
 
@@ -186,7 +186,8 @@ fn reason(error: &dyn sqlx::error::DatabaseError) -> Reason {
         column: postgres.and_then(|error| error.column()).map(str::to_owned),
         value: None,
         sqlstate: error.code().unwrap_or_default().into_owned(),
-        reason: format!("{}{}", error.message(), detail.unwrap_or_default()),
+        // PostgreSQL's detail shows values as they are.
+        reason: escaped(format!("{}{}", error.message(), detail.unwrap_or_default()).as_bytes()),
     }
 }
 

@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::Checkpoint;
-use super::file::{OpenFile, Step, open};
+use super::file::{OpenFile, Step};
 use super::fingerprint::{Consumed, Stat};
-use super::folder::{Folder, Found, partition, partition_path};
+use super::folder::{Folder, Found, Unlisted, partition, partition_path};
 use super::known::Known;
 use super::part::Reading;
 use crate::batch::{MicroBatch, Part};
@@ -15,7 +15,7 @@ use crate::config::Stream;
 use crate::layout::{HeaderError, Layout};
 use crate::schema::Table;
 
-/// Encoded rows that a micro-batch has at most, in bytes, give or take one record.
+/// Bytes that a micro-batch holds at most, give or take one record.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
 /// Reads the files of one stream, oldest first, each from where its checkpoint stands.
@@ -130,7 +130,11 @@ impl Feed {
     /// # Errors
     /// When the folder can't be listed.
     pub fn list(&mut self) -> io::Result<()> {
-        let mut found = self.folder.list()?;
+        let (mut found, unlisted) = self.folder.list()?;
+        for Unlisted { name, error } in unlisted {
+            self.notices
+                .extend(self.known.is_news_of(&name).then_some(Work::Unreadable { name, error }));
+        }
         found.retain(|file| !self.is_settled(file));
         found.sort_by(|a, b| (a.stat.modified(), &a.name).cmp(&(b.stat.modified(), &b.name)));
         self.known.keep_waiting_for(&found);
@@ -154,6 +158,9 @@ impl Feed {
 
     /// The next piece of work from what the last listing found; `None` when all is read.
     pub fn next_work(&mut self) -> Option<Work> {
+        if let Some(notice) = self.notices.pop_front() {
+            return Some(notice);
+        }
         let mut batch: Option<MicroBatch> = None;
         while let Some(mut current) = self.next_file() {
             let into = batch.get_or_insert_with(|| MicroBatch::new(current.layout.clone()));
@@ -202,7 +209,7 @@ impl Feed {
 
     /// Opens a file where its checkpoint stands; `None` if there is nothing to read in it now.
     fn open(&mut self, found: &Found) -> io::Result<Option<Current>> {
-        let (file, stat) = open(&found.path)?;
+        let (file, stat) = self.folder.open(found)?;
         let known = self.positions.get(&found.name);
         let mut number = known.map_or(1, |(number, _)| *number);
         let mut resumed = None;
@@ -230,6 +237,10 @@ impl Feed {
         let still = resumed.is_some() || self.known.is_still(&found.name, stat);
         let header = match file.header(still)? {
             Ok(Some(header)) => header,
+            Ok(None) if file.ends_here()? => {
+                self.known.settle(&found.name, stat);
+                return Ok(None);
+            }
             Ok(None) => {
                 self.known.wait_for(&found.name, stat);
                 return Ok(None);
@@ -244,6 +255,8 @@ impl Feed {
         if let Some((checkpoint, consumed)) = resumed {
             (committed_offset, was_done) = (checkpoint.next_offset, checkpoint.is_done);
             file.resume(&checkpoint, consumed);
+        } else if number > 1 {
+            tracing::warn!("{} is another file than before: reading it from its start", found.name);
         }
         let found = found.clone();
         Ok(Some(Current { found, partition, number, file, layout, committed_offset, was_done }))
@@ -254,7 +267,9 @@ impl Feed {
         let still = self.known.is_still(&current.found.name, current.file.stat());
         let mut part = Reading::default();
         let stop = loop {
-            if part.records + batch.records() >= self.records_max() || is_large(batch) {
+            if part.records + batch.records() >= self.records_max()
+                || batch.held_bytes >= BATCH_BYTES_MAX
+            {
                 // Looking one byte ahead spares an empty micro-batch that only says: done.
                 break match current.file.ends_here() {
                     Ok(true) => Stop::End,
@@ -328,6 +343,7 @@ impl Feed {
     }
 
     fn cannot_read(&mut self, found: &Found, error: io::Error) {
+        self.known.give_up(&found.name);
         if self.known.is_news(&found.name, found.stat) {
             self.notices.push_back(Work::Unreadable { name: found.name.clone(), error });
         }
@@ -348,14 +364,10 @@ impl Feed {
     }
 
     fn is_full(&self, batch: &MicroBatch) -> bool {
-        batch.records() >= self.records_max() || is_large(batch)
+        batch.records() >= self.records_max() || batch.held_bytes >= BATCH_BYTES_MAX
     }
 
     fn records_max(&self) -> u64 {
         u64::try_from(self.stream.max_rows).unwrap_or(u64::MAX)
     }
-}
-
-fn is_large(batch: &MicroBatch) -> bool {
-    batch.bytes.len() >= BATCH_BYTES_MAX
 }

@@ -1,11 +1,8 @@
 //! Reading one file: bytes from an offset on, cut into records, with the line each one starts on.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
-
-use nix::fcntl::OFlag;
+use std::os::unix::fs::FileExt;
 
 use super::fingerprint::{Consumed, Fingerprint, Stat};
 use super::{Checkpoint, Position};
@@ -59,20 +56,6 @@ pub enum Step<'a> {
     End,
     /// A record starts here, but its end is not written yet.
     Wait,
-}
-
-/// Opens a file for reading if it is a regular one: never a link, never a pipe that would block.
-///
-/// # Errors
-/// When it can't be opened, or is no regular file.
-pub fn open(path: &Path) -> io::Result<(File, Stat)> {
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    Ok((file, Stat::of(&metadata)))
 }
 
 impl OpenFile {
@@ -150,10 +133,13 @@ impl OpenFile {
             Step::Refused(letter) => Err(HeaderError::Unreadable(letter.reasons[0].reason.clone())),
             Step::Record { record, .. } => {
                 let names = (0..record.count()).map(|i| record.text(i).map(str::to_owned));
-                names
-                    .collect::<Option<Vec<String>>>()
-                    .map(Some)
-                    .ok_or_else(|| HeaderError::Unreadable("it is not valid UTF-8".to_owned()))
+                match names.collect::<Option<Vec<String>>>() {
+                    None => Err(HeaderError::Unreadable("it is not valid UTF-8".to_owned())),
+                    Some(names) if names.iter().any(|name| name.contains('\0')) => {
+                        Err(HeaderError::Unreadable("it holds a NUL character".to_owned()))
+                    }
+                    Some(names) => Ok(Some(names)),
+                }
             }
         })
     }
@@ -165,7 +151,8 @@ impl OpenFile {
     /// When the file can't be read.
     pub fn step(&mut self, still: bool) -> io::Result<Step<'_>> {
         loop {
-            match self.splitter.cut(&self.buffer[self.begin..], self.at_end && still) {
+            let complete = still && self.at_end && self.is_unchanged()?;
+            match self.splitter.cut(&self.buffer[self.begin..], complete) {
                 Cut::Record { start, end, next } => {
                     let (from, to) = (self.begin + start, self.begin + end);
                     let (offset, line) = self.pass(start, next);
@@ -227,10 +214,18 @@ impl OpenFile {
         let kept = self.buffer.len();
         // A record longer than a chunk doubles the buffer, so that it is scanned few times.
         self.buffer.resize(kept + CHUNK_BYTES.max(kept), 0);
-        let read = read_at(&self.file, &mut self.buffer[kept..], self.offset + count(kept))?;
-        self.buffer.truncate(kept + read);
-        self.at_end = read == 0;
+        let read = read_at(&self.file, &mut self.buffer[kept..], self.offset + count(kept));
+        self.buffer.truncate(kept + read.as_ref().copied().unwrap_or(0));
+        self.at_end = read? == 0;
         Ok(())
+    }
+
+    /// Whether the file is as it was judged to be, and the buffer holds all that is left of it. Else a
+    /// last line without a line end may just be growing.
+    fn is_unchanged(&self) -> io::Result<bool> {
+        let stat = Stat::of(&self.file.metadata()?);
+        let rest = count(self.buffer.len() - self.begin);
+        Ok(stat == self.stat && stat.size == self.offset + rest)
     }
 
     /// Takes the consumed bytes of the buffer into the fingerprint.
@@ -248,31 +243,41 @@ impl OpenFile {
     fn skip_line(&mut self, still: bool) -> io::Result<Step<'_>> {
         self.note();
         let (offset, line, consumed) = (self.offset, self.line, self.consumed.clone());
-        let raw =
-            self.buffer[self.begin..][..RAW_BYTES_MAX.min(self.buffer.len() - self.begin)].to_vec();
-        loop {
-            let rest = &self.buffer[self.begin..];
-            if let Some(end) = rest.iter().position(|&b| b == b'\n' || b == b'\r') {
-                self.pass(0, end);
-                break;
+        let len = RAW_BYTES_MAX.min(self.buffer.len() - self.begin);
+        let raw = self.buffer[self.begin..self.begin + len].to_vec();
+        match self.pass_line(still) {
+            Ok(true) => {
+                let fault = Fault::TooLong { limit: self.record_bytes_max };
+                let mut letter = refused(offset, line, &raw, fault);
+                letter.offsets.end = self.offset;
+                Ok(Step::Refused(letter))
             }
-            let len = rest.len();
-            self.pass(0, len);
-            self.fill()?;
-            if self.at_end {
-                if still {
-                    break;
-                }
+            unfinished => {
+                // The line counts whole or not at all.
                 self.buffer.clear();
                 (self.begin, self.noted, self.at_end) = (0, 0, false);
                 (self.offset, self.line, self.consumed) = (offset, line, consumed);
-                return Ok(Step::Wait);
+                unfinished.map(|_| Step::Wait)
             }
         }
-        let fault = Fault::TooLong { limit: self.record_bytes_max };
-        let mut letter = refused(offset, line, &raw, fault);
-        letter.offsets.end = self.offset;
-        Ok(Step::Refused(letter))
+    }
+
+    /// Consumes the bytes before the next line end, or before the end of a file that is `still`; false
+    /// if neither is there yet.
+    fn pass_line(&mut self, still: bool) -> io::Result<bool> {
+        loop {
+            let rest = &self.buffer[self.begin..];
+            let end = rest.iter().position(|&b| b == b'\n' || b == b'\r');
+            let len = end.unwrap_or(rest.len());
+            self.pass(0, len);
+            if end.is_some() {
+                return Ok(true);
+            }
+            self.fill()?;
+            if self.at_end {
+                return Ok(still && self.is_unchanged()?);
+            }
+        }
     }
 }
 
@@ -347,6 +352,25 @@ mod tests {
     fn a_last_line_without_a_line_end_waits_until_the_file_is_still() {
         assert_eq!(read(b"a\nb", 100, false), [place("a", 0, 1)]);
         assert_eq!(read(b"a\nb", 100, true), [place("a", 0, 1), place("b", 2, 2)]);
+    }
+
+    #[test]
+    fn a_file_that_grew_since_it_was_judged_still_is_waited_for() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"a\n").unwrap();
+        let stat = Stat::of(&file.metadata().unwrap());
+        let mut open = OpenFile::from_start(file.try_clone().unwrap(), stat, 100);
+        file.write_all(b"12.9").unwrap();
+        assert!(matches!(open.step(true).unwrap(), Step::Record { .. }));
+        assert!(matches!(open.step(true).unwrap(), Step::Wait));
+    }
+
+    #[test]
+    fn a_line_end_across_two_reads_counts_once() {
+        let mut bytes = vec![b'x'; CHUNK_BYTES - 1];
+        bytes.extend(b"\r\n\r\nb\r\n");
+        let read = read(&bytes, 1 << 20, false);
+        assert_eq!(read[1], place("b", u64::try_from(CHUNK_BYTES).unwrap() + 3, 3));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Finding the files of a stream: the listing of the folder is the truth of what files there are.
 
 use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
+use nix::fcntl::OFlag;
 use walkdir::{DirEntry, WalkDir};
 
 use super::fingerprint::Stat;
@@ -29,6 +32,15 @@ pub struct Found {
     pub stat: Stat,
 }
 
+/// A folder or file that could not be looked at.
+#[derive(Debug)]
+pub struct Unlisted {
+    /// Its path below the folder.
+    pub name: String,
+    /// Why.
+    pub error: io::Error,
+}
+
 impl Folder {
     /// The files below `root` whose path below it matches `pattern`.
     pub fn new(root: PathBuf, pattern: &globset::Glob) -> Folder {
@@ -47,29 +59,44 @@ impl Folder {
         self.depth_max > 1
     }
 
-    /// Lists all regular files that match. Hidden ones, unfinished ones (`*.part`, `*.tmp`) and links
-    /// are left out, so that nothing outside the folder is ever read.
+    /// Lists all regular files that match, and what kept from listing a folder. Hidden files, unfinished
+    /// ones (`*.part`, `*.tmp`) and links are left out, so that nothing outside the folder is ever read.
     ///
     /// # Errors
     /// When the folder itself can't be listed. A file or folder that vanishes meanwhile is no error.
-    pub fn list(&self) -> io::Result<Vec<Found>> {
-        let mut found = Vec::new();
+    pub fn list(&self) -> io::Result<(Vec<Found>, Vec<Unlisted>)> {
+        let (mut found, mut unlisted) = (Vec::new(), Vec::new());
         let walk = WalkDir::new(&self.root).max_depth(self.depth_max).follow_root_links(true);
         let visible = |entry: &DirEntry| entry.depth() == 0 || !is_hidden(entry.file_name());
         for entry in walk.into_iter().filter_entry(visible) {
-            let entry = match entry {
-                Ok(entry) => entry,
+            match entry {
+                Ok(entry) => found.extend(self.matched(&entry)),
                 Err(error) if error.depth() == 0 => return Err(error.into()),
                 Err(error) => {
-                    tracing::debug!("list {}: {error}", self.root.display());
-                    continue;
+                    let path = error.path().unwrap_or(&self.root);
+                    let name = partition_name(path.strip_prefix(&self.root).unwrap_or(path));
+                    let error = io::Error::from(error);
+                    if error.kind() != io::ErrorKind::NotFound {
+                        unlisted.push(Unlisted { name, error });
+                    }
                 }
-            };
-            if let Some(file) = self.matched(&entry) {
-                found.push(file);
             }
         }
-        Ok(found)
+        Ok((found, unlisted))
+    }
+
+    /// Opens a file for reading: never by way of a link, and only a regular file, so that nothing blocks.
+    ///
+    /// # Errors
+    /// When it can't be opened, or is no regular file.
+    pub fn open(&self, found: &Found) -> io::Result<(File, Stat)> {
+        let below = found.path.strip_prefix(&self.root).unwrap_or(&found.path);
+        let file = open_below(&self.root, below)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok((file, Stat::of(&metadata)))
     }
 
     fn matched(&self, entry: &DirEntry) -> Option<Found> {
@@ -87,6 +114,31 @@ impl Folder {
             stat: Stat::of(&metadata),
         })
     }
+}
+
+/// Opens `path` below `root`; the kernel itself sees to it that no link leads elsewhere.
+#[cfg(target_os = "linux")]
+fn open_below(root: &Path, path: &Path) -> io::Result<File> {
+    use nix::fcntl::{OpenHow, ResolveFlag, openat2};
+    let root_folder = File::open(root)?;
+    let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    match openat2(root_folder, path, OpenHow::new().flags(flags).resolve(resolve)) {
+        // Old kernels and some sandboxes do not have this call.
+        Err(nix::Error::ENOSYS | nix::Error::EPERM) => open_plainly(&root.join(path)),
+        opened => Ok(File::from(opened?)),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_below(root: &Path, path: &Path) -> io::Result<File> {
+    open_plainly(&root.join(path))
+}
+
+/// Opens a path whose last part is no link.
+fn open_plainly(path: &Path) -> io::Result<File> {
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 fn is_hidden(name: &OsStr) -> bool {
@@ -143,7 +195,7 @@ mod tests {
 
     fn listed(root: &Path, pattern: &str) -> Vec<String> {
         let glob = GlobBuilder::new(pattern).literal_separator(true).build().unwrap();
-        let found = Folder::new(root.to_owned(), &glob).list().unwrap();
+        let (found, _) = Folder::new(root.to_owned(), &glob).list().unwrap();
         let mut names: Vec<String> = found.into_iter().map(|file| file.name).collect();
         names.sort();
         names
@@ -164,6 +216,21 @@ mod tests {
         assert_eq!(listed(root, "*.csv"), ["a.csv", "b.csv"]);
         assert_eq!(listed(root, "deep/*.csv"), ["deep/h.csv"]);
         assert_eq!(listed(root, "**/*.csv"), ["a.csv", "b.csv", "deep/h.csv"]);
+    }
+
+    #[test]
+    fn a_folder_that_became_a_link_leads_nowhere() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(folder.path().join("in")).unwrap();
+        fs::write(folder.path().join("in/1.csv"), "").unwrap();
+        fs::write(outside.path().join("1.csv"), "secret").unwrap();
+        let glob = GlobBuilder::new("in/*.csv").literal_separator(true).build().unwrap();
+        let files = Folder::new(folder.path().to_owned(), &glob);
+        let (found, _) = files.list().unwrap();
+        assert!(files.open(&found[0]).is_ok());
+        fs::rename(folder.path().join("in"), folder.path().join("in.old")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), folder.path().join("in")).unwrap();
+        assert!(files.open(&found[0]).is_err());
     }
 
     #[test]

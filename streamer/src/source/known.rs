@@ -1,10 +1,14 @@
 //! What is known of files between two listings, so that each is opened only when it is time to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::fingerprint::Stat;
 use super::folder::Found;
+
+/// A time stamp is trusted to say how long a file has been still when it is older than this: no file
+/// server's clock is that wrong.
+const STAMP_TRUSTED: Duration = Duration::from_secs(3600);
 
 /// What is known of the files of a stream, by name.
 #[derive(Debug)]
@@ -17,11 +21,19 @@ pub(super) struct Known {
     waiting: HashMap<String, (Stat, Instant)>,
     /// Files that something was told of, as they looked then.
     told: HashMap<String, Stat>,
+    /// Folders that could not be listed.
+    told_folders: HashSet<String>,
 }
 
 impl Known {
     pub(super) fn new(settle: Duration) -> Known {
-        Known { settle, settled: HashMap::new(), waiting: HashMap::new(), told: HashMap::new() }
+        Known {
+            settle,
+            settled: HashMap::new(),
+            waiting: HashMap::new(),
+            told: HashMap::new(),
+            told_folders: HashSet::new(),
+        }
     }
 
     /// The file needs no further look until it changes, if a change would be sure to show.
@@ -63,16 +75,26 @@ impl Known {
         self.waiting.retain(|name, _| found.iter().any(|file| file.name == *name));
     }
 
-    /// Whether nobody has written the file for the time of `settle`, by its time stamp or, should the
-    /// clock have been set back, by our own watch.
+    /// Whether nobody has written the file for the time of `settle`, by our own watch or an old time
+    /// stamp.
     pub(super) fn is_still(&self, name: &str, stat: Stat) -> bool {
         let watched = self.waiting.get(name).filter(|(seen, _)| *seen == stat);
-        let watched = watched.map_or(Duration::ZERO, |(_, since)| since.elapsed());
-        stat.age().unwrap_or(Duration::ZERO).max(watched) >= self.settle
+        watched.is_some_and(|(_, since)| since.elapsed() >= self.settle)
+            || stat.age().is_some_and(|age| age >= self.settle.max(STAMP_TRUSTED))
+    }
+
+    /// The file can't be read: there is nothing to wait for.
+    pub(super) fn give_up(&mut self, name: &str) {
+        self.waiting.remove(name);
     }
 
     /// Whether this is the first time that something is told of the file as it looks now.
     pub(super) fn is_news(&mut self, name: &str, stat: Stat) -> bool {
         self.told.insert(name.to_owned(), stat) != Some(stat)
+    }
+
+    /// Whether this is the first time that something is told of the folder.
+    pub(super) fn is_news_of(&mut self, folder: &str) -> bool {
+        self.told_folders.insert(folder.to_owned())
     }
 }

@@ -27,16 +27,22 @@ impl Reading {
                 if self.reasons.is_empty() {
                     let start = self.raw.len();
                     self.raw.extend_from_slice(raw);
+                    batch.held_bytes += batch.bytes.len() - at + raw.len();
                     let place = RecordPlace { offset, line, start, end: self.raw.len() };
                     batch.push_row(at, key_end, place);
                 } else {
                     batch.bytes.truncate(at);
                     let reasons = std::mem::take(&mut self.reasons);
-                    self.dead_letters.push(DeadLetter::new(offset, line, raw, reasons));
+                    self.refuse(DeadLetter::new(offset, line, raw, reasons), batch);
                 }
             }
-            Step::Refused(letter) => self.dead_letters.push(letter),
+            Step::Refused(letter) => self.refuse(letter, batch),
             Step::End | Step::Wait => unreachable!("the caller ends there"),
         }
+    }
+
+    fn refuse(&mut self, letter: DeadLetter, batch: &mut MicroBatch) {
+        batch.held_bytes += letter.raw.len();
+        self.dead_letters.push(letter);
     }
 }

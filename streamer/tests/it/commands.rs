@@ -116,6 +116,45 @@ async fn dead_letters_are_listed_shown_retried_and_discarded() {
 }
 
 #[tokio::test]
+async fn check_and_retry_judge_deferred_constraints_row_by_row() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let text = [line(1, "1"), line(2, "x"), line(3, "x")].concat();
+    fs::write(folder.path().join("user_events_1.csv"), format!("{HEADER}{text}")).unwrap();
+    let run =
+        |args: &[&str]| Ended::of(streamer(folder.path(), args).env("DATABASE_URL", db.url()));
+    run(&["run", "--available-now"]).expect(3);
+    db.execute(
+        "create table users (id bigint primary key);
+         insert into users values (1), (2);
+         alter table user_events add foreign key (user_id) references users deferrable initially deferred;
+         update streamer.dead_letter set raw = replace(raw::text, '78', '37')::bytea;",
+    )
+    .await;
+    let retried = run(&["dead-letters", "retry", "--stream", "user_events"]).expect(3).stdout;
+    assert_eq!(retried, "1 rows loaded, 0 duplicates, 1 still refused\n");
+    let why = "select reasons->0->>'sqlstate' from streamer.dead_letter where resolved_at is null";
+    assert_eq!(db.rows(why).await, ["23503"]);
+    fs::write(folder.path().join("user_events_2.csv"), format!("{HEADER}{}", line(4, "1")))
+        .unwrap();
+    let checked = run(&["check"]).expect(3).stdout;
+    assert!(checked.contains("user_events_2.csv:2 insert or update on table"), "{checked}");
+    run(&["dead-letters", "retry", "99"]).expect(1);
+    run(&["dead-letters", "discard", "--stream", "nosuch"]).expect(1);
+}
+
+#[tokio::test]
+async fn show_shows_the_whole_record_and_nothing_that_a_terminal_obeys() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let record = format!("\u{1b}[31m{}END", "x".repeat(1000));
+    fs::write(folder.path().join("user_events_1.csv"), format!("{HEADER}{record}\n")).unwrap();
+    let run =
+        |args: &[&str]| Ended::of(streamer(folder.path(), args).env("DATABASE_URL", db.url()));
+    run(&["run", "--available-now"]).expect(3);
+    let shown = run(&["dead-letters", "show", "1"]).expect(0).stdout;
+    assert!(shown.ends_with("xEND\n") && !shown.contains('\u{1b}'), "{shown}");
+}
+
+#[tokio::test]
 async fn flags_win_over_the_environment_which_wins_over_the_file() {
     let (db, folder) = (TestDb::create().await, folder());
     generate(folder.path(), 1, 100, 32);

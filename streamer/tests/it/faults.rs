@@ -2,11 +2,11 @@
 
 use crate::support::{Cut, Ended, Proxy, Running, TestDb, folder, generate, judge, streamer};
 
-/// Loads two files through a proxy that cuts every fifth COMMIT, eight times in all.
-async fn load_through(cut: Cut, seed: u64) {
+/// Loads files through a proxy that cuts every fifth COMMIT, `cuts` times in all.
+async fn load_through(cut: Cut, (files, rows, seed): (u32, u64, u64), cuts: u32) {
     let (db, folder) = (TestDb::create().await, folder());
-    let verdict = judge(&generate(folder.path(), 2, 2000, seed));
-    let proxy = Proxy::start(db.socket_file(), cut, 5, 8).await;
+    let verdict = judge(&generate(folder.path(), files, rows, seed));
+    let proxy = Proxy::start(db.socket_file(), cut, 5, cuts).await;
     let url = db.tcp_url(proxy.port);
     let path = folder.path().to_owned();
     let load = move || {
@@ -14,29 +14,34 @@ async fn load_through(cut: Cut, seed: u64) {
         Ended::of(streamer(&path, &run).env("DATABASE_URL", url)).expect(3)
     };
     let ended = tokio::task::spawn_blocking(load).await.unwrap();
-    assert_eq!(proxy.cuts(), 8, "the fault hit");
+    assert_eq!(proxy.cuts(), cuts, "the fault hit");
     assert!(ended.stderr.contains("trying again"), "{}", ended.stderr);
     assert!(ended.stderr.contains("the database is back"), "{}", ended.stderr);
     db.agrees_with(&verdict).await;
     // The summary counts each micro-batch once, also those whose reply was lost.
-    let total = ended.stdout.lines().find(|line| line.contains("2 files")).unwrap();
+    let total = ended.stdout.lines().find(|line| line.contains(&format!("{files} files"))).unwrap();
     let records: String = total.split_whitespace().nth(2).unwrap().replace(',', "");
     assert_eq!(records, verdict.records.to_string(), "{}", ended.stdout);
 }
 
 #[tokio::test]
 async fn a_lost_commit_reply_neither_loses_nor_doubles_rows() {
-    load_through(Cut::After, 21).await;
+    load_through(Cut::After, (2, 2000, 21), 8).await;
+}
+
+#[tokio::test]
+async fn a_lost_reply_for_several_small_files_counts_each_once() {
+    load_through(Cut::After, (100, 25, 27), 4).await;
 }
 
 #[tokio::test]
 async fn a_commit_that_never_arrived_is_done_again() {
-    load_through(Cut::Before, 22).await;
+    load_through(Cut::Before, (2, 2000, 22), 8).await;
 }
 
 #[tokio::test]
 async fn a_commit_that_arrives_while_it_is_done_again_counts_once() {
-    load_through(Cut::Late, 23).await;
+    load_through(Cut::Late, (2, 2000, 23), 8).await;
 }
 
 #[tokio::test]
@@ -105,10 +110,32 @@ async fn an_unreachable_database_is_told_once_and_waited_for() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_or_database_stops_it_with_the_remedy_and_no_secret() {
+async fn a_missing_database_stops_it_with_the_remedy_and_no_secret() {
     let (db, folder) = (TestDb::create().await, folder());
     let url = db.url().replace("/test_", "/missing_").replace("streamer@", "streamer:s3cret@");
     let ended = Ended::of(streamer(folder.path(), &["run"]).env("DATABASE_URL", &url)).expect(1);
     assert!(ended.stderr.contains("create the database, or name another"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_in_time_even_when_the_database_says_nothing() {
+    let folder = folder();
+    // It takes connections and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://a@127.0.0.1:{}/b", silent.local_addr().unwrap().port());
+    let running = Running::start(streamer(folder.path(), &["run"]).env("DATABASE_URL", url));
+    let (_connection, _) = silent.accept().unwrap();
+    let (code, time) = running.terminate();
+    assert_eq!(code, Some(0));
+    assert!(time < std::time::Duration::from_secs(5), "it took {time:?}");
+}
+
+#[tokio::test]
+async fn a_url_with_an_unknown_parameter_is_refused_without_its_value() {
+    let folder = folder();
+    let url = "postgres://a@127.0.0.1:1/b?sslmode=disable&pasword=s3cret";
+    let ended = Ended::of(streamer(folder.path(), &["run"]).env("DATABASE_URL", url)).expect(1);
+    assert!(ended.stderr.contains("unknown parameter \"pasword\""), "{}", ended.stderr);
     assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
 }

@@ -3,7 +3,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
 use crate::support::{Ended, Running, TestDb, folder, streamer};
 
@@ -18,8 +19,12 @@ fn lines(numbers: std::ops::Range<u32>) -> String {
     numbers.map(line).collect()
 }
 
-/// A stream whose files count as still only after an hour.
-const PATIENT: &str = "[stream.user_events]\nfiles = 'user_events_*.csv'\nsettle = '1h'\n";
+/// A stream whose files count as still only after an hour, and whose folder is listed all the time.
+const PATIENT: &str = "[stream.user_events]
+files = 'user_events_*.csv'
+settle = '1h'
+scan_every = '20ms'
+";
 
 #[tokio::test]
 async fn new_and_growing_files_are_picked_up_while_it_runs() {
@@ -52,15 +57,16 @@ async fn a_truncated_last_line_is_taken_once_it_is_complete() {
     let bytes = text.as_bytes();
     let cuts = [10, HEADER.len() + 20, bytes.len() - 1];
     let mut from = 0;
-    for (cut, rows) in cuts.into_iter().zip([0, 0, 3]) {
+    for (cut, rows) in cuts.into_iter().zip([0, 0, 2]) {
         file.write_all(&bytes[from..cut]).unwrap();
         from = cut;
-        // Two listings later nothing of the unfinished line has been taken.
+        // Some listings later nothing of the unfinished line has been taken.
         tokio::time::sleep(Duration::from_millis(150)).await;
         db.wait_for(ROWS, rows).await;
     }
     file.write_all(&bytes[from..]).unwrap();
     file.write_all(line(3).trim_end().as_bytes()).unwrap();
+    db.wait_for(ROWS, 3).await;
     tokio::time::sleep(Duration::from_millis(150)).await;
     db.wait_for(ROWS, 3).await;
     file.write_all(b"\n").unwrap();
@@ -168,7 +174,7 @@ async fn a_file_whose_header_does_not_fit_is_refused_and_the_others_go_on() {
     for reason in [
         "user_events_extra.csv: line 1 names colour, which the table does not have",
         "user_events_lacks.csv: line 1 lacks event_time",
-        "user_events_none.csv: line 1 names none of the table's columns; it reads a;b;c",
+        "user_events_none.csv: line 1 names none of the table's columns (event_id, user_id,",
         "user_events_twice.csv: line 1 names column user_id twice",
         "user_events_utf16.csv: the file is UTF-16",
     ] {
@@ -187,4 +193,37 @@ async fn a_file_whose_header_does_not_fit_is_refused_and_the_others_go_on() {
         db.number("select count(*) from streamer.checkpoint where state = 'refused'").await,
         4
     );
+}
+
+#[tokio::test]
+async fn available_now_ends_whatever_the_files_are() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let settings = "[stream.user_events]\nfiles = 'user_events_*.csv'\nsettle = '500ms'\n";
+    fs::write(folder.path().join("streams.toml"), settings).unwrap();
+    fs::write(folder.path().join("user_events_blank.csv"), "\n\n").unwrap();
+    fs::write(folder.path().join("user_events_bom.csv"), "\u{feff}").unwrap();
+    fs::create_dir(folder.path().join("user_events_folder.csv")).unwrap();
+    nix::unistd::mkfifo(&folder.path().join("user_events_pipe.csv"), nix::sys::stat::Mode::S_IRWXU)
+        .unwrap();
+    // A writer that never rests, and never stops at a line's end.
+    let path = folder.path().join("user_events_live.csv");
+    fs::write(&path, HEADER).unwrap();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let writer = std::thread::spawn(move || {
+        let mut file = OpenOptions::new().append(true).open(path).unwrap();
+        let text = lines(0..100_000);
+        for bytes in text.as_bytes().chunks(50) {
+            file.write_all(bytes).unwrap();
+            if stopped.recv_timeout(Duration::from_millis(5)) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    });
+    let started = Instant::now();
+    let mut run = streamer(folder.path(), &["run", "--available-now"]);
+    Ended::of(run.env("DATABASE_URL", db.url())).expect(0);
+    assert!(started.elapsed() < Duration::from_secs(20), "it follows the writer");
+    stop.send(()).unwrap();
+    writer.join().unwrap();
+    assert_eq!(db.number("select count(*) from streamer.dead_letter").await, 0);
 }

@@ -6,7 +6,9 @@ mod process;
 mod proxy;
 
 use std::fmt::Write as _;
+use std::fs::Permissions;
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -47,7 +49,8 @@ impl TestDb {
 
     /// A connection to it.
     pub(crate) async fn connect(&self) -> PgConnection {
-        PgConnection::connect_with(&self.options).await.expect("connect to the test's database")
+        let options = self.options.clone().application_name("test");
+        PgConnection::connect_with(&options).await.expect("connect to the test's database")
     }
 
     /// Where it is, as DATABASE_URL has it.
@@ -133,9 +136,11 @@ fn row_text(row: &sqlx::postgres::PgRow) -> String {
     text
 }
 
-/// A folder for a test's files.
+/// A folder for a test's files. Root's server runs under another account, which must be able to enter.
 pub(crate) fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("make a temporary folder")
+    let permissions = Permissions::from_mode(0o755);
+    let folder = tempfile::Builder::new().permissions(permissions).tempdir();
+    folder.expect("make a temporary folder")
 }
 
 /// Makes files of events with duplicates and bad records mixed in, oldest first.
@@ -168,7 +173,7 @@ async fn start_server() -> PgConnectOptions {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().expect("start a runtime");
         runtime.block_on(async {
-            let home = tempfile::tempdir().expect("make the server's folder");
+            let home = folder();
             let server = Embedded::start(home.path()).await.expect("start PostgreSQL");
             send.send(server.connect_options()).expect("the caller is waiting");
             std::future::pending::<()>().await;

@@ -35,17 +35,17 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (socket, cuts, commits) = (socket.clone(), told.clone(), commits.clone());
+                let counted = cuts.clone();
                 let is_due = move || {
                     let is_nth = (commits.fetch_add(1, Ordering::SeqCst) + 1).is_multiple_of(nth);
-                    is_nth && cuts.load(Ordering::SeqCst) < times && {
-                        cuts.fetch_add(1, Ordering::SeqCst);
-                        true
-                    }
+                    is_nth && counted.load(Ordering::SeqCst) < times
                 };
                 tokio::spawn(async move {
                     let server = UnixStream::connect(socket).await.expect("reach the server");
                     // Either side may go away at any time: that is what this is for.
-                    drop(forward(client, server, cut, is_due).await);
+                    if let Ok(true) = forward(client, server, cut, is_due).await {
+                        cuts.fetch_add(1, Ordering::SeqCst);
+                    }
                 });
             }
         });
@@ -63,14 +63,14 @@ async fn forward(
     mut server: UnixStream,
     cut: Cut,
     is_due: impl Fn() -> bool,
-) -> std::io::Result<()> {
+) -> std::io::Result<bool> {
     let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
         tokio::select! {
             read = client.read(&mut up) => {
                 let bytes = &up[..read?];
                 if bytes.is_empty() {
-                    return Ok(());
+                    return Ok(false);
                 }
                 // sqlx sends COMMIT as a query message of its own.
                 if bytes.starts_with(b"Q") && bytes.ends_with(b"COMMIT\0") && is_due() {
@@ -81,7 +81,7 @@ async fn forward(
             read = server.read(&mut down) => {
                 let bytes = &down[..read?];
                 if bytes.is_empty() {
-                    return Ok(());
+                    return Ok(false);
                 }
                 client.write_all(bytes).await?;
             }
@@ -89,29 +89,28 @@ async fn forward(
     }
 }
 
+/// Cuts; whether the cut hit where it was meant to.
 async fn at_commit(
     client: TcpStream,
     mut server: UnixStream,
     cut: Cut,
     commit: &[u8],
-) -> std::io::Result<()> {
+) -> std::io::Result<bool> {
+    let mut answer = *b"C";
     match cut {
         Cut::Before => {}
         Cut::After => {
             server.write_all(commit).await?;
-            let mut reply = [0; 1024];
-            let read = server.read(&mut reply).await?;
-            assert!(reply[..read].starts_with(b"C"), "the server says that it has committed");
+            server.read_exact(&mut answer).await?;
             drop(client);
         }
         Cut::Late => {
             drop(client);
             tokio::time::sleep(Duration::from_secs(1)).await;
             server.write_all(commit).await?;
-            // The connection stays open until the server has answered.
-            let mut reply = [0; 1];
-            server.read_exact(&mut reply).await?;
+            server.read_exact(&mut answer).await?;
         }
     }
-    Ok(())
+    // CommandComplete: the server has committed.
+    Ok(answer == *b"C")
 }
