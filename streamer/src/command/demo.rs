@@ -129,21 +129,26 @@ async fn print_next(global: &Global, database: &Database) {
         Some("data") | None => String::new(),
         Some(folder) => format!(" --data {folder}"),
     };
+    // Under `cargo run` the programs are not on PATH.
+    let program = |name: &str| match std::env::var_os("CARGO") {
+        Some(_) => format!("cargo run --release -p {name} --"),
+        None => name.to_owned(),
+    };
+    let (streamer, generator) = (program("streamer"), program("generator"));
     let rows = [
-        (format!("streamer run{data}"), "keep loading what lands there"),
+        (format!("{streamer} run{data}"), "keep loading what lands there"),
         (
-            format!("generator --out {}", global.data.display()),
+            format!("{generator} --out {}", global.data.display()),
             "make more events, in another terminal",
         ),
-        (format!("streamer status{data}"), "see how far each file is"),
+        (format!("{streamer} status{data}"), "see how far each file is"),
     ];
+    let width = rows.iter().map(|(line, _)| line.len()).max().unwrap_or_default();
     say("\nWhat to type next");
     for (line, what) in rows {
-        say(format!("  {line:<30} {what}"));
+        say(format!("  {line:<width$}   {what}"));
     }
     if let Some(psql) = database.psql_command().await {
-        say(format!(
-            "  {psql}\n                               look inside while `streamer run` is running"
-        ));
+        say(format!("  {psql}\n  {:width$}   look inside while `streamer run` is running", ""));
     }
 }
