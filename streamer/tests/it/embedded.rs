@@ -215,3 +215,24 @@ async fn without_a_database_the_streamer_runs_its_own_and_takes_it_along_however
     assert_eq!(rows, i64::try_from(verdict.rows.len()).unwrap());
     server.stop(PATIENCE).await;
 }
+
+#[tokio::test]
+async fn a_crash_of_the_server_in_mid_load_loses_nothing_and_doubles_nothing() {
+    let folder = folder();
+    let verdict = judge(&generate(folder.path(), 2, 5000, 42));
+    let run = ["run", "--every", "0s", "--max-rows", "20"];
+    let running = Running::start(&mut streamer(folder.path(), &run));
+    for _ in 0..3 {
+        running.wait_for_log("committed");
+        kill_hard(server_of(folder.path()));
+        running.wait_for_log("the database is back");
+    }
+    assert_eq!(running.terminate().0, Some(0));
+    Ended::of(&mut streamer(folder.path(), &["run", "--available-now"]));
+    let server = Embedded::start(&folder.path().join(".postgres")).await.unwrap();
+    let rows = query(&server, "select count(*) from user_events").await;
+    assert_eq!(rows, i64::try_from(verdict.rows.len()).unwrap());
+    let records = "select sum(records)::bigint from streamer.checkpoint";
+    assert_eq!(query(&server, records).await, verdict.records);
+    server.stop(PATIENCE).await;
+}
