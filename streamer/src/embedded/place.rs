@@ -72,7 +72,7 @@ impl Place {
             let (account, home, instead) = (other.account.name, place.home, other.home);
             return Err(EmbeddedError::Unreachable { account, home, instead });
         }
-        tracing::info!(
+        tracing::warn!(
             "PostgreSQL's files are in {}, not in {}, which the account {} can't reach",
             other.home.display(),
             place.home.display(),
