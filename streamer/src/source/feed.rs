@@ -146,11 +146,6 @@ impl Feed {
         Ok(())
     }
 
-    /// What the last listing found and is not read yet, in bytes.
-    pub fn lag_bytes(&self) -> u64 {
-        self.lag_bytes
-    }
-
     /// Whether a file ends in a record that is not written whole. It counts once the file is still.
     pub fn is_waiting(&self) -> bool {
         self.known.is_waiting()
