@@ -84,7 +84,8 @@ pub struct Global {
 pub enum Command {
     /// Load new files as they come (the default)
     Run(RunArgs),
-    /// Make a file of events, load it before your eyes, and show what can be asked
+    /// Make a file of events, load it into the embedded PostgreSQL before your eyes, and show what can be
+    /// asked
     Demo(DemoArgs),
     /// Show how far each stream and file is
     Status(StatusArgs),

@@ -188,17 +188,31 @@ impl Settings {
     /// [`ConfigError`], which names the file, and the line where it can.
     pub fn load(overrides: Overrides) -> Result<Settings, ConfigError> {
         let (path, text) = read(overrides.file.as_deref())?;
-        let file = parse(&path, &text)?;
+        Settings::from_text(&path, &text, overrides)
+    }
+
+    fn from_text(path: &str, text: &str, overrides: Overrides) -> Result<Settings, ConfigError> {
+        let file = parse(path, text)?;
         if file.stream.is_empty() {
-            return Err(ConfigError::NoStream { path });
+            return Err(ConfigError::NoStream { path: path.to_owned() });
         }
         let streams = file
             .stream
             .into_iter()
-            .map(|(name, stream)| stream.checked(name, &path, &overrides))
+            .map(|(name, stream)| stream.checked(name, path, &overrides))
             .collect::<Result<Vec<Stream>, ConfigError>>()?;
         let database_url = overrides.database_url.or(file.database.url);
         Ok(Settings { data: overrides.data, database_url, streams })
+    }
+}
+
+impl Settings {
+    /// The streams of this repository, whatever the user's file says.
+    ///
+    /// # Errors
+    /// As [`Settings::load`], for a flag out of bounds.
+    pub fn shipped(overrides: Overrides) -> Result<Settings, ConfigError> {
+        Settings::from_text("built-in streams.toml", DEFAULT_STREAMS, overrides)
     }
 }
 

@@ -61,7 +61,7 @@ pub fn advice(error: &sqlx::Error) -> Option<&'static str> {
         ("3F", _) | (_, "42P01") => {
             "run `streamer migrate`, or check the table's name in streams.toml"
         }
-        (_, "42501") => "grant the user INSERT and SELECT on the table and use of schema streamer",
+        (_, "42501") => "grant the user what README.md lists under \"Your database\"",
         (_, "42602") => {
             "write the table's name in streams.toml as in SQL, with double quotes if need be"
         }

@@ -95,6 +95,9 @@ async fn check(
             }
         }
     }
+    if feed.is_waiting() {
+        say("  a last line without a line end is left out until its file is still for a while");
+    }
     trial.end().await.context("roll the trial back")
 }
 

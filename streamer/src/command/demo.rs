@@ -80,7 +80,7 @@ async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Res
         max_rows: usize::try_from(max_rows).ok(),
         ..global.overrides()
     };
-    let settings = Settings::load(overrides)?;
+    let settings = Settings::shipped(overrides)?;
     let stop = plan.stop.clone();
     let (summary, wall) =
         stream_all(database, &settings.data, settings.streams, plan, true).await?;

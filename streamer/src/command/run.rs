@@ -48,7 +48,11 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     if !args.available_now {
         return Ok(Exit::Done);
     }
-    print(&summary.text(wall))?;
+    let mut text = summary.text(wall);
+    if summary.total().dead_letters > 0 {
+        text += "some records were refused: `streamer dead-letters list` shows which and why\n";
+    }
+    print(&text)?;
     Ok(summary.exit())
 }
 
@@ -87,11 +91,15 @@ pub(super) async fn stream_all(
 ) -> Result<(Summary, Duration)> {
     let started = Instant::now();
     let told = Arc::new(Mutex::new((Summary::default(), shows_progress.then(Progress::new))));
+    // Without an end there is no summary to gather for.
+    let gathers = plan.until_drained;
     let observer = {
         let told = told.clone();
         Arc::new(move |event: Event<'_>| {
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.0.note(&event);
+            if gathers {
+                told.0.note(&event);
+            }
             if let Some(progress) = &mut told.1 {
                 progress.note(&event);
             }

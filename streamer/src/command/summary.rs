@@ -14,7 +14,15 @@ pub(super) struct Summary {
     files: Vec<File>,
     /// Where a stream's file stands in `files`.
     places: HashMap<(String, String), usize>,
-    failures: Vec<(String, String)>,
+    failures: Vec<Failure>,
+}
+
+/// A file that was not loaded.
+#[derive(Debug)]
+struct Failure {
+    stream: String,
+    partition: String,
+    reason: String,
 }
 
 #[derive(Debug, Default)]
@@ -31,14 +39,18 @@ impl Summary {
                 let records: u64 = parts.iter().map(|part| part.records).sum();
                 for part in *parts {
                     // What could not be read before is read now.
-                    self.failures.retain(|(file, _)| *file != part.partition);
+                    self.failures.retain(|failure| {
+                        (failure.stream.as_str(), &failure.partition) != (*stream, &part.partition)
+                    });
                     let share = ratio(part.records, records).unwrap_or(1.0);
                     self.add(stream, part, elapsed.mul_f64(share));
                 }
             }
-            Event::Failed { partition, reason, .. } => {
-                self.failures.push(((*partition).to_owned(), (*reason).to_owned()));
-            }
+            Event::Failed { stream, partition, reason } => self.failures.push(Failure {
+                stream: (*stream).to_owned(),
+                partition: (*partition).to_owned(),
+                reason: (*reason).to_owned(),
+            }),
         }
     }
 
@@ -70,7 +82,7 @@ impl Summary {
         }
     }
 
-    /// The summary as a table, and what to do about what was not loaded.
+    /// The summary as a table, and what was not loaded.
     pub(super) fn text(&self, wall: Duration) -> String {
         let headings = ["file", "records", "rows", "duplicates", "dead letters", "rows/s"];
         let mut lines = table(&headings, 1);
@@ -88,11 +100,8 @@ impl Summary {
         if self.files.is_empty() {
             "nothing new to load\n".clone_into(&mut text);
         }
-        if total.dead_letters > 0 {
-            text += "some records were refused: `streamer dead-letters list` shows which and why\n";
-        }
-        for (file, reason) in &self.failures {
-            text += &format!("not loaded: {file}: {reason}\n");
+        for Failure { partition, reason, .. } in &self.failures {
+            text += &format!("not loaded: {partition}: {reason}\n");
         }
         text
     }

@@ -194,8 +194,14 @@ impl Database {
 fn unknown_parameter(url: &str) -> Option<String> {
     let (_, parameters) = url.split_once('?')?;
     let names = parameters.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    // What looks like no name may be a part of a password with a `?` in it.
+    let is_name =
+        |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b"_-[]".contains(&b));
     let is_known = |name: &&str| PARAMETERS.contains(name) || name.starts_with("options[");
-    names.filter(|name| !name.is_empty()).find(|name| !is_known(name)).map(str::to_owned)
+    names
+        .filter(|name| !name.is_empty())
+        .find(|name| !is_known(name))
+        .map(|name| if is_name(&name) { name.to_owned() } else { "…".to_owned() })
 }
 
 async fn connect_with(options: PgConnectOptions) -> Result<PgConnection, sqlx::Error> {

@@ -48,6 +48,15 @@ pub enum EmbeddedError {
         /// The folder.
         path: PathBuf,
     },
+    /// The home is not ours alone.
+    #[error(
+        "{path} is a link, belongs to another account, or others may write in it, so PostgreSQL is \
+         not run from it; remove it, use another --data folder, or run as the account it belongs to"
+    )]
+    ForeignHome {
+        /// The home.
+        path: PathBuf,
+    },
     /// The programs in `STREAMER_PG_BIN` do not run.
     #[error("STREAMER_PG_BIN is {bin}, where no usable PostgreSQL is ({reason})")]
     NoProgramsThere {
@@ -59,8 +68,7 @@ pub enum EmbeddedError {
     /// Nothing is installed, and nothing could be fetched.
     #[error(
         "there is no PostgreSQL to run: none is installed, and version {version} could not be \
-         fetched and run ({reason}); start one with `docker compose up -d`, or install one (`apt-get \
-         install postgresql`), or set STREAMER_PG_BIN to the folder of its programs, or give a \
+         fetched and run ({reason}); install one (`apt-get install postgresql`), or set STREAMER_PG_BIN to the folder of its programs, or give a \
          database with --database-url or DATABASE_URL"
     )]
     NoPrograms {

@@ -58,6 +58,7 @@ impl Place {
         // Root's server runs as another account, which must get through.
         let mode = if geteuid().is_root() { 0o711 } else { 0o700 };
         make_folder(&absolute, mode)?;
+        refuse_foreign(&absolute)?;
         let home = absolute.canonicalize().map_err(io_at(&absolute))?;
         let place = Place::at(home)?;
         if !place.account.switched || place.account.can_enter(&place.home) {
@@ -67,6 +68,7 @@ impl Place {
         let instead = Path::new(SHARED_HOMES).join(name);
         make_folder(Path::new(SHARED_HOMES), 0o711)?;
         make_folder(&instead, 0o711)?;
+        refuse_foreign(&instead)?;
         let other = Place::at(instead)?;
         if !other.account.can_enter(&other.home) {
             let (account, home, instead) = (other.account.name, place.home, other.home);
@@ -197,6 +199,16 @@ pub(super) fn make_folder(path: &Path, mode: u32) -> Result<(), EmbeddedError> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(io_at(path)(error)),
     }
+}
+
+/// Refuses a home that somebody else made or may write in: its files would have us start what they
+/// like, or send records where they like.
+fn refuse_foreign(home: &Path) -> Result<(), EmbeddedError> {
+    let found = home.symlink_metadata().map_err(io_at(home))?;
+    if !found.is_dir() || found.uid() != geteuid().as_raw() || found.mode() & 0o022 != 0 {
+        return Err(EmbeddedError::ForeignHome { path: home.to_path_buf() });
+    }
+    Ok(())
 }
 
 /// A file to lock.

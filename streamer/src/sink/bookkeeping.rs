@@ -51,7 +51,7 @@ pub async fn load_checkpoints(
         .collect()
 }
 
-/// Notes that a file can't be loaded. A file of which something was loaded keeps its checkpoint.
+/// Notes that a file can't be loaded, or not any further.
 pub(super) async fn refuse(
     conn: &mut PgConnection,
     stream: &str,
@@ -62,8 +62,7 @@ pub(super) async fn refuse(
         "insert into streamer.checkpoint (stream, partition, next_offset, next_line, records, state, refusal)
          values ($1, $2, 0, 1, 0, 'refused', $3)
          on conflict (stream, partition) do update
-            set state = 'refused', refusal = excluded.refusal, updated_at = now()
-          where checkpoint.next_offset = 0",
+            set state = 'refused', refusal = excluded.refusal, updated_at = now()",
     )
     .bind(stream)
     .bind(partition)

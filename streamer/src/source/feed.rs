@@ -18,6 +18,9 @@ use crate::schema::Table;
 /// Bytes that a micro-batch holds at most, give or take one record.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
+/// Different headers that are remembered.
+const LAYOUTS_MAX: usize = 100;
+
 /// Reads the files of one stream, oldest first, each from where its checkpoint stands.
 #[derive(Debug)]
 pub struct Feed {
@@ -317,6 +320,9 @@ impl Feed {
     fn layout(&mut self, header: Vec<String>) -> Result<Arc<Layout>, HeaderError> {
         if let Some(layout) = self.layouts.get(&header) {
             return Ok(layout.clone());
+        }
+        if self.layouts.len() >= LAYOUTS_MAX {
+            self.layouts.clear();
         }
         let layout = Arc::new(Layout::new(header.clone(), &self.table, self.stream.extra)?);
         self.layouts.insert(header, layout.clone());

@@ -118,3 +118,23 @@ async fn a_missing_table_or_a_view_is_told_apart() {
         assert!(ended.stderr.contains(message), "{}", ended.stderr);
     }
 }
+
+#[tokio::test]
+async fn a_role_with_the_documented_rights_is_enough() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let readme = include_str!("../../../README.md");
+    let grants = readme.split("```sql\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    db.execute(&format!("create role loader login; {grants}")).await;
+    let header = "event_id,user_id,product_id,event_type,event_time\n";
+    let line = "0190a5f0-0000-7000-8000-000000000001,1,1,view,2026-01-01T00:00:00Z\n";
+    fs::write(folder.path().join("user_events_1.csv"), format!("{header}{line}{line}bad\n"))
+        .unwrap();
+    let url = db.url().replace("//streamer@", "//loader@");
+    let run = |args: &[&str]| Ended::of(streamer(folder.path(), args).env("DATABASE_URL", &url));
+    run(&["check"]).expect(3);
+    run(&["run", "--available-now"]).expect(3);
+    run(&["status"]).expect(0);
+    run(&["dead-letters", "retry", "--all"]).expect(3);
+    run(&["dead-letters", "discard", "--all"]).expect(0);
+    assert_eq!(db.number("select count(*) from user_events").await, 1);
+}
