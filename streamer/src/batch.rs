@@ -56,7 +56,7 @@ pub struct RowPlace {
     /// The record it came from.
     record: RecordPlace,
     /// Whether a row with the same key stands before it.
-    pub is_repeat: bool,
+    is_repeat: bool,
     /// Its place in key order.
     index: usize,
 }
@@ -144,6 +144,11 @@ impl MicroBatch {
             // NULLs are distinct: a key with a NULL in it has no equal.
             self.rows[at].is_repeat = repeats && !has_null(key(&row));
         }
+    }
+
+    /// The first row read of each key, in key order.
+    pub fn first_of_each_key(&self) -> Vec<RowPlace> {
+        self.rows.iter().filter(|row| !row.is_repeat).copied().collect()
     }
 
     /// The row without the filled columns.

@@ -4,9 +4,9 @@ use sqlx::error::DatabaseError;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::bookkeeping::{self, Advanced};
-use super::rows::{self, CarefulOutcome};
+use super::rows::{self, Written};
 use super::{Committed, PartOutcome, Path};
-use crate::batch::{DeadLetter, MicroBatch, RowPlace};
+use crate::batch::{DeadLetter, MicroBatch};
 use crate::retry::{Remedy, remedy_of_sqlstate};
 
 /// A try on one path.
@@ -32,13 +32,6 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-/// What each row of the micro-batch came to.
-#[derive(Default)]
-struct Sorted {
-    inserted: Vec<RowPlace>,
-    dead: Vec<(RowPlace, DeadLetter)>,
-}
-
 impl Attempt<'_> {
     /// Runs the transaction. `in_doubt` is set before the commit is sent, and tells afterwards what was
     /// committed if the reply is lost.
@@ -52,16 +45,16 @@ impl Attempt<'_> {
             tx.rollback().await?;
             return Err(Failure::Superseded);
         };
-        let sorted = match self.write_rows(&mut tx, &advanced).await {
-            Ok(sorted) => sorted,
+        let written = match self.write_rows(&mut tx, &advanced).await {
+            Ok(written) => written,
             Err(sqlx::Error::Database(error)) if self.is_refusal(error.as_ref()) => {
                 tx.rollback().await?;
                 return Err(Failure::Refused(error));
             }
             Err(error) => return Err(error.into()),
         };
-        let committed = self.outcome(&advanced, &sorted);
-        let dead: Vec<(usize, &DeadLetter)> = self.dead_letters(&sorted);
+        let committed = self.outcome(&advanced, &written);
+        let dead: Vec<(usize, &DeadLetter)> = self.dead_letters(&written);
         bookkeeping::record(&mut tx, self.stream, self.batch, &committed, &dead).await?;
         *in_doubt = Some(committed.clone());
         tx.commit().await?;
@@ -79,22 +72,20 @@ impl Attempt<'_> {
         &self,
         tx: &mut PgConnection,
         advanced: &Advanced,
-    ) -> Result<Sorted, sqlx::Error> {
+    ) -> Result<Written, sqlx::Error> {
         let batch = self.batch;
-        let mut rows: Vec<RowPlace> = batch.rows.iter().filter(|r| !r.is_repeat).copied().collect();
+        let mut rows = batch.first_of_each_key();
         if self.path != Path::Direct {
             rows = rows::without_existing(tx, batch, rows).await?;
         }
         if self.path == Path::Careful {
-            let CarefulOutcome { inserted, dead } =
-                rows::careful(tx, batch, rows, advanced).await?;
-            return Ok(Sorted { inserted, dead });
+            return rows::careful(tx, batch, rows, advanced).await;
         }
         rows::copy(tx, batch, &rows, advanced).await?;
-        Ok(Sorted { inserted: rows, dead: Vec::new() })
+        Ok(Written { inserted: rows, dead: Vec::new() })
     }
 
-    fn outcome(&self, advanced: &Advanced, sorted: &Sorted) -> Committed {
+    fn outcome(&self, advanced: &Advanced, written: &Written) -> Committed {
         let mut parts: Vec<PartOutcome> = Vec::new();
         for (part, &batch_id) in self.batch.parts.iter().zip(&advanced.batch_ids) {
             parts.push(PartOutcome {
@@ -106,10 +97,10 @@ impl Attempt<'_> {
                 dead_letters: bookkeeping::count(part.dead_letters.len()),
             });
         }
-        for row in &sorted.inserted {
+        for row in &written.inserted {
             parts[row.part].rows += 1;
         }
-        for (row, _) in &sorted.dead {
+        for (row, _) in &written.dead {
             parts[row.part].dead_letters += 1;
         }
         for part in &mut parts {
@@ -120,11 +111,11 @@ impl Attempt<'_> {
     }
 
     /// All dead letters, each with the number of its part.
-    fn dead_letters<'s>(&'s self, sorted: &'s Sorted) -> Vec<(usize, &'s DeadLetter)> {
+    fn dead_letters<'s>(&'s self, written: &'s Written) -> Vec<(usize, &'s DeadLetter)> {
         let parts = self.batch.parts.iter().enumerate();
         let read =
             parts.flat_map(|(at, part)| part.dead_letters.iter().map(move |letter| (at, letter)));
-        let refused = sorted.dead.iter().map(|(row, letter)| (row.part, letter));
+        let refused = written.dead.iter().map(|(row, letter)| (row.part, letter));
         read.chain(refused).collect()
     }
 }

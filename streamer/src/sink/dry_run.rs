@@ -4,8 +4,8 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::attempt::begin;
 use super::bookkeeping::{Advanced, count};
-use super::rows::{self, CarefulOutcome};
-use crate::batch::{DeadLetter, MicroBatch, RowPlace};
+use super::rows::{self, Written};
+use crate::batch::{DeadLetter, MicroBatch};
 
 /// What would become of a micro-batch's records, by part.
 #[derive(Debug, Default)]
@@ -41,9 +41,8 @@ impl<'c> DryRun<'c> {
         let tx = &mut *self.tx;
         let now = sqlx::query_scalar("select now()").fetch_one(&mut *tx).await?;
         let advanced = Advanced { batch_ids: vec![0; batch.parts.len()], now };
-        let rows: Vec<RowPlace> = batch.rows.iter().filter(|row| !row.is_repeat).copied().collect();
-        let rows = rows::without_existing(tx, batch, rows).await?;
-        let CarefulOutcome { inserted, dead } = rows::careful(tx, batch, rows, &advanced).await?;
+        let rows = rows::without_existing(tx, batch, batch.first_of_each_key()).await?;
+        let Written { inserted, dead } = rows::careful(tx, batch, rows, &advanced).await?;
         let per_part = |part: usize| count(inserted.iter().filter(|row| row.part == part).count());
         Ok(Trial {
             rows: (0..batch.parts.len()).map(per_part).collect(),

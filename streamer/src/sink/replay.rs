@@ -8,7 +8,7 @@ use sqlx::types::Json;
 
 use super::attempt::begin;
 use super::bookkeeping::{Advanced, count};
-use super::rows::{self, CarefulOutcome};
+use super::rows::{self, Written};
 use crate::batch::{MicroBatch, Part, RecordPlace, RowPlace};
 use crate::config::Stream;
 use crate::format::csv::{Cut, Splitter};
@@ -115,9 +115,8 @@ async fn replay_alike(
             .fetch_one(&mut *tx)
             .await?;
     let advanced = Advanced { batch_ids: vec![batch_id], now };
-    let rows: Vec<RowPlace> = batch.rows.iter().filter(|row| !row.is_repeat).copied().collect();
-    let rows = rows::without_existing(tx, batch, rows).await?;
-    let CarefulOutcome { inserted, dead } = rows::careful(tx, batch, rows, &advanced).await?;
+    let rows = rows::without_existing(tx, batch, batch.first_of_each_key()).await?;
+    let Written { inserted, dead } = rows::careful(tx, batch, rows, &advanced).await?;
     for (row, letter) in dead {
         if let Some(id) = trial.ids.remove(&row.offset()) {
             trial.refused.push((id, letter.reasons));

@@ -26,8 +26,8 @@ const COPY_MESSAGE_BYTES: usize = 1 << 20;
 /// Microseconds from 1970 to 2000, where PostgreSQL's timestamps start.
 const EPOCH_2000_MICROS: i64 = 946_684_800_000_000;
 
-/// What became of rows on the careful path; the others are duplicates.
-pub(super) struct CarefulOutcome {
+/// What became of rows; those in neither list are duplicates.
+pub(super) struct Written {
     /// Rows that are in the table now.
     pub(super) inserted: Vec<RowPlace>,
     /// Rows that PostgreSQL refuses, with its reason.
@@ -134,8 +134,8 @@ pub(super) async fn careful(
     batch: &MicroBatch,
     rows: Vec<RowPlace>,
     advanced: &Advanced,
-) -> Result<CarefulOutcome, sqlx::Error> {
-    let mut outcome = CarefulOutcome { inserted: Vec::new(), dead: Vec::new() };
+) -> Result<Written, sqlx::Error> {
+    let mut outcome = Written { inserted: Vec::new(), dead: Vec::new() };
     let mut stack = vec![rows];
     while let Some(mut rows) = stack.pop() {
         let Some(error) = refusal(tx, batch, &rows, advanced).await? else {
