@@ -48,7 +48,6 @@ const POLL: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Embedded {
     place: Place,
-    settings: Vec<(String, String)>,
     hold: Hold,
     address: Address,
     version: u32,
@@ -69,27 +68,11 @@ impl Embedded {
     /// # Errors
     /// When there are no programs to run, the folder can't be used, or the server does not start.
     pub async fn start(home: &Path) -> Result<Embedded, EmbeddedError> {
-        Embedded::start_with(home, &[]).await
-    }
-
-    /// As [`Embedded::start`], with settings for the server, which a joined server does not get.
-    ///
-    /// Whoever can connect is let in without a password: a setting like `listen_addresses` opens
-    /// the server to every user of the machine.
-    ///
-    /// # Errors
-    /// As [`Embedded::start`].
-    pub async fn start_with(
-        home: &Path,
-        settings: &[(&str, &str)],
-    ) -> Result<Embedded, EmbeddedError> {
         let place = Place::find(home)?;
-        let settings: Vec<(String, String)> =
-            settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let mut hold = Hold::default();
-        let address = bring_up(&place, &settings, &mut hold).await?;
+        let address = bring_up(&place, &mut hold).await?;
         let version = place.version()?.unwrap_or_default();
-        Ok(Embedded { place, settings, hold, address, version })
+        Ok(Embedded { place, hold, address, version })
     }
 
     /// How to connect: through the socket, as user and to database `streamer`.
@@ -129,7 +112,7 @@ impl Embedded {
     /// # Errors
     /// As [`Embedded::start`].
     pub async fn ensure_running(&mut self) -> Result<(), EmbeddedError> {
-        self.address = bring_up(&self.place, &self.settings, &mut self.hold).await?;
+        self.address = bring_up(&self.place, &mut self.hold).await?;
         Ok(())
     }
 
@@ -146,11 +129,7 @@ impl Embedded {
 
 /// Becomes the owner if there is none, starts the server if it is ours and not alive, and waits
 /// until it answers.
-async fn bring_up(
-    place: &Place,
-    settings: &[(String, String)],
-    hold: &mut Hold,
-) -> Result<Address, EmbeddedError> {
+async fn bring_up(place: &Place, hold: &mut Hold) -> Result<Address, EmbeddedError> {
     let (mut since, mut launched, mut explained) = (Instant::now(), false, false);
     loop {
         if hold.lock.is_none() {
@@ -160,7 +139,7 @@ async fn bring_up(
             if let Some(server) = hold.server.take().filter(|_| launched) {
                 return Err(server.ended());
             }
-            hold.server = Some(Box::new(server::launch(place, settings).await?));
+            hold.server = Some(Box::new(server::launch(place).await?));
             (since, launched) = (Instant::now(), true);
         }
         if let Some(address) = answering(place, hold.server.as_deref()).await? {

@@ -55,10 +55,7 @@ pub(super) struct Server {
 }
 
 /// Starts the server and its guard; does not wait until it answers. Only for the owner.
-pub(super) async fn launch(
-    place: &Place,
-    settings: &[(String, String)],
-) -> Result<Server, EmbeddedError> {
+pub(super) async fn launch(place: &Place) -> Result<Server, EmbeddedError> {
     let lock = lock_server(place).await?;
     let version = place.version()?;
     let programs = Programs::find(place, version).await?;
@@ -73,8 +70,7 @@ pub(super) async fn launch(
     // A process group of its own: Ctrl-C in the terminal is for us, and we stop the server in order.
     command.process_group(0).args(["-c", GUARD, "guard"]).arg(&socket);
     command.arg(programs.bin.join("postgres")).arg("-D").arg(place.data());
-    let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    for (name, value) in SETTINGS.into_iter().chain(settings) {
+    for (name, value) in SETTINGS {
         command.arg("-c").arg(format!("{name}={value}"));
     }
     let mut folder = OsString::from("unix_socket_directories=");
