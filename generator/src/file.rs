@@ -131,9 +131,8 @@ fn failed<'a>(step: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> anyhow
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
                 "free some space there, ask for fewer rows, or choose another folder"
             }
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                "let this user write there, or choose another folder"
-            }
+            ErrorKind::PermissionDenied => &may_not_write(path),
+            ErrorKind::ReadOnlyFilesystem => "let this user write there, or choose another folder",
             ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
                 "a part of this path is a file; choose another folder"
             }
@@ -142,6 +141,21 @@ fn failed<'a>(step: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> anyhow
         };
         anyhow::Error::new(error).context(format!("cannot {step} {}: {remedy}", path.display()))
     }
+}
+
+/// What to do where this account may not write: names it, and the account that may.
+fn may_not_write(path: &Path) -> String {
+    #[cfg(unix)]
+    if let Some(owner) = path.ancestors().find_map(|folder| fs::metadata(folder).ok()) {
+        use std::os::unix::fs::MetadataExt;
+        let (uid, gid) = (owner.uid(), owner.gid());
+        let own = nix::unistd::geteuid();
+        return format!(
+            "this runs as user {own}, and there user {uid} may write; choose another folder, or make \
+             the two one: for a container by HOST_UID={uid} and HOST_GID={gid} in .env, else by chown"
+        );
+    }
+    format!("let this user write in {}, or choose another folder", path.display())
 }
 
 #[cfg(test)]
@@ -207,6 +221,17 @@ mod tests {
         assert_eq!(paths.len(), 5);
         drop(drafts);
         assert_eq!(names(folder.path()), Vec::<String>::new());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn who_may_not_write_is_told_who_may_and_how_to_mend_it() {
+        let denied = io::Error::from(ErrorKind::PermissionDenied);
+        let error = failed("make a file in", Path::new("/"))(denied).to_string();
+        assert!(error.contains("there user 0 may write"), "{error}");
+        assert!(error.contains("HOST_UID=0 and HOST_GID=0 in .env"), "{error}");
+        let own = format!("this runs as user {},", nix::unistd::geteuid());
+        assert!(error.contains(&own), "{error}");
     }
 
     #[test]
