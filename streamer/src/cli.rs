@@ -91,6 +91,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Check settings, database and table, and try all pending files without keeping anything
     Check,
+    /// Tell whether the `streamer run` on this data folder is well: exit code 0 if it is, else 1 and why
+    Health,
     /// List, show, retry or discard records that could not be loaded
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),

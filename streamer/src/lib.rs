@@ -14,6 +14,7 @@ pub mod embedded;
 pub mod encode;
 pub mod engine;
 pub mod format;
+pub mod health;
 pub mod layout;
 pub mod logging;
 pub mod migrate;

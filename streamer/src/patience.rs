@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
+use crate::health::{Ailment, Health};
 use crate::retry::{Remedy, advice, pauses, remedy};
 
 /// One worker's patience with the database.
@@ -14,6 +15,9 @@ use crate::retry::{Remedy, advice, pauses, remedy};
 pub struct Patience {
     give_up_after: Option<Duration>,
     stop: CancellationToken,
+    health: Health,
+    /// Whether the database was there before.
+    was_there: bool,
     trouble: Option<Trouble>,
 }
 
@@ -22,6 +26,7 @@ pub struct Patience {
 struct Trouble {
     since: Instant,
     pauses: ExponentialBackoff,
+    _ailment: Ailment,
 }
 
 /// Why waiting has ended without a database.
@@ -53,9 +58,13 @@ pub enum Impatience {
 }
 
 impl Patience {
-    /// Patience until `stop`, or for `give_up_after` at a time.
-    pub fn new(give_up_after: Option<Duration>, stop: CancellationToken) -> Patience {
-        Patience { give_up_after, stop, trouble: None }
+    /// Patience until `stop`, or for `give_up_after` at a time. What it waits for ails `health`.
+    pub fn new(
+        give_up_after: Option<Duration>,
+        stop: CancellationToken,
+        health: Health,
+    ) -> Patience {
+        Patience { give_up_after, stop, health, was_there: false, trouble: None }
     }
 
     /// A new connection, as soon as there is one.
@@ -73,9 +82,11 @@ impl Patience {
 
     /// Work on the database has succeeded again.
     pub fn note_success(&mut self) {
+        let was_there = std::mem::replace(&mut self.was_there, true);
         if let Some(trouble) = self.trouble.take() {
             let seconds = trouble.since.elapsed().as_secs_f64();
-            tracing::info!("the database is back after {seconds:.1} s");
+            let back = if was_there { "back" } else { "there" };
+            tracing::info!("the database is {back} after {seconds:.1} s");
         }
     }
 
@@ -93,8 +104,13 @@ impl Patience {
             return Err(Impatience::Refused { place, advice: advice(&error), source: error });
         }
         let trouble = self.trouble.get_or_insert_with(|| {
-            tracing::warn!("trouble with the database at {place}: {error}; trying again");
-            Trouble { since: Instant::now(), pauses: pauses() }
+            let ailment = match self.was_there {
+                true => format!("trouble with the database at {place}: {error}"),
+                false => format!("no database at {place} yet: {error}"),
+            };
+            tracing::warn!("{ailment}; trying again");
+            let ailment = self.health.note(ailment);
+            Trouble { since: Instant::now(), pauses: pauses(), _ailment: ailment }
         });
         let after = trouble.since.elapsed();
         if self.give_up_after.is_some_and(|limit| after > limit) {

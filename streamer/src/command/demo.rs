@@ -16,6 +16,7 @@ use crate::cli::{DemoArgs, Global};
 use crate::config::{Overrides, Settings};
 use crate::database::Database;
 use crate::engine::Plan;
+use crate::health::Health;
 use crate::sql;
 
 /// A pace that one can follow: 30,000 events take about twelve seconds.
@@ -61,7 +62,12 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<Exit> {
 }
 
 async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Result<Exit> {
-    let plan = Plan { until_drained: true, give_up_after: None, stop: stop_on_signal()? };
+    let plan = Plan {
+        until_drained: true,
+        give_up_after: None,
+        stop: stop_on_signal()?,
+        health: Health::default(),
+    };
     migrate_patiently(database, &plan).await?;
     let events = Events { rows: args.rows, out: global.data.clone(), ..Events::default() };
     let path = tokio::task::spawn_blocking(move || {

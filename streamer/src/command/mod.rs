@@ -3,6 +3,7 @@
 mod check;
 mod dead_letters;
 mod demo;
+mod health;
 mod migrate;
 mod progress;
 mod run;
@@ -64,6 +65,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Status(args) => status::run(&global, &args).await,
         Command::Check => check::run(&global).await,
         Command::DeadLetters(command) => dead_letters::run(&global, command).await,
+        Command::Health => health::run(&global).await,
         Command::Migrate => migrate::run(&global).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

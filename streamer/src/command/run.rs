@@ -12,6 +12,7 @@ use crate::cli::{Global, RunArgs};
 use crate::config::{Overrides, Settings, Stream};
 use crate::database::Database;
 use crate::engine::{self, Event, Plan};
+use crate::health::{Ailment, Health};
 use crate::migrate::{MigrateError, migrate};
 use crate::patience::Patience;
 
@@ -30,6 +31,15 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         until_drained: args.available_now,
         give_up_after: args.available_now.then_some(GIVE_UP_AFTER),
         stop,
+        health: Health::default(),
+    };
+    let starting = plan.health.note("it is starting");
+    let _answering = match plan.health.answer(&settings.data).await {
+        Ok(answering) => Some(answering),
+        Err(error) => {
+            tracing::info!("`streamer health` will have no answer from here: {error}");
+            None
+        }
     };
     if args.available_now {
         settings.streams.iter_mut().for_each(|stream| stream.every = Duration::ZERO);
@@ -41,7 +51,7 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     };
     // Nothing is lost with what is dropped here: what is not committed, PostgreSQL rolls back.
     let outcome = tokio::select! {
-        outcome = work(&settings, plan, shows_progress) => outcome,
+        outcome = work(&settings, plan, starting, shows_progress) => outcome,
         () = overdue => return Ok(Exit::Done),
     };
     let (summary, wall) = outcome?;
@@ -60,12 +70,14 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
 async fn work(
     settings: &Settings,
     plan: Plan,
+    starting: Ailment,
     shows_progress: bool,
 ) -> Result<(Summary, Duration)> {
     let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
     let database = Arc::new(database);
     let outcome = match migrate_patiently(&database, &plan).await {
         Ok(()) => {
+            drop(starting);
             let streams = settings.streams.clone();
             stream_all(&database, &settings.data, streams, plan, shows_progress).await
         }
@@ -116,7 +128,7 @@ pub(super) async fn stream_all(
 
 /// Applies the migrations as soon as the database is there.
 pub(super) async fn migrate_patiently(database: &Database, plan: &Plan) -> Result<()> {
-    let mut patience = Patience::new(plan.give_up_after, plan.stop.clone());
+    let mut patience = Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone());
     loop {
         let mut conn = patience.connect(database).await?;
         match migrate(&mut conn).await {

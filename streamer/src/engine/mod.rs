@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Stream;
 use crate::database::Database;
+use crate::health::Health;
 use crate::schema::SchemaError;
 use crate::sink::{PartOutcome, SinkError};
 use crate::source::folder::Folder;
@@ -30,6 +31,8 @@ pub struct Plan {
     pub give_up_after: Option<Duration>,
     /// Ends the work between two micro-batches.
     pub stop: CancellationToken,
+    /// Where it is noted what keeps the work from going on.
+    pub health: Health,
 }
 
 /// What the engine tells while it works.

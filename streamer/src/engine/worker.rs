@@ -12,6 +12,7 @@ use super::{EngineError, Event, Observer, Plan};
 use crate::batch::MicroBatch;
 use crate::config::Stream;
 use crate::database::Database;
+use crate::health::Ailment;
 use crate::patience::{Impatience, Patience};
 use crate::retry::pauses;
 use crate::schema::{SchemaError, Table};
@@ -77,8 +78,8 @@ struct Worker {
     source: ReadAhead,
     watch: Watch,
     listing: Listing,
-    /// Whether it was told that the folder can't be listed.
-    cannot_list: bool,
+    /// It was told that the folder can't be listed.
+    cannot_list: Option<Ailment>,
     /// Since when nothing is left but lines that are being written.
     waiting_since: Option<Instant>,
     /// The pauses to come, while another streamer works on the same files.
@@ -109,7 +110,8 @@ impl Worker {
         plan: Plan,
         observer: Observer,
     ) -> Result<Worker, Ended> {
-        let mut patience = Patience::new(plan.give_up_after, plan.stop.clone());
+        let mut patience =
+            Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone());
         let table = loop {
             let mut conn = patience.connect(&database).await.map_err(SinkError::Database)?;
             match Table::load(&mut conn, &stream.table).await {
@@ -134,7 +136,7 @@ impl Worker {
             source,
             watch,
             listing,
-            cannot_list: false,
+            cannot_list: None,
             waiting_since: None,
             rivalry: None,
         })
@@ -193,11 +195,12 @@ impl Worker {
         let listed = self.source.list().await?;
         self.listing = Listing { ended: Some(Instant::now()), cost: started.elapsed() };
         match listed {
-            Ok(()) => self.cannot_list = false,
+            Ok(()) => self.cannot_list = None,
             Err(error) if self.plan.until_drained => return Err(Ended::Folder(error)),
-            Err(error) if !self.cannot_list => {
-                self.cannot_list = true;
-                tracing::warn!("cannot list the data folder: {error}; trying again");
+            Err(error) if self.cannot_list.is_none() => {
+                let ailment = format!("cannot list the data folder: {error}");
+                tracing::warn!("{ailment}; trying again");
+                self.cannot_list = Some(self.plan.health.note(ailment));
             }
             Err(_) => {}
         }

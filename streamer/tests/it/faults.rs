@@ -89,6 +89,8 @@ async fn an_unreachable_database_is_told_once_and_waited_for() {
     let url = db.tcp_url(port);
     let running = Running::start(streamer(folder.path(), &["run"]).env("DATABASE_URL", url));
     running.wait_for_log("trying again");
+    let asked = Ended::of(&mut streamer(folder.path(), &["health"])).expect(1);
+    assert!(asked.stderr.contains("no database at 127.0.0.1"), "{}", asked.stderr);
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let socket = db.socket_file();
     tokio::spawn(async move {
@@ -101,11 +103,16 @@ async fn an_unreachable_database_is_told_once_and_waited_for() {
         }
     });
     let running = tokio::task::spawn_blocking(move || {
-        running.wait_for_log("the database is back");
+        running.wait_for_log("the database is there");
         running.wait_for_log("committed");
         running
     });
-    assert_eq!(running.await.unwrap().terminate().0, Some(0));
+    let running = running.await.unwrap();
+    let asked = Ended::of(&mut streamer(folder.path(), &["health"])).expect(0);
+    assert_eq!(asked.stdout, "healthy\n");
+    assert_eq!(running.terminate().0, Some(0));
+    let asked = Ended::of(&mut streamer(folder.path(), &["health"])).expect(1);
+    assert!(asked.stderr.contains("no `streamer run` is at work"), "{}", asked.stderr);
     db.agrees_with(&verdict).await;
 }
 
