@@ -28,6 +28,8 @@ pub struct MicroBatch {
 pub struct Part {
     /// The partition's name.
     pub partition: String,
+    /// The file's header as it stands there, without its line end.
+    pub header: Arc<[u8]>,
     /// Where it stood before: the compare of the compare-and-set.
     pub start_offset: u64,
     /// Where it stands after: the set.

@@ -93,9 +93,15 @@ pub enum Command {
     Check,
     /// Tell whether the `streamer run` on this data folder is well: exit code 0 if it is, else 1 and why
     Health,
-    /// List, show, retry or discard records that could not be loaded
+    /// List, show, export, retry or discard records that could not be loaded
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Go on with a file that has stopped its stream by more dead letters than max_dead_letters
+    ///
+    /// It goes on where it stands, or from its start if it was replaced meanwhile; its dead letters are
+    /// counted anew. A streamer that is running notices. Also lets the stream go on when the file is gone.
+    /// Nothing is loaded twice.
+    RetryFile(RetryFileArgs),
     /// Create or update the streamer's tables; `run` does this too
     Migrate,
     /// Print the completions for a shell
@@ -138,6 +144,16 @@ pub struct StatusArgs {
     pub all: bool,
 }
 
+/// Flags of `retry-file`.
+#[derive(Debug, Args)]
+pub struct RetryFileArgs {
+    /// The file, named as `streamer status` does or by its path
+    pub file: PathBuf,
+    /// Only in this stream
+    #[arg(long, value_name = "STREAM")]
+    pub stream: Option<String>,
+}
+
 /// What can be done with dead letters.
 #[derive(Debug, Subcommand)]
 pub enum DeadLettersCommand {
@@ -155,25 +171,60 @@ pub enum DeadLettersCommand {
         /// The number that `list` shows
         id: i64,
     },
+    /// Write them as they stood in their files, to be mended and dropped back
+    ///
+    /// Below the original header stand the original records, byte for byte: raw, so that what a
+    /// spreadsheet or a terminal would obey is in them too. All that are open, unless some are chosen.
+    /// They stay open: once the mended file is loaded, discard them.
+    Export(ExportArgs),
     /// Try to load them again, after the table or the settings have changed
-    Retry(Selection),
+    Retry(Chosen),
     /// Give them up: they stay, marked as discarded
-    Discard(Selection),
+    Discard(Chosen),
 }
 
-/// Which dead letters.
+/// Flags of `dead-letters export`.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+pub struct ExportArgs {
+    /// As CSV, the only form there is
+    #[arg(long, required = true)]
+    pub csv: bool,
+    /// Which.
+    #[command(flatten)]
+    pub which: Selection,
+    /// Write to this file, never over another; or into this folder (an existing one, or a path that ends
+    /// in /), a file for each stream and header [default: stdout]
+    #[arg(long, value_name = "FILE|FOLDER/")]
+    pub out: Option<PathBuf>,
+}
+
+/// Which dead letters; naming none takes `--all`.
+#[derive(Debug, Args)]
+pub struct Chosen {
+    /// Some of them.
+    #[command(flatten)]
+    pub which: Selection,
+    /// All there are
+    #[arg(
+        long,
+        required_unless_present_any = ["ids", "stream", "file"],
+        conflicts_with_all = ["ids", "stream", "file"]
+    )]
+    pub all: bool,
+}
+
+/// Which dead letters; all where nothing is named.
+#[derive(Debug, Default, Args)]
 pub struct Selection {
     /// These, by number
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", conflicts_with_all = ["stream", "file"])]
     pub ids: Vec<i64>,
-    /// All of a stream
+    /// Those of a stream
     #[arg(long, value_name = "STREAM")]
     pub stream: Option<String>,
-    /// All there are
-    #[arg(long)]
-    pub all: bool,
+    /// Those of a file, named as `streamer status` does
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<String>,
 }
 
 impl Cli {

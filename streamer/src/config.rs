@@ -10,6 +10,8 @@ use bytesize::ByteSize;
 use globset::{Glob, GlobBuilder};
 use serde::{Deserialize, Deserializer};
 
+use crate::limit::DeadLetterLimit;
+
 /// The streams.toml of this repository: what runs where no file is given and none is found.
 const DEFAULT_STREAMS: &str = include_str!("../../streams.toml");
 
@@ -51,6 +53,8 @@ pub struct Stream {
     pub scan_every: Duration,
     /// What becomes of columns that the table does not have.
     pub extra: Extra,
+    /// How many dead letters a file may have before the stream stops.
+    pub dead_letters_max: Option<DeadLetterLimit>,
 }
 
 /// What becomes of a file's columns that the table does not have.
@@ -171,6 +175,7 @@ struct StreamFile {
     #[serde(default, deserialize_with = "duration")]
     scan_every: Option<Duration>,
     extra: Option<Extra>,
+    max_dead_letters: Option<DeadLetterLimit>,
 }
 
 /// Reads "10s", "500ms", "1m 30s".
@@ -301,6 +306,7 @@ impl StreamFile {
             settle: self.settle.unwrap_or(Duration::from_secs(5)),
             scan_every,
             extra: self.extra.unwrap_or_default(),
+            dead_letters_max: self.max_dead_letters,
             name,
         })
     }

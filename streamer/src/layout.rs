@@ -116,6 +116,9 @@ pub struct Reason {
     pub sqlstate: String,
     /// What is wrong, in words.
     pub reason: String,
+    /// What PostgreSQL adds: which values, which row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// How many columns that the table lacks an error names.
@@ -198,6 +201,7 @@ impl Layout {
                     value: Some(shown(record.bytes(target.field))),
                     sqlstate: sqlstate.to_owned(),
                     reason: reason.into_owned(),
+                    detail: None,
                 });
             }
             if index + 1 == self.key_len() {
@@ -261,18 +265,27 @@ impl Filled {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.column, &self.value) {
-            (Some(column), Some(value)) => write!(f, "{column} \"{value}\": ")?,
-            (Some(column), None) => write!(f, "{column}: ")?,
+            (Some(column), Some(value)) => {
+                write!(f, "{} \"{value}\": ", escaped(column.as_bytes()))?;
+            }
+            (Some(column), None) => write!(f, "{}: ", escaped(column.as_bytes()))?,
             _ => {}
         }
-        f.write_str(&self.reason)
+        f.write_str(&self.reason)?;
+        self.detail.iter().try_for_each(|detail| write!(f, ": {detail}"))
     }
 }
 
 impl Reason {
     /// A reason that concerns the record as a whole.
     pub fn of_record(sqlstate: &str, reason: impl Into<String>) -> Reason {
-        Reason { column: None, value: None, sqlstate: sqlstate.to_owned(), reason: reason.into() }
+        Reason {
+            column: None,
+            value: None,
+            sqlstate: sqlstate.to_owned(),
+            reason: reason.into(),
+            detail: None,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub mod engine;
 pub mod format;
 pub mod health;
 pub mod layout;
+pub mod limit;
 pub mod logging;
 pub mod migrate;
 pub mod patience;

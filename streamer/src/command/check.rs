@@ -14,7 +14,7 @@ use crate::cli::Global;
 use crate::config::{Settings, Stream};
 use crate::engine::Event;
 use crate::schema::Table;
-use crate::sink::{DryRun, PartOutcome, load_checkpoints};
+use crate::sink::{DryRun, PartOutcome, load_checkpoints, load_stopped};
 use crate::source::feed::{Feed, Work};
 use crate::source::folder::Folder;
 
@@ -98,7 +98,16 @@ async fn check(
     if feed.is_waiting() {
         say("  a last line without a line end is left out until its file is still for a while");
     }
-    trial.end().await.context("roll the trial back")
+    trial.end().await.context("roll the trial back")?;
+    let stopped = load_stopped(conn, &stream.name, stream.dead_letters_max).await;
+    for file in stopped.context("read the checkpoints")?.iter().filter(|file| !file.may_go_on) {
+        summary.note(&Event::Stopped {
+            stream: &stream.name,
+            partition: &file.partition,
+            reason: &file.reason,
+        });
+    }
+    Ok(())
 }
 
 /// Tries a micro-batch, shows its bad records, and counts.

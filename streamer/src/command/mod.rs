@@ -6,6 +6,7 @@ mod demo;
 mod health;
 mod migrate;
 mod progress;
+mod retry_file;
 mod run;
 mod status;
 mod summary;
@@ -66,6 +67,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Check => check::run(&global).await,
         Command::DeadLetters(command) => dead_letters::run(&global, command).await,
         Command::Health => health::run(&global).await,
+        Command::RetryFile(args) => retry_file::run(&global, &args).await,
         Command::Migrate => migrate::run(&global).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -44,6 +44,9 @@ impl Progress {
                 self.bar.set_position(self.done_bytes);
                 self.bar.set_message(format!("{} records", grouped(self.records)));
             }
+            Event::Stopped { partition, reason, .. } => {
+                self.bar.println(format!("stopped: {partition}: {reason}"));
+            }
             Event::Failed { partition, reason, .. } => {
                 self.bar.println(format!("not loaded: {partition}: {reason}"));
             }

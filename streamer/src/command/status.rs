@@ -26,6 +26,8 @@ struct Status {
 struct StreamStatus {
     stream: String,
     table: String,
+    /// Whether it rests because of a file with too many dead letters.
+    stopped: bool,
     records: i64,
     rows: i64,
     duplicates: i64,
@@ -39,7 +41,7 @@ struct StreamStatus {
 #[derive(Debug, Serialize)]
 struct FileStatus {
     file: String,
-    /// pending, reading, done, refused, or gone (not in the folder, and not read to its end).
+    /// pending, reading, done, refused, stopped, or gone (not in the folder, and not read to its end).
     state: &'static str,
     size_bytes: Option<u64>,
     next_offset: u64,
@@ -148,6 +150,7 @@ async fn gather_stream(
     Ok(StreamStatus {
         stream: stream.name.clone(),
         table: stream.table.clone(),
+        stopped: files.iter().any(|file| file.state == "stopped"),
         records,
         rows,
         duplicates,
@@ -199,6 +202,7 @@ impl Partition {
         };
         let state = match (self.state.as_str(), size_bytes) {
             ("refused", _) => "refused",
+            ("stopped", _) => "stopped",
             (_, Some(size)) if size < next_offset => "pending",
             ("done", _) if lag_bytes == 0 => "done",
             (_, None) => "gone",
@@ -242,10 +246,11 @@ impl StreamStatus {
     fn text(&self, all: bool) -> String {
         let shown = if all { usize::MAX } else { SHOWN_MAX };
         let mut text = format!(
-            "stream {} into table {}: {}, {} records: {} rows, {} duplicates; \
+            "stream {} into table {}{}: {}, {} records: {} rows, {} duplicates; \
              {} dead letters open, {} to read\n",
             self.stream,
             self.table,
+            if self.stopped { ", stopped" } else { "" },
             counted(self.files.len(), "file"),
             grouped(self.records),
             grouped(self.rows),

@@ -17,9 +17,11 @@ pub(super) struct Summary {
     failures: Vec<Failure>,
 }
 
-/// A file that was not loaded.
+/// A file that was not loaded, or not to its end.
 #[derive(Debug)]
 struct Failure {
+    /// `not loaded` or `stopped`.
+    what: &'static str,
     stream: String,
     partition: String,
     reason: String,
@@ -46,12 +48,22 @@ impl Summary {
                     self.add(stream, part, elapsed.mul_f64(share));
                 }
             }
-            Event::Failed { stream, partition, reason } => self.failures.push(Failure {
-                stream: (*stream).to_owned(),
-                partition: (*partition).to_owned(),
-                reason: (*reason).to_owned(),
-            }),
+            Event::Failed { stream, partition, reason } => {
+                self.fail("not loaded", stream, partition, reason);
+            }
+            Event::Stopped { stream, partition, reason } => {
+                self.fail("stopped", stream, partition, reason);
+            }
         }
+    }
+
+    fn fail(&mut self, what: &'static str, stream: &str, partition: &str, reason: &str) {
+        self.failures.push(Failure {
+            what,
+            stream: stream.to_owned(),
+            partition: partition.to_owned(),
+            reason: reason.to_owned(),
+        });
     }
 
     fn add(&mut self, stream: &str, part: &PartOutcome, elapsed: Duration) {
@@ -98,10 +110,11 @@ impl Summary {
         row(&counted(self.files.len(), "file"), &total, wall);
         let mut text = format!("{lines}\n");
         if self.files.is_empty() {
-            "nothing new to load\n".clone_into(&mut text);
+            let nothing = if self.failures.is_empty() { "nothing new to load\n" } else { "" };
+            nothing.clone_into(&mut text);
         }
-        for Failure { partition, reason, .. } in &self.failures {
-            text += &format!("not loaded: {partition}: {reason}\n");
+        for Failure { what, partition, reason, .. } in &self.failures {
+            text += &format!("{what}: {partition}: {reason}\n");
         }
         text
     }

@@ -60,6 +60,15 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// A file had too many dead letters: the stream rests.
+    Stopped {
+        /// The stream.
+        stream: &'a str,
+        /// The file.
+        partition: &'a str,
+        /// Why, and what to do.
+        reason: &'a str,
+    },
 }
 
 /// Where events go.

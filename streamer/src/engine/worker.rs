@@ -16,7 +16,7 @@ use crate::health::Ailment;
 use crate::patience::{Impatience, Patience};
 use crate::retry::pauses;
 use crate::schema::{SchemaError, Table};
-use crate::sink::{Sink, SinkError};
+use crate::sink::{Sink, SinkError, Stopped};
 use crate::source::feed::{Feed, Work};
 use crate::source::folder::Folder;
 
@@ -82,6 +82,8 @@ struct Worker {
     cannot_list: Option<Ailment>,
     /// Since when nothing is left but lines that are being written.
     waiting_since: Option<Instant>,
+    /// The files that have stopped the stream.
+    stopped: Vec<Stopped>,
     /// The pauses to come, while another streamer works on the same files.
     rivalry: Option<ExponentialBackoff>,
 }
@@ -123,7 +125,8 @@ impl Worker {
             }
         };
         patience.note_success();
-        let mut sink = Sink::new(database, &stream.name, patience);
+        let mut sink = Sink::new(database, &stream, patience);
+        let stopped = sink.stopped().await?;
         let checkpoints = sink.checkpoints().await?;
         let watch = Watch::new(folder.root().to_owned(), folder.is_deep());
         let source = ReadAhead::new(Feed::new(stream.clone(), folder, table, checkpoints));
@@ -138,6 +141,7 @@ impl Worker {
             listing,
             cannot_list: None,
             waiting_since: None,
+            stopped,
             rivalry: None,
         })
     }
@@ -145,6 +149,9 @@ impl Worker {
     async fn work(mut self) -> Result<(), Ended> {
         let mut due = Instant::now();
         while self.sleep_until(due).await {
+            if !self.stopped.is_empty() && !self.rest().await? {
+                break;
+            }
             let started = Instant::now();
             match self.next().await? {
                 Some(Work::Batch(batch)) => {
@@ -223,14 +230,14 @@ impl Worker {
             Ok(committed) => committed,
             Err(SinkError::Superseded) => {
                 self.yield_to_rival().await;
-                let checkpoints = self.sink.checkpoints().await?;
-                self.source.rewind(checkpoints).await?;
-                self.listing = Listing::default();
+                self.stopped = self.sink.stopped().await?;
+                self.rewind().await?;
                 return Ok(false);
             }
             Err(error) => return Err(error.into()),
         };
         self.rivalry = None;
+        self.stopped.clone_from(&committed.stopped);
         let elapsed = started.elapsed();
         let total = committed.total();
         let more = match committed.parts.len() - 1 {
@@ -256,6 +263,39 @@ impl Worker {
             bytes: batch.parts.iter().map(|part| part.end.offset - part.start_offset).sum(),
             lag_bytes: batch.lag_bytes,
         });
+        Ok(true)
+    }
+
+    /// Goes on from where the checkpoints stand now.
+    async fn rewind(&mut self) -> Result<(), Ended> {
+        let checkpoints = self.sink.checkpoints().await?;
+        self.source.rewind(checkpoints).await?;
+        self.listing = Listing::default();
+        Ok(())
+    }
+
+    /// Files have stopped the stream: says which, and waits until a person lets them go on. False if
+    /// there is no time to wait.
+    async fn rest(&mut self) -> Result<bool, Ended> {
+        for Stopped { partition, reason, .. } in &self.stopped {
+            let stream = &self.stream.name;
+            tracing::error!(%stream, file = %partition, "{reason}");
+            (self.observer)(Event::Stopped { stream, partition, reason });
+        }
+        if self.plan.until_drained {
+            return Ok(false);
+        }
+        let files: Vec<&str> = self.stopped.iter().map(|file| file.partition.as_str()).collect();
+        let ailment = format!("stream {} is stopped by {}", self.stream.name, files.join(", "));
+        let _ailment = self.plan.health.note(ailment);
+        while !self.stopped.is_empty() {
+            if !self.sleep_until(Instant::now() + self.stream.scan_every).await {
+                return Ok(false);
+            }
+            self.stopped = self.sink.stopped().await?;
+        }
+        tracing::info!(stream = %self.stream.name, "the stream goes on");
+        self.rewind().await?;
         Ok(true)
     }
 

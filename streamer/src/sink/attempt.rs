@@ -5,13 +5,15 @@ use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::bookkeeping::{self, Advanced};
 use super::rows::{self, Written};
-use super::{Committed, PartOutcome, Path};
+use super::{Committed, PartOutcome, Path, stops};
 use crate::batch::{DeadLetter, MicroBatch};
+use crate::limit::DeadLetterLimit;
 use crate::retry::{Remedy, remedy_of_sqlstate};
 
 /// A try on one path.
 pub(super) struct Attempt<'a> {
     pub(super) stream: &'a str,
+    pub(super) limit: Option<DeadLetterLimit>,
     pub(super) batch: &'a MicroBatch,
     pub(super) path: Path,
 }
@@ -53,9 +55,10 @@ impl Attempt<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let committed = self.outcome(&advanced, &written);
+        let mut committed = self.outcome(&advanced, &written);
         let dead: Vec<(usize, &DeadLetter)> = self.dead_letters(&written);
         bookkeeping::record(&mut tx, self.stream, self.batch, &committed, &dead).await?;
+        committed.stopped = stops::judge(&mut tx, self.stream, self.limit, &committed).await?;
         *in_doubt = Some(committed.clone());
         tx.commit().await?;
         Ok(committed)
@@ -107,7 +110,7 @@ impl Attempt<'_> {
             // What is neither in the table by this transaction nor refused was there before.
             part.duplicates = part.records - part.rows - part.dead_letters;
         }
-        Committed { parts, path: self.path }
+        Committed { parts, path: self.path, stopped: Vec::new() }
     }
 
     /// All dead letters, each with the number of its part.

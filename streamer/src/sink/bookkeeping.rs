@@ -73,7 +73,8 @@ pub(super) async fn refuse(
 }
 
 /// Moves the checkpoints from where the micro-batch starts to where it ends, in key order; `None` if any
-/// of them stands elsewhere. Waits for another transaction that is moving one of them.
+/// of them stands elsewhere, or a file has stopped the stream. Waits for another transaction that is moving
+/// one of them.
 pub(super) async fn advance(
     tx: &mut PgConnection,
     stream: &str,
@@ -105,11 +106,14 @@ pub(super) async fn advance(
          ), held as (
              select c.partition from streamer.checkpoint c join moving v using (partition)
               where c.stream = $1 and c.next_offset = v.start_offset
+                and not exists (select from streamer.checkpoint s
+                                 where s.stream = $1 and s.state = 'stopped')
               order by c.partition for update of c
          )
          update streamer.checkpoint c
             set next_offset = v.end_offset, next_line = v.end_line, records = c.records + v.records,
-                state = v.state, fingerprint = v.fingerprint, refusal = null, updated_at = now()
+                judged_records = c.judged_records + v.records, state = v.state,
+                fingerprint = v.fingerprint, refusal = null, updated_at = now()
            from moving v join held using (partition)
           where c.stream = $1 and c.partition = v.partition and c.next_offset = v.start_offset
          returning c.partition, nextval('streamer.micro_batch_batch_id_seq'), now()",
@@ -169,14 +173,15 @@ pub(super) async fn record(
     let letters = || dead_letters.iter().map(|(_, letter)| letter);
     sqlx::query(
         "insert into streamer.dead_letter (stream, partition, start_offset, end_offset, line, raw,
-                                           columns, reasons, batch_id)
-         select $1, v.partition, v.start_offset, v.end_offset, v.line, v.raw, $2, v.reasons, v.batch_id
-           from unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::jsonb[],
-                       $9::bigint[])
-                v (partition, start_offset, end_offset, line, raw, reasons, batch_id)
+                                           columns, header, reasons, batch_id)
+         select $1, v.partition, v.start_offset, v.end_offset, v.line, v.raw, $2, v.header, v.reasons,
+                v.batch_id
+           from unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bytea[],
+                       $9::jsonb[], $10::bigint[])
+                v (partition, start_offset, end_offset, line, raw, header, reasons, batch_id)
          on conflict (stream, partition, start_offset) do update
             set end_offset = excluded.end_offset, line = excluded.line, raw = excluded.raw,
-                columns = excluded.columns, reasons = excluded.reasons, batch_id = excluded.batch_id,
+                columns = excluded.columns, header = excluded.header, reasons = excluded.reasons, batch_id = excluded.batch_id,
                 created_at = now(), resolved_at = null, resolution = null",
     )
     .bind(stream)
@@ -186,6 +191,7 @@ pub(super) async fn record(
     .bind(signed(letters().map(|letter| letter.offsets.end)))
     .bind(signed(letters().map(|letter| letter.line)))
     .bind(letters().map(|letter| letter.raw.as_slice()).collect::<Vec<_>>())
+    .bind(dead_letters.iter().map(|(at, _)| &*batch.parts[*at].header).collect::<Vec<_>>())
     .bind(letters().map(|letter| Json(&letter.reasons)).collect::<Vec<_>>())
     .bind(dead_letters.iter().map(|(at, _)| of_part(*at).batch_id).collect::<Vec<_>>())
     .execute(tx)

@@ -10,6 +10,7 @@ mod bookkeeping;
 mod dry_run;
 mod replay;
 mod rows;
+mod stops;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,9 +22,12 @@ use bookkeeping::refuse;
 pub use bookkeeping::{Checkpoints, load_checkpoints};
 pub use dry_run::{DryRun, Trial};
 pub use replay::{Replayed, replay};
+pub use stops::{Stopped, load_stopped};
 
 use crate::batch::MicroBatch;
+use crate::config::Stream;
 use crate::database::Database;
+use crate::limit::DeadLetterLimit;
 use crate::patience::{Impatience, Patience};
 use attempt::{Attempt, Failure};
 
@@ -42,6 +46,8 @@ pub struct Sink {
     conn: Option<PgConnection>,
     /// Partitions of which PostgreSQL has refused a row: their rest goes the filtered path at once.
     filtered: HashSet<String>,
+    /// How many dead letters a file may have.
+    limit: Option<DeadLetterLimit>,
     patience: Patience,
 }
 
@@ -63,6 +69,8 @@ pub struct Committed {
     pub parts: Vec<PartOutcome>,
     /// How the rows went in.
     pub path: Path,
+    /// The partitions that had too many dead letters: nothing more of the stream is to be loaded.
+    pub stopped: Vec<Stopped>,
 }
 
 /// What became of the records of one partition. `records = rows + duplicates + dead_letters`.
@@ -125,8 +133,15 @@ impl PartOutcome {
 
 impl Sink {
     /// A sink for `stream`.
-    pub fn new(database: Arc<Database>, stream: &str, patience: Patience) -> Sink {
-        Sink { database, stream: stream.to_owned(), conn: None, filtered: HashSet::new(), patience }
+    pub fn new(database: Arc<Database>, stream: &Stream, patience: Patience) -> Sink {
+        Sink {
+            database,
+            stream: stream.name.clone(),
+            conn: None,
+            filtered: HashSet::new(),
+            limit: stream.dead_letters_max,
+            patience,
+        }
     }
 
     /// Commits `batch`, whatever it takes: waits for a database that is away, and takes the careful path
@@ -140,7 +155,7 @@ impl Sink {
         let mut in_doubt = None;
         loop {
             let mut conn = self.connection().await?;
-            let attempt = Attempt { stream: &self.stream, batch, path };
+            let attempt = Attempt { stream: &self.stream, limit: self.limit, batch, path };
             let failure = match in_time(attempt.run(&mut conn, &mut in_doubt)).await {
                 Ok(committed) => {
                     self.keep(conn);
@@ -183,6 +198,23 @@ impl Sink {
                 Ok(checkpoints) => {
                     self.keep(conn);
                     return Ok(checkpoints);
+                }
+                Err(error) => self.patience.pause(&self.database, error).await?,
+            }
+        }
+    }
+
+    /// The files that have stopped the stream. Those that the limit lets pass now go on.
+    ///
+    /// # Errors
+    /// As [`Sink::commit`].
+    pub async fn stopped(&mut self) -> Result<Vec<Stopped>, SinkError> {
+        loop {
+            let mut conn = self.connection().await?;
+            match in_time(stops::release(&mut conn, &self.stream, self.limit)).await {
+                Ok(stopped) => {
+                    self.keep(conn);
+                    return Ok(stopped);
                 }
                 Err(error) => self.patience.pause(&self.database, error).await?,
             }

@@ -53,8 +53,8 @@ struct Trial {
     span: (i64, i64),
 }
 
-/// Tries the unresolved dead letters of `stream` again: those in `ids`, or all if it is empty. Each ends as
-/// a row, a duplicate or a dead letter with its new reasons.
+/// Tries the unresolved dead letters of `stream` again: those in `ids`, or all if it is empty, and
+/// of `file`, where one is named. Each ends as a row, a duplicate or a dead letter with its new reasons.
 ///
 /// # Errors
 /// Any that is not the fault of a record; what earlier transactions resolved stays resolved.
@@ -63,6 +63,7 @@ pub async fn replay(
     stream: &Stream,
     table: &Table,
     ids: &[i64],
+    file: Option<&str>,
 ) -> Result<Replayed, sqlx::Error> {
     let (mut total, mut last_id) = (Replayed::default(), 0);
     loop {
@@ -72,11 +73,13 @@ pub async fn replay(
                from streamer.dead_letter
               where stream = $1 and resolved_at is null and dead_letter_id > $2
                 and (cardinality($3::bigint[]) = 0 or dead_letter_id = any($3))
-              order by dead_letter_id limit $4 for update",
+                and ($4::text is null or partition = $4)
+              order by dead_letter_id limit $5 for update",
         )
         .bind(&stream.name)
         .bind(last_id)
         .bind(ids)
+        .bind(file)
         .bind(LETTERS_MAX)
         .fetch_all(&mut *tx)
         .await?;
@@ -205,6 +208,7 @@ impl Trial {
         }
         trial.batch.parts.push(Part {
             partition: letters[0].partition.clone(),
+            header: Arc::default(),
             start_offset: 0,
             end: Position::default(),
             records: 0,

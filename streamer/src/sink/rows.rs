@@ -181,13 +181,14 @@ async fn refusal(
 /// PostgreSQL's own words.
 fn reason(error: &dyn sqlx::error::DatabaseError) -> Reason {
     let postgres = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
-    let detail = postgres.and_then(|error| error.detail()).map(|d| format!(": {d}"));
+    // PostgreSQL's words show values as they are.
+    let safe = |text: &str| escaped(text.as_bytes());
     Reason {
         column: postgres.and_then(|error| error.column()).map(str::to_owned),
         value: None,
         sqlstate: error.code().unwrap_or_default().into_owned(),
-        // PostgreSQL's detail shows values as they are.
-        reason: escaped(format!("{}{}", error.message(), detail.unwrap_or_default()).as_bytes()),
+        reason: safe(error.message()),
+        detail: postgres.and_then(|error| error.detail()).map(safe),
     }
 }
 

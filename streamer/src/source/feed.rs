@@ -49,6 +49,8 @@ struct Current {
     number: u32,
     file: OpenFile,
     layout: Arc<Layout>,
+    /// The header as it stands in the file.
+    header: Arc<[u8]>,
     /// Where the checkpoint stands once what was handed out is committed.
     committed_offset: u64,
     /// Whether it then says that the file was read to its end.
@@ -245,7 +247,7 @@ impl Feed {
             }
             Err(error) => return Ok(self.refuse(found, partition, stat, error)),
         };
-        let layout = match self.layout(header) {
+        let layout = match self.layout(header.names) {
             Ok(layout) => layout,
             Err(error) => return Ok(self.refuse(found, partition, stat, error)),
         };
@@ -257,7 +259,17 @@ impl Feed {
             tracing::warn!("{} is another file than before: reading it from its start", found.name);
         }
         let found = found.clone();
-        Ok(Some(Current { found, partition, number, file, layout, committed_offset, was_done }))
+        let header = header.raw;
+        Ok(Some(Current {
+            found,
+            partition,
+            number,
+            file,
+            layout,
+            header,
+            committed_offset,
+            was_done,
+        }))
     }
 
     /// Reads records of one file into `batch` until it is full or the file has no more.
@@ -309,6 +321,7 @@ impl Feed {
         (current.committed_offset, current.was_done) = (position.offset, end);
         batch.parts.push(Part {
             partition: current.partition.clone(),
+            header: current.header.clone(),
             start_offset,
             end: position,
             records: part.records,

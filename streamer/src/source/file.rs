@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::fingerprint::{Consumed, Fingerprint, Stat};
-use super::{Checkpoint, Position};
+use super::{Checkpoint, Header, Position};
 use crate::batch::{DeadLetter, RAW_BYTES_MAX};
 use crate::format::Record;
 use crate::format::csv::{Cut, Fault, Splitter, line_ends};
@@ -120,7 +120,7 @@ impl OpenFile {
     ///
     /// # Errors
     /// Outer: the file can't be read. Inner: these bytes are no header.
-    pub fn header(&mut self, still: bool) -> io::Result<Result<Option<Vec<String>>, HeaderError>> {
+    pub fn header(&mut self, still: bool) -> io::Result<Result<Option<Header>, HeaderError>> {
         self.fill()?;
         if let Some(encoding) = wide_encoding(&self.buffer) {
             return Ok(Err(HeaderError::Encoding(encoding)));
@@ -131,14 +131,14 @@ impl OpenFile {
         Ok(match self.step(still)? {
             Step::Wait | Step::End => Ok(None),
             Step::Refused(letter) => Err(HeaderError::Unreadable(letter.reasons[0].reason.clone())),
-            Step::Record { record, .. } => {
+            Step::Record { record, raw, .. } => {
                 let names = (0..record.count()).map(|i| record.text(i).map(str::to_owned));
                 match names.collect::<Option<Vec<String>>>() {
                     None => Err(HeaderError::Unreadable("it is not valid UTF-8".to_owned())),
                     Some(names) if names.iter().any(|name| name.contains('\0')) => {
                         Err(HeaderError::Unreadable("it holds a NUL character".to_owned()))
                     }
-                    Some(names) => Ok(Some(names)),
+                    Some(names) => Ok(Some(Header { names, raw: raw.into() })),
                 }
             }
         })

@@ -10,6 +10,8 @@ pub mod folder;
 mod known;
 mod part;
 
+use std::sync::Arc;
+
 use crate::source::fingerprint::Fingerprint;
 
 /// How far a partition was read, and what it looked like then: what a checkpoint holds.
@@ -23,6 +25,15 @@ pub struct Position {
     pub fingerprint: Fingerprint,
     /// Whether the file ends here.
     pub is_end: bool,
+}
+
+/// The first record of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The names in it.
+    pub names: Vec<String>,
+    /// Its bytes, without a byte order mark and the line end.
+    pub raw: Arc<[u8]>,
 }
 
 /// What the checkpoint says of a partition.

@@ -3,10 +3,12 @@
 #![allow(clippy::disallowed_types, reason = "tests make SQL of their own")]
 
 mod commands;
+mod dead_letters;
 mod embedded;
 mod encode_oracle;
 mod faults;
 mod files;
+mod limit;
 mod pipeline;
 mod readme;
 mod resume;

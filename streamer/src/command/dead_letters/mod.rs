@@ -1,0 +1,98 @@
+//! `streamer dead-letters`: what was refused, and what to do about it.
+
+mod export;
+mod list;
+mod resolve;
+mod show;
+
+use anyhow::{Context, Result};
+use sqlx::PgConnection;
+
+use super::{Exit, connect, open, print};
+use crate::cli::{DeadLettersCommand, Global, Selection};
+use crate::config::Settings;
+
+pub(super) async fn run(global: &Global, command: DeadLettersCommand) -> Result<Exit> {
+    let (settings, database) = open(global).await?;
+    let outcome = async {
+        let mut conn = connect(&database).await?;
+        match command {
+            DeadLettersCommand::List { stream, json } => {
+                let which = Selection { stream, ..Selection::default() };
+                check_known(&mut conn, &settings, &which).await?;
+                list::list(&mut conn, &which, json).await
+            }
+            DeadLettersCommand::Show { id } => show::show(&mut conn, id).await,
+            DeadLettersCommand::Export(args) => {
+                check_known(&mut conn, &settings, &args.which).await?;
+                export::export(&mut conn, &args).await
+            }
+            DeadLettersCommand::Retry(chosen) => {
+                check_known(&mut conn, &settings, &chosen.which).await?;
+                resolve::retry(&mut conn, &settings, &chosen.which).await
+            }
+            DeadLettersCommand::Discard(chosen) => {
+                check_known(&mut conn, &settings, &chosen.which).await?;
+                resolve::discard(&mut conn, &chosen.which).await
+            }
+        }
+    }
+    .await;
+    database.close().await;
+    let (text, exit) = outcome?;
+    print(&text)?;
+    Ok(exit)
+}
+
+/// Complains of a stream, a file or numbers that nothing is known of. Letters that were retried or
+/// discarded are known: to choose them again is no mistake.
+async fn check_known(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    which: &Selection,
+) -> Result<()> {
+    let unknown: Vec<i64> = sqlx::query_scalar(
+        "select v.id from unnest($1::bigint[]) v (id)
+          where not exists (select from streamer.dead_letter d where d.dead_letter_id = v.id)",
+    )
+    .bind(&which.ids)
+    .fetch_all(&mut *conn)
+    .await
+    .context("read the dead letters")?;
+    let unknown: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+    anyhow::ensure!(
+        unknown.is_empty(),
+        "there is no dead letter {}; streamer dead-letters list shows them",
+        unknown.join(", ")
+    );
+    let present: Vec<String> = sqlx::query_scalar(
+        "select distinct stream from streamer.dead_letter
+          where $1::text is null or partition = $1 order by stream",
+    )
+    .bind(&which.file)
+    .fetch_all(conn)
+    .await
+    .context("read the dead letters")?;
+    let mut streams: Vec<&str> = settings.streams.iter().map(|s| s.name.as_str()).collect();
+    if let Some(file) = &which.file {
+        let is_there = match &which.stream {
+            Some(stream) => present.contains(stream),
+            None => !present.is_empty(),
+        };
+        anyhow::ensure!(
+            is_there,
+            "there are no dead letters of file {file:?}; name it as `streamer status` does"
+        );
+    } else if let Some(stream) = &which.stream {
+        // A stream that was taken out of the settings may have left some.
+        streams.extend(present.iter().map(String::as_str));
+        streams.sort_unstable();
+        streams.dedup();
+        anyhow::ensure!(
+            streams.contains(&stream.as_str()),
+            "there is no stream {stream:?}; there is {}",
+            streams.join(", ")
+        );
+    }
+    Ok(())
+}
