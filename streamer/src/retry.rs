@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use sqlx::error::DatabaseError;
+use sqlx::postgres::PgDatabaseError;
 
 /// What an error calls for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,14 +24,23 @@ pub enum Remedy {
 /// The remedy for `error`.
 pub fn remedy(error: &sqlx::Error) -> Remedy {
     match error {
-        sqlx::Error::Database(error) => {
-            error.code().map_or(Remedy::Stop, |code| remedy_of_sqlstate(&code))
-        }
+        sqlx::Error::Database(error) => remedy_of(error.as_ref()),
         // Protocol: the server went away in the middle of a message, or answered out of turn after a
         // cut connection; a new connection starts afresh.
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Remedy::Retry,
         _ => Remedy::Stop,
     }
+}
+
+/// The remedy for an error that PostgreSQL reports. What a trigger or a function of the table raises by
+/// RAISE is about its row, whatever SQLSTATE it chooses, unless that asks for another try.
+///
+/// Source: src/pl/plpgsql/src/pl_exec.c, exec_stmt_raise; the protocol's field R names the routine.
+pub fn remedy_of(error: &dyn DatabaseError) -> Remedy {
+    let remedy = error.code().map_or(Remedy::Stop, |code| remedy_of_sqlstate(&code));
+    let postgres = error.try_downcast_ref::<PgDatabaseError>();
+    let is_raised = postgres.and_then(PgDatabaseError::routine) == Some("exec_stmt_raise");
+    if remedy == Remedy::Stop && is_raised { Remedy::Data } else { remedy }
 }
 
 /// The remedy for an error with this SQLSTATE.
@@ -45,8 +56,8 @@ pub fn remedy_of_sqlstate(code: &str) -> Remedy {
         // A sequence has come to its end: no record is at fault.
         (_, "2200H") => Remedy::Stop,
         // Data exception, integrity constraint, a value too large for an index or a row; an exception
-        // raised by a trigger of the table.
-        ("22" | "23" | "54", _) | (_, "P0001") => Remedy::Data,
+        // of a trigger of the table.
+        ("22" | "23" | "54" | "P0", _) => Remedy::Data,
         _ => Remedy::Stop,
     }
 }
@@ -100,6 +111,7 @@ mod tests {
             ("23505", Remedy::Data),
             ("54000", Remedy::Data),
             ("P0001", Remedy::Data),
+            ("P0004", Remedy::Data),
             ("2200H", Remedy::Stop),
             ("28P01", Remedy::Stop),
             ("3D000", Remedy::Stop),

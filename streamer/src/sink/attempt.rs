@@ -8,7 +8,7 @@ use super::rows::{self, Written};
 use super::{Committed, PartOutcome, Path, stops};
 use crate::batch::{DeadLetter, MicroBatch};
 use crate::limit::DeadLetterLimit;
-use crate::retry::{Remedy, remedy_of_sqlstate};
+use crate::retry::{Remedy, remedy_of};
 
 /// A try on one path.
 pub(super) struct Attempt<'a> {
@@ -66,9 +66,7 @@ impl Attempt<'_> {
 
     /// Whether the careful path would get further: it alone finds out which row is at fault.
     fn is_refusal(&self, error: &dyn DatabaseError) -> bool {
-        let code = error.code();
-        self.path != Path::Careful
-            && code.is_some_and(|code| remedy_of_sqlstate(&code) == Remedy::Data)
+        self.path != Path::Careful && remedy_of(error) == Remedy::Data
     }
 
     async fn write_rows(

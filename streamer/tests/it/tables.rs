@@ -129,12 +129,66 @@ async fn a_role_with_the_documented_rights_is_enough() {
     let line = "0190a5f0-0000-7000-8000-000000000001,1,1,view,2026-01-01T00:00:00Z\n";
     fs::write(folder.path().join("user_events_1.csv"), format!("{header}{line}{line}bad\n"))
         .unwrap();
+    let settings = "[stream.user_events]\nfiles = 'user_events_*.csv'\nmax_dead_letters = 0\n";
+    fs::write(folder.path().join("streams.toml"), settings).unwrap();
     let url = db.url().replace("//streamer@", "//loader@");
     let run = |args: &[&str]| Ended::of(streamer(folder.path(), args).env("DATABASE_URL", &url));
     run(&["check"]).expect(3);
-    run(&["run", "--available-now"]).expect(3);
+    run(&["run", "--available-now"]).expect(1);
     run(&["status"]).expect(0);
+    run(&["retry-file", "user_events_1.csv"]).expect(0);
+    run(&["run", "--available-now"]).expect(0);
+    run(&["dead-letters", "list"]).expect(0);
+    run(&["dead-letters", "show", "1"]).expect(0);
+    run(&["dead-letters", "export", "--csv"]).expect(0);
     run(&["dead-letters", "retry", "--all"]).expect(3);
     run(&["dead-letters", "discard", "--all"]).expect(0);
     assert_eq!(db.number("select count(*) from user_events").await, 1);
+}
+
+#[tokio::test]
+async fn a_role_that_lacks_a_right_is_told_which_and_where_to_read_of_it() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let header = "event_id,user_id,product_id,event_type,event_time\n";
+    let line = "0190a5f0-0000-7000-8000-000000000001,1,1,view,2026-01-01T00:00:00Z\n";
+    fs::write(folder.path().join("user_events_1.csv"), format!("{header}{line}bad\n")).unwrap();
+    db.execute(
+        "create role newcomer login;
+         grant select on user_events to newcomer",
+    )
+    .await;
+    let url = db.url().replace("//streamer@", "//newcomer@");
+    let run = |args: &[&str]| Ended::of(streamer(folder.path(), args).env("DATABASE_URL", &url));
+    let remedy = "grant the user what README.md lists under \"Your database\"";
+    let denied = |args: &[&str], object: &str| {
+        let ended = run(args).expect(1);
+        let denied = format!("permission denied for {object}");
+        assert!(ended.stderr.contains(&denied), "{args:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(remedy), "{args:?}: {}", ended.stderr);
+    };
+    let commands: [&[&str]; 5] = [
+        &["run", "--available-now"],
+        &["status"],
+        &["check"],
+        &["dead-letters", "list"],
+        &["retry-file", "user_events_1.csv"],
+    ];
+    for command in commands {
+        denied(command, "schema streamer");
+    }
+    db.execute("grant usage on schema streamer to newcomer").await;
+    denied(&["status"], "table schema_history");
+    db.execute("grant select on all tables in schema streamer to newcomer").await;
+    denied(&["run", "--available-now"], "table checkpoint");
+    db.execute("grant insert, update on all tables in schema streamer to newcomer").await;
+    denied(&["run", "--available-now"], "sequence micro_batch_batch_id_seq");
+    db.execute("grant usage on all sequences in schema streamer to newcomer").await;
+    denied(&["run", "--available-now"], "table user_events");
+    assert_eq!(
+        db.number("select count(*) from streamer.dead_letter").await,
+        0,
+        "no record is at fault"
+    );
+    db.execute("grant insert on user_events to newcomer").await;
+    run(&["run", "--available-now"]).expect(3);
 }

@@ -82,6 +82,12 @@ impl Running {
         }
     }
 
+    /// Its command line, as everybody on the machine can read it.
+    pub(crate) fn command_line(&self) -> String {
+        let path = format!("/proc/{}/cmdline", self.child.id());
+        String::from_utf8_lossy(&std::fs::read(path).expect("it is running")).into_owned()
+    }
+
     /// Sends SIGTERM and waits: the exit code and how long it took.
     pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
         let started = Instant::now();

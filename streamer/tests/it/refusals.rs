@@ -1,0 +1,100 @@
+//! Rows that PostgreSQL itself refuses: each costs only itself, with PostgreSQL's own words.
+
+use std::fs;
+
+use crate::support::{Ended, TestDb, folder, streamer};
+
+/// A table that refuses in every way that a table can.
+const TABLE: &str = "
+    create table rooms (room integer primary key);
+    insert into rooms values (1), (2);
+    create table bookings (
+        id integer primary key,
+        room integer references rooms,
+        guests integer constraint some_guests check (guests > 0),
+        nights int4range,
+        note text not null,
+        code text unique,
+        constraint no_overlap exclude using gist (nights with &&)
+    );
+";
+
+#[tokio::test]
+async fn every_kind_of_refusal_costs_only_its_row_and_keeps_postgresqls_words() {
+    let (db, folder) = (TestDb::create().await, folder());
+    db.execute(TABLE).await;
+    db.execute(
+        "create function judge() returns trigger language plpgsql as $$
+         declare
+             one integer;
+         begin
+             case new.note
+                 when 'null' then new.note := null;
+                 when 'raise' then raise exception 'booking % is not wanted', new.id;
+                 when 'own code' then
+                     raise exception using errcode = 'BK001', message = 'no such guest', detail = 'ask';
+                 when 'denied' then raise insufficient_privilege using message = 'not for you';
+                 when 'assert' then assert false, 'never so';
+                 when 'strict' then select 1 into strict one where false;
+                 when 'divide' then one := 1 / (new.guests - new.guests);
+                 else null;
+             end case;
+             return new;
+         end $$;
+         create trigger judge before insert on bookings for each row execute function judge();",
+    )
+    .await;
+    fs::write(folder.path().join("streams.toml"), "[stream.bookings]\nfiles = '*.csv'\n").unwrap();
+    let refused = [
+        (
+            "9,1,,fine",
+            "23503",
+            "insert or update on table \"bookings\" violates foreign key constraint",
+        ),
+        ("1,0,,fine", "23514", "new row for relation \"bookings\" violates check constraint"),
+        ("1,1,\"[5,8)\",fine", "23P01", "conflicting key value violates exclusion constraint"),
+        ("1,1,,null", "23502", "null value in column \"note\" of relation \"bookings\" violates"),
+        ("1,1,,raise", "P0001", "booking 6 is not wanted"),
+        ("1,1,,own code", "BK001", "no such guest"),
+        ("1,1,,denied", "42501", "not for you"),
+        ("1,1,,assert", "P0004", "never so"),
+        ("1,1,,strict", "P0002", "query returned no rows"),
+        ("1,1,,divide", "22012", "division by zero"),
+    ];
+    let mut text = String::from("id,room,guests,nights,note\n1,1,1,\"[1,6)\",fine\n");
+    for (id, (rest, ..)) in (2..).zip(&refused) {
+        text += &format!("{id},{rest}\n{},2,1,\"[{id}0,{id}1)\",good\n", id + 100);
+    }
+    fs::write(folder.path().join("b.csv"), text).unwrap();
+    let run =
+        |args: &[&str]| Ended::of(streamer(folder.path(), args).env("DATABASE_URL", db.url()));
+    run(&["run", "--available-now"]).expect(3);
+    let rows = i64::try_from(refused.len()).unwrap() + 1;
+    assert_eq!(db.number("select count(*) from bookings").await, rows, "all others are rows");
+    let letters = db
+        .rows(
+            "select line, reasons->0->>'sqlstate', reasons->0->>'reason', reasons->0->>'column',
+                    reasons->0->>'detail'
+               from streamer.dead_letter order by line",
+        )
+        .await;
+    assert_eq!(letters.len(), refused.len(), "{letters:#?}");
+    for (letter, (line, (_, sqlstate, reason))) in letters.iter().zip((3..).step_by(2).zip(refused))
+    {
+        assert!(letter.starts_with(&format!("{line}|{sqlstate}|{reason}")), "{letter}");
+    }
+    for (at, more) in [
+        (0, "|∅|Key (room)=(9) is not present in table \"rooms\"."),
+        (1, "|∅|Failing row contains (3, 1, 0, null, fine, null)."),
+        (2, "|∅|Key (nights)=([5,8)) conflicts with existing key (nights)=([1,6))."),
+        (3, "|note|Failing row contains"),
+        (5, "|∅|ask"),
+    ] {
+        assert!(letters[at].contains(more), "{}", letters[at]);
+    }
+    // Without the trigger and the overlap, what it refused goes in.
+    db.execute("drop trigger judge on bookings; alter table bookings drop constraint no_overlap")
+        .await;
+    let retried = run(&["dead-letters", "retry", "--all"]).expect(3).stdout;
+    assert_eq!(retried, "8 rows loaded, 0 duplicates, 2 still refused\n");
+}
