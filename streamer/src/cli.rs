@@ -56,7 +56,8 @@ pub struct Global {
         help_heading = "Settings"
     )]
     pub data: PathBuf,
-    /// The database; without one an embedded PostgreSQL is run in the data folder
+    /// The database; without one an embedded PostgreSQL is run in the data folder. Everybody on this
+    /// machine can read a command line: give a password in DATABASE_URL
     #[arg(
         long,
         global = true,

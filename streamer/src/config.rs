@@ -73,6 +73,15 @@ pub enum Extra {
 #[serde(transparent)]
 pub struct DatabaseUrl(pub String);
 
+impl DatabaseUrl {
+    /// Whether a password is in it.
+    pub fn has_password(&self) -> bool {
+        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
+        user.contains(':') || rest.contains("password=")
+    }
+}
+
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DatabaseUrl(…)")

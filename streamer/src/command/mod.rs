@@ -12,6 +12,7 @@ mod status;
 mod summary;
 mod table;
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,9 +23,10 @@ use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, Command, Global};
-use crate::config::Settings;
+use crate::config::{DatabaseUrl, Settings};
 use crate::database::Database;
 use crate::logging;
+use crate::retry::advice;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
     };
     let is_quiet = shows_progress || !matches!(cli.command, Command::Run(_));
     logging::start(global.log_format, if is_quiet { "warn" } else { "info" });
+    warn_of_open_password(&global);
     match cli.command {
         Command::Run(args) => run::run(&global, &args, shows_progress).await,
         Command::Demo(args) => demo::run(&global, &args).await,
@@ -86,14 +89,20 @@ pub fn print_error(error: &anyhow::Error) {
             lines.push(cause);
         }
     }
-    let text = lines.join("\ncaused by: ");
+    // A line end in a message must not pose as a line of its own.
+    let lines: Vec<String> = lines.iter().map(|line| line.replace('\n', "\n  ")).collect();
+    let mut text = lines.join("\ncaused by: ");
+    let database = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
+    if let Some(advice) = database.and_then(advice).filter(|advice| !text.contains(advice)) {
+        text += &format!("\nto do: {advice}");
+    }
     // Without stderr there is nobody to tell.
-    drop(writeln!(std::io::stderr(), "error: {text}"));
+    drop(writeln!(std::io::stderr(), "error: {}", harmless(&text)));
 }
 
 /// Prints to stdout; a reader that has gone away is no failure.
 fn print(text: &str) -> Result<Exit> {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    match std::io::stdout().write_all(harmless(text).as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(error).context("write to stdout")
         }
@@ -103,7 +112,33 @@ fn print(text: &str) -> Result<Exit> {
 
 /// Prints a line to stdout. Without a reader there is nobody to tell.
 fn say(line: impl AsRef<str>) {
-    drop(writeln!(std::io::stdout(), "{}", line.as_ref()));
+    drop(writeln!(std::io::stdout(), "{}", harmless(line.as_ref())));
+}
+
+/// What a terminal shows and does not obey: control characters but line ends and tabs are written as JSON
+/// has them.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_obeyed(c) { shown += &format!("\\u{:04x}", u32::from(c)) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
+}
+
+/// Warns of a password that others can read in the list of processes.
+fn warn_of_open_password(global: &Global) {
+    let is_open =
+        std::env::args_os().any(|arg| arg.as_encoded_bytes().starts_with(b"--database-url"));
+    if is_open && global.database_url.as_ref().is_some_and(DatabaseUrl::has_password) {
+        tracing::warn!(
+            "everybody on this machine can read the password on the command line; give it in \
+             DATABASE_URL"
+        );
+    }
 }
 
 /// Reads the settings and opens the database: what most commands start with.

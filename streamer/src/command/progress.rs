@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use super::harmless;
 use super::table::grouped;
 use crate::engine::Event;
 
@@ -45,10 +46,10 @@ impl Progress {
                 self.bar.set_message(format!("{} records", grouped(self.records)));
             }
             Event::Stopped { partition, reason, .. } => {
-                self.bar.println(format!("stopped: {partition}: {reason}"));
+                self.bar.println(harmless(&format!("stopped: {partition}: {reason}")));
             }
             Event::Failed { partition, reason, .. } => {
-                self.bar.println(format!("not loaded: {partition}: {reason}"));
+                self.bar.println(harmless(&format!("not loaded: {partition}: {reason}")));
             }
         }
     }

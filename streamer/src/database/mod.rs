@@ -2,6 +2,7 @@
 
 mod tunnel;
 
+use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -20,9 +21,10 @@ const EMBEDDED_FOLDER: &str = ".postgres";
 /// How long the embedded server may take to stop before it is left to its guard.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
-/// How a new connection is set up. A transaction that a stopped process left open is ended by the server,
+/// How a new connection is set up. What a trigger tells by RAISE WARNING may hold values and is not asked
+/// for. A transaction that a stopped process left open is ended by the server,
 /// and a peer that vanished without a word is noticed.
-const SESSION_SETTINGS: &str = "set client_min_messages = warning;
+const SESSION_SETTINGS: &str = "set client_min_messages = error;
     set idle_in_transaction_session_timeout = '60s';
     set statement_timeout = 0;
     set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3";
@@ -55,10 +57,19 @@ pub struct Database {
     place: String,
 }
 
-#[derive(Debug)]
 enum Server {
     Configured(Box<PgConnectOptions>),
     Embedded(Mutex<Embedded>),
+}
+
+/// Never the options: they hold the password.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Server::Configured(_) => "Configured(…)",
+            Server::Embedded(_) => "Embedded(…)",
+        })
+    }
 }
 
 /// Why there is no database.
@@ -222,4 +233,17 @@ async fn connect_directly_or_not(options: PgConnectOptions) -> Result<PgConnecti
     }
     let tunnel = Tunnel::open(&options).await.map_err(sqlx::Error::Io)?;
     PgConnection::connect_with(&options.socket(tunnel.socket())).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_never_shows_its_password() {
+        let url = DatabaseUrl("postgres://me:s3cret@localhost/db".to_owned());
+        let database = Database::open(Some(&url), Path::new("none")).await.unwrap();
+        let shown = format!("{database:?} {}", database.place());
+        assert!(!shown.contains("s3cret") && shown.contains("localhost"), "{shown}");
+    }
 }
