@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
 use crate::health::{Ailment, Health};
-use crate::retry::{Remedy, advice, pauses, remedy};
+use crate::retry::{Remedy, advice, pauses, remedy, shown};
 
 /// One worker's patience with the database.
 #[derive(Debug)]
@@ -105,8 +105,8 @@ impl Patience {
         }
         let trouble = self.trouble.get_or_insert_with(|| {
             let ailment = match self.was_there {
-                true => format!("trouble with the database at {place}: {error}"),
-                false => format!("no database at {place} yet: {error}"),
+                true => format!("trouble with the database at {place}: {}", shown(&error)),
+                false => format!("no database at {place} yet: {}", shown(&error)),
             };
             tracing::warn!("{ailment}; trying again");
             let ailment = self.health.note(ailment);

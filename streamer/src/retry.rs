@@ -38,9 +38,23 @@ pub fn remedy(error: &sqlx::Error) -> Remedy {
 /// Source: src/pl/plpgsql/src/pl_exec.c, exec_stmt_raise; the protocol's field R names the routine.
 pub fn remedy_of(error: &dyn DatabaseError) -> Remedy {
     let remedy = error.code().map_or(Remedy::Stop, |code| remedy_of_sqlstate(&code));
+    if remedy == Remedy::Stop && is_raised(error) { Remedy::Data } else { remedy }
+}
+
+fn is_raised(error: &dyn DatabaseError) -> bool {
     let postgres = error.try_downcast_ref::<PgDatabaseError>();
-    let is_raised = postgres.and_then(PgDatabaseError::routine) == Some("exec_stmt_raise");
-    if remedy == Remedy::Stop && is_raised { Remedy::Data } else { remedy }
+    postgres.and_then(PgDatabaseError::routine) == Some("exec_stmt_raise")
+}
+
+/// An error as the log may show it. What a trigger raises may quote its row.
+pub fn shown(error: &sqlx::Error) -> String {
+    match error.as_database_error().filter(|error| is_raised(*error)) {
+        Some(raised) => {
+            let code = raised.code().unwrap_or_default();
+            format!("a trigger or a function raises SQLSTATE {code}")
+        }
+        None => error.to_string(),
+    }
 }
 
 /// The remedy for an error with this SQLSTATE.
@@ -55,9 +69,10 @@ pub fn remedy_of_sqlstate(code: &str) -> Remedy {
         ("08" | "40" | "53" | "55" | "57" | "58", _) => Remedy::Retry,
         // A sequence has come to its end: no record is at fault.
         (_, "2200H") => Remedy::Stop,
-        // Data exception, integrity constraint, a value too large for an index or a row; an exception
-        // of a trigger of the table.
-        ("22" | "23" | "54" | "P0", _) => Remedy::Data,
+        // Data exception, integrity constraint, a value too large for an index or a row; what a trigger
+        // of the table comes to with a row: a CASE without a match, a subquery with too many rows, an
+        // exception, in PL/pgSQL or another language.
+        ("22" | "23" | "54" | "20" | "21" | "38" | "P0", _) => Remedy::Data,
         _ => Remedy::Stop,
     }
 }
@@ -112,6 +127,8 @@ mod tests {
             ("54000", Remedy::Data),
             ("P0001", Remedy::Data),
             ("P0004", Remedy::Data),
+            ("20000", Remedy::Data),
+            ("38000", Remedy::Data),
             ("2200H", Remedy::Stop),
             ("28P01", Remedy::Stop),
             ("3D000", Remedy::Stop),

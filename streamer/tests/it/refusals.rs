@@ -19,31 +19,34 @@ const TABLE: &str = "
     );
 ";
 
+/// A trigger that raises in every way that PL/pgSQL can.
+const JUDGE: &str = "
+    create function judge() returns trigger language plpgsql as $$
+    declare
+        one integer;
+    begin
+        case new.note
+            when 'null' then new.note := null;
+            when 'raise' then raise exception 'booking % is not wanted', new.id;
+            when 'own code' then
+                raise exception using errcode = 'BK001', message = 'no such guest', detail = 'ask';
+            when 'denied' then raise insufficient_privilege using message = 'not for you';
+            when 'assert' then assert false, 'never so';
+            when 'strict' then select 1 into strict one where false;
+            when 'case' then case new.guests when 0 then null; end case;
+            when 'divide' then one := 1 / (new.guests - new.guests);
+            else null;
+        end case;
+        return new;
+    end $$;
+    create trigger judge before insert on bookings for each row execute function judge();
+";
+
 #[tokio::test]
 async fn every_kind_of_refusal_costs_only_its_row_and_keeps_postgresqls_words() {
     let (db, folder) = (TestDb::create().await, folder());
     db.execute(TABLE).await;
-    db.execute(
-        "create function judge() returns trigger language plpgsql as $$
-         declare
-             one integer;
-         begin
-             case new.note
-                 when 'null' then new.note := null;
-                 when 'raise' then raise exception 'booking % is not wanted', new.id;
-                 when 'own code' then
-                     raise exception using errcode = 'BK001', message = 'no such guest', detail = 'ask';
-                 when 'denied' then raise insufficient_privilege using message = 'not for you';
-                 when 'assert' then assert false, 'never so';
-                 when 'strict' then select 1 into strict one where false;
-                 when 'divide' then one := 1 / (new.guests - new.guests);
-                 else null;
-             end case;
-             return new;
-         end $$;
-         create trigger judge before insert on bookings for each row execute function judge();",
-    )
-    .await;
+    db.execute(JUDGE).await;
     fs::write(folder.path().join("streams.toml"), "[stream.bookings]\nfiles = '*.csv'\n").unwrap();
     let refused = [
         (
@@ -59,6 +62,7 @@ async fn every_kind_of_refusal_costs_only_its_row_and_keeps_postgresqls_words() 
         ("1,1,,denied", "42501", "not for you"),
         ("1,1,,assert", "P0004", "never so"),
         ("1,1,,strict", "P0002", "query returned no rows"),
+        ("1,1,,case", "20000", "case not found"),
         ("1,1,,divide", "22012", "division by zero"),
     ];
     let mut text = String::from("id,room,guests,nights,note\n1,1,1,\"[1,6)\",fine\n");
@@ -96,5 +100,5 @@ async fn every_kind_of_refusal_costs_only_its_row_and_keeps_postgresqls_words() 
     db.execute("drop trigger judge on bookings; alter table bookings drop constraint no_overlap")
         .await;
     let retried = run(&["dead-letters", "retry", "--all"]).expect(3).stdout;
-    assert_eq!(retried, "8 rows loaded, 0 duplicates, 2 still refused\n");
+    assert_eq!(retried, "9 rows loaded, 0 duplicates, 2 still refused\n");
 }

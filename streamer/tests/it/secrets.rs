@@ -86,26 +86,28 @@ fn refusing_server() -> u16 {
     port
 }
 
+/// A table that tells of values wherever it can.
+const TELLTALE: &str = "
+    create table others (name text primary key);
+    create table t (
+        id integer primary key, checked text check (checked is null), reference text references others,
+        single text, raised text, exclude using hash (single with =));
+    create function tell() returns trigger language plpgsql as $$ begin
+        raise notice 'notice %', new;
+        raise warning 'warning %', new;
+        if new.raised like 'own%' then
+            raise exception using errcode = 'UE001', message = new.raised, detail = new::text;
+        elsif new.raised is not null then
+            raise exception 'raised % %', new.raised, new;
+        end if;
+        return new; end $$;
+    create trigger tell before insert on t for each row execute function tell();
+";
+
 #[tokio::test]
 async fn the_content_of_records_shows_only_where_it_is_asked_for() {
     let (db, folder) = (TestDb::create().await, folder());
-    db.execute(
-        "create table others (name text primary key);
-         create table t (
-             id integer primary key, checked text check (checked is null), reference text references others,
-             single text, raised text, exclude using hash (single with =));
-         create function tell() returns trigger language plpgsql as $$ begin
-             raise notice 'notice %', new;
-             raise warning 'warning %', new;
-             if new.raised like 'own%' then
-                 raise exception using errcode = 'UE001', message = new.raised, detail = new::text;
-             elsif new.raised is not null then
-                 raise exception 'raised % %', new.raised, new;
-             end if;
-             return new; end $$;
-         create trigger tell before insert on t for each row execute function tell();",
-    )
-    .await;
+    db.execute(TELLTALE).await;
     let toml = "[stream.t]\nfiles = 't*.csv'\nmax_dead_letters = 3\nmax_record_bytes = '4KiB'\n";
     fs::write(folder.path().join("streams.toml"), toml).unwrap();
     let long = VALUE.repeat(1000);
