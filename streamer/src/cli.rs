@@ -101,7 +101,6 @@ pub enum Command {
     ///
     /// It goes on where it stands, or from its start if it was replaced meanwhile; its dead letters are
     /// counted anew. A streamer that is running notices. Also lets the stream go on when the file is gone.
-    /// Nothing is loaded twice.
     RetryFile(RetryFileArgs),
     /// Create or update the streamer's tables; `run` does this too
     Migrate,

@@ -99,13 +99,32 @@ async fn check(
         say("  a last line without a line end is left out until its file is still for a while");
     }
     trial.end().await.context("roll the trial back")?;
+    foresee_stops(conn, stream, summary).await
+}
+
+/// Tells of the files that have stopped the stream, and of those that would.
+async fn foresee_stops(
+    conn: &mut PgConnection,
+    stream: &Stream,
+    summary: &mut Summary,
+) -> Result<()> {
     let stopped = load_stopped(conn, &stream.name, stream.dead_letters_max).await;
-    for file in stopped.context("read the checkpoints")?.iter().filter(|file| !file.may_go_on) {
-        summary.note(&Event::Stopped {
-            stream: &stream.name,
-            partition: &file.partition,
-            reason: &file.reason,
-        });
+    let stopped = stopped.context("read the checkpoints")?.into_iter();
+    let mut reasons: Vec<(String, String)> =
+        stopped.filter(|file| !file.may_go_on).map(|file| (file.partition, file.reason)).collect();
+    if let Some(limit) = stream.dead_letters_max {
+        for PartOutcome { partition, records, dead_letters, .. } in summary.outcomes(&stream.name) {
+            if limit.is_passed(*records, *dead_letters) {
+                let reason = format!(
+                    "{dead_letters} of the {records} records to read would be refused, more than \
+                     max_dead_letters = {limit} lets pass"
+                );
+                reasons.push((partition.clone(), reason));
+            }
+        }
+    }
+    for (partition, reason) in &reasons {
+        summary.note(&Event::Stopped { stream: &stream.name, partition, reason });
     }
     Ok(())
 }

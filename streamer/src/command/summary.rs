@@ -78,6 +78,14 @@ impl Summary {
         *total += elapsed;
     }
 
+    /// What became of each file's records in `stream`.
+    pub(super) fn outcomes<'a>(&'a self, stream: &'a str) -> impl Iterator<Item = &'a PartOutcome> {
+        let of_stream = self.places.iter().filter(move |((name, _), _)| name == stream);
+        let mut files: Vec<usize> = of_stream.map(|(_, &place)| place).collect();
+        files.sort_unstable();
+        files.into_iter().map(|place| &self.files[place].outcome)
+    }
+
     /// The sums over all files.
     pub(super) fn total(&self) -> PartOutcome {
         let mut total = PartOutcome::default();

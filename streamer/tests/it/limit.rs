@@ -60,7 +60,8 @@ async fn a_file_with_too_many_dead_letters_stops_its_stream_and_says_so() {
     assert!(status.contains("stream a into table a, stopped:"), "{status}");
     assert!(status.contains(&format!("a1.csv: {reason}")), "{status}");
     let checked = run(&db, folder.path(), &["check"]).expect(1).stdout;
-    assert!(checked.contains("stopped: a1.csv"), "{checked}");
+    assert!(checked.contains("stopped: a1.csv: 6 of 200"), "{checked}");
+    assert!(checked.contains("stopped: a1.csv: 24 of the 800 records to read"), "{checked}");
 
     // Nothing changes until a person says so.
     let again = run(&db, folder.path(), &NOW).expect(1);
@@ -138,6 +139,8 @@ async fn a_running_streamer_rests_and_goes_on_by_itself_once_the_file_may() {
     let mut command = streamer(folder.path(), &["run"]);
     let running = Running::start(command.env("DATABASE_URL", db.url()));
     running.wait_for_log("the stream is stopped");
+    let ailing = run(&db, folder.path(), &["health"]).expect(1).stderr;
+    assert!(ailing.contains("stream a is stopped by a1.csv"), "{ailing}");
     file(folder.path(), "a2.csv", 300, 10, 0);
     file(folder.path(), "b1.csv", 0, 50, 0);
     db.wait_for("select count(*) from b", 50).await;
