@@ -13,8 +13,9 @@ alter table streamer.checkpoint
     drop constraint checkpoint_refusal_check,
     add constraint checkpoint_refusal_check check ((state in ('refused', 'stopped')) = (refusal is not null));
 
--- Asked in every transaction: nothing of a stopped stream is loaded.
-create index checkpoint_stopped_idx on streamer.checkpoint (stream) where state = 'stopped';
+-- Asked in every transaction: nothing of a stopped stream is loaded. Not by state, which changes with every file
+-- and would make each of these changes cost an entry in every index.
+create index checkpoint_refusal_idx on streamer.checkpoint (stream) where refusal is not null;
 
 comment on column streamer.checkpoint.state is 'reading, done, refused (the file cannot be loaded), or stopped (it had more dead letters than max_dead_letters; its stream rests until streamer retry-file, or until the setting lets it pass).';
 comment on column streamer.checkpoint.refusal is 'Why a refused file cannot be loaded, or why a file has stopped its stream.';

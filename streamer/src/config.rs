@@ -383,6 +383,14 @@ mod tests {
         assert!(!shown.contains("secret"), "{shown}");
         let shown = error("database = 'postgres://me:secret@h/d'\n[stream.a]\nfiles = 'a.csv'\n");
         assert!(!shown.contains("secret") && shown.contains("expected"), "{shown}");
+        for (url, has_password) in [
+            ("postgres://me:x@h/d", true),
+            ("postgres://h/d?user=me&password=x", true),
+            ("postgres://me@h:5432/d", false),
+            ("postgres:///d?host=/run", false),
+        ] {
+            assert_eq!(DatabaseUrl(url.to_owned()).has_password(), has_password, "{url}");
+        }
         let text = "[database]\nurl = 'postgres://me:secret@h/d'\n[stream.a]\nfiles = 'a.csv'\n";
         let shown = format!("{:?}", load(text, Overrides::default()).unwrap());
         assert!(!shown.contains("secret"), "{shown}");

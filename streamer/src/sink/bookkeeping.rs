@@ -107,7 +107,8 @@ pub(super) async fn advance(
              select c.partition from streamer.checkpoint c join moving v using (partition)
               where c.stream = $1 and c.next_offset = v.start_offset
                 and not exists (select from streamer.checkpoint s
-                                 where s.stream = $1 and s.state = 'stopped')
+                                 where s.stream = $1 and s.refusal is not null
+                                   and s.state = 'stopped')
               order by c.partition for update of c
          )
          update streamer.checkpoint c

@@ -76,7 +76,8 @@ pub async fn load_stopped(
 ) -> Result<Vec<Stopped>, sqlx::Error> {
     let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(
         "select partition, refusal, judged_records, judged_dead_letters
-           from streamer.checkpoint where stream = $1 and state = 'stopped' order by partition",
+           from streamer.checkpoint
+          where stream = $1 and refusal is not null and state = 'stopped' order by partition",
     )
     .bind(stream)
     .fetch_all(conn)

@@ -37,7 +37,7 @@ fn a_password_shows_nowhere_whatever_goes_wrong() {
     for url in &urls {
         for args in [&["status"][..], &["check"], &["status", "--log-format", "json"]] {
             let mut command = streamer(folder.path(), args);
-            command.env("DATABASE_URL", url).env("RUST_LOG", "debug");
+            command.env("DATABASE_URL", url).env("RUST_LOG", "trace");
             command.env("PGPASSFILE", folder.path().join("pgpass"));
             let ended = Ended::of(&mut command).expect(1);
             assert!(!said(&ended).contains(PASSWORD), "{args:?} {url}: {}", said(&ended));
@@ -161,5 +161,26 @@ async fn the_content_of_records_shows_only_where_it_is_asked_for() {
     running.wait_for_log("not loaded");
     let line = running.command_line();
     assert!(line.contains("streamer") && !line.contains(PASSWORD), "{line}");
+    assert_eq!(running.terminate().0, Some(0));
+}
+
+#[tokio::test]
+async fn what_a_trigger_raises_to_be_tried_again_is_told_without_its_words() {
+    let (db, folder) = (TestDb::create().await, folder());
+    db.execute(
+        "create table t (note text);
+         create function later() returns trigger language plpgsql as $$ begin
+             raise serialization_failure using message = new.note; end $$;
+         create trigger later before insert on t for each row execute function later();",
+    )
+    .await;
+    fs::write(folder.path().join("streams.toml"), "[stream.t]\nfiles = 't*.csv'\n").unwrap();
+    fs::write(folder.path().join("t.csv"), format!("note\n{VALUE}\n")).unwrap();
+    let mut command = streamer(folder.path(), &["run"]);
+    let running = Running::start(command.env("DATABASE_URL", db.url()));
+    let told = running.wait_for_log("raises SQLSTATE 40001");
+    assert!(!told.contains(VALUE), "{told}");
+    db.execute("drop trigger later on t").await;
+    db.wait_for("select count(*) from t", 1).await;
     assert_eq!(running.terminate().0, Some(0));
 }
