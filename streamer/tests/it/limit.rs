@@ -157,3 +157,26 @@ async fn a_running_streamer_rests_and_goes_on_by_itself_once_the_file_may() {
     states.sort();
     assert_eq!(states, done);
 }
+
+#[tokio::test]
+async fn a_streamer_that_did_not_see_the_stop_loads_nothing_more() {
+    let (db, folder) = (TestDb::create().await, folder());
+    streams(&db, folder.path(), "5").await;
+    file(folder.path(), "a1.csv", 0, 10, 0);
+    let mut command = streamer(folder.path(), &["run"]);
+    let running = Running::start(command.env("DATABASE_URL", db.url()));
+    db.wait_for("select count(*) from a", 10).await;
+    // As another streamer on the same folder would.
+    db.execute(
+        "insert into streamer.checkpoint (stream, partition, next_offset, next_line, records, state,
+                                          refusal, judged_records, judged_dead_letters)
+         values ('a', 'a0.csv', 9, 9, 9, 'stopped', 'too many', 9, 9)",
+    )
+    .await;
+    file(folder.path(), "a2.csv", 10, 10, 0);
+    running.wait_for_log("too many");
+    assert_eq!(db.number("select count(*) from a").await, 10);
+    run(&db, folder.path(), &["retry-file", "a0.csv"]).expect(0);
+    db.wait_for("select count(*) from a", 20).await;
+    assert_eq!(running.terminate().0, Some(0));
+}
