@@ -1,25 +1,23 @@
 //! Settings: flags win over the environment, which wins over streams.toml, which wins over the defaults.
 //! Everything is checked before anything is started.
 
+mod stream;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytesize::ByteSize;
-use globset::{Glob, GlobBuilder};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use crate::limit::DeadLetterLimit;
+use stream::StreamFile;
+pub use stream::{Extra, OnDone, Stream};
 
 /// The streams.toml of this repository: what runs where no file is given and none is found.
 const DEFAULT_STREAMS: &str = include_str!("../../streams.toml");
 
 /// The file read when `--config` names none.
 pub const DEFAULT_FILE: &str = "streams.toml";
-
-/// A longer pause is a mistake, and one that time can't be reckoned with.
-const EVERY_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Checked settings.
 #[derive(Debug)]
@@ -30,42 +28,6 @@ pub struct Settings {
     pub database_url: Option<DatabaseUrl>,
     /// The streams, in order of name.
     pub streams: Vec<Stream>,
-}
-
-/// One stream: files of a pattern into a table.
-#[derive(Debug, Clone)]
-pub struct Stream {
-    /// Its name, which the checkpoint knows it by.
-    pub name: String,
-    /// The table as written in SQL.
-    pub table: String,
-    /// Which files below the data folder.
-    pub files: Glob,
-    /// The pause between the starts of two micro-batches.
-    pub every: Duration,
-    /// Records that a micro-batch has at most.
-    pub max_rows: usize,
-    /// Bytes that a record has at most.
-    pub record_bytes_max: usize,
-    /// How long a file must be still before a last line without a line end counts as a record.
-    pub settle: Duration,
-    /// How often the folder is listed at least.
-    pub scan_every: Duration,
-    /// What becomes of columns that the table does not have.
-    pub extra: Extra,
-    /// How many dead letters a file may have before the stream stops.
-    pub dead_letters_max: Option<DeadLetterLimit>,
-}
-
-/// What becomes of a file's columns that the table does not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Extra {
-    /// The file is refused, so that nothing is lost unnoticed.
-    #[default]
-    Reject,
-    /// They are left out.
-    Ignore,
 }
 
 /// A connection URL. It may hold a password, so it is never shown.
@@ -170,31 +132,6 @@ struct DatabaseFile {
     url: Option<DatabaseUrl>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StreamFile {
-    files: String,
-    table: Option<String>,
-    #[serde(default, deserialize_with = "duration")]
-    every: Option<Duration>,
-    max_rows: Option<usize>,
-    max_record_bytes: Option<ByteSize>,
-    #[serde(default, deserialize_with = "duration")]
-    settle: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
-    scan_every: Option<Duration>,
-    extra: Option<Extra>,
-    max_dead_letters: Option<DeadLetterLimit>,
-}
-
-/// Reads "10s", "500ms", "1m 30s".
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text).map(Some).map_err(|error| {
-        serde::de::Error::custom(format!("{text:?} is no duration ({error}); write \"10s\""))
-    })
-}
-
 impl Settings {
     /// Reads streams.toml and lays the flags and the environment over it.
     ///
@@ -215,6 +152,7 @@ impl Settings {
             .into_iter()
             .map(|(name, stream)| stream.checked(name, path, &overrides))
             .collect::<Result<Vec<Stream>, ConfigError>>()?;
+        let streams = stream::introduced(streams);
         let database_url = overrides.database_url.or(file.database.url);
         Ok(Settings { data: overrides.data, database_url, streams })
     }
@@ -263,61 +201,6 @@ fn without_values(message: &str) -> String {
     {
         Some((before, behind)) => format!("{before}string{behind}"),
         None => message.to_owned(),
-    }
-}
-
-impl StreamFile {
-    fn checked(
-        self,
-        name: String,
-        path: &str,
-        overrides: &Overrides,
-    ) -> Result<Stream, ConfigError> {
-        let wrong = |setting, message: &dyn fmt::Display| ConfigError::Value {
-            path: path.to_owned(),
-            stream: name.clone(),
-            setting,
-            message: message.to_string(),
-        };
-        let pattern = self.files.trim_start_matches("./");
-        if pattern.starts_with('/') || pattern.split('/').any(|part| [".", ".."].contains(&part)) {
-            return Err(wrong(
-                "files",
-                &"must be a path below the data folder, which --data names",
-            ));
-        }
-        // A `*` stays within one folder, as in a shell.
-        let files = GlobBuilder::new(pattern).literal_separator(true).build();
-        let files = files.map_err(|error| wrong("files", &error))?;
-        let max_rows = overrides.max_rows.or(self.max_rows).unwrap_or(1000);
-        if max_rows == 0 {
-            return Err(wrong("max_rows", &"must be at least 1"));
-        }
-        let bytes = self.max_record_bytes.unwrap_or(ByteSize::mib(1));
-        let record_bytes_max = usize::try_from(bytes.as_u64())
-            .ok()
-            .filter(|bytes| (1..=1 << 30).contains(bytes))
-            .ok_or_else(|| wrong("max_record_bytes", &"must be from 1 B to 1 GiB"))?;
-        let scan_every = self.scan_every.unwrap_or(Duration::from_secs(5));
-        if scan_every.is_zero() {
-            return Err(wrong("scan_every", &"must be more than 0s"));
-        }
-        let every = overrides.every.or(self.every).unwrap_or(Duration::from_secs(10));
-        if every > EVERY_MAX {
-            return Err(wrong("every", &"must be at most 365 days"));
-        }
-        Ok(Stream {
-            table: self.table.unwrap_or_else(|| name.clone()),
-            files,
-            every,
-            max_rows,
-            record_bytes_max,
-            settle: self.settle.unwrap_or(Duration::from_secs(5)),
-            scan_every,
-            extra: self.extra.unwrap_or_default(),
-            dead_letters_max: self.max_dead_letters,
-            name,
-        })
     }
 }
 
@@ -373,6 +256,15 @@ mod tests {
         assert!(message.contains("stream.a.every must be at most 365 days"), "{message}");
         let message = error("[stream.a]\nfiles = 'a.csv'\nmax_rows = 0\n");
         assert!(message.contains("stream.a.max_rows must be at least 1"), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\ntimezone = 'CEST'\n");
+        assert!(message.contains("stream.a.timezone \"CEST\" is no time zone"), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\nextra_column = 'more'\n");
+        assert!(message.contains("extra_column has a meaning only with extra ="), "{message}");
+        let archive = "[stream.a]\nfiles = 'a.csv'\non_done = 'archive'\narchive = '../b'\n";
+        let message = error(archive);
+        assert!(message.contains("stream.a.archive must be a path below"), "{message}");
+        let message = error(&archive.replace("on_done = 'archive'", "on_done = 'delete'"));
+        assert!(message.contains("archive has a meaning only with on_done ="), "{message}");
         assert!(error("").contains("names no stream"));
     }
 

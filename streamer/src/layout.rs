@@ -1,12 +1,19 @@
 //! How the records of a file fit a table: header names matched to columns, records encoded as rows.
 
+mod header;
+mod kept;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Extra;
+pub use header::HeaderError;
+use header::{Matched, match_names};
+use kept::Kept;
+
+use crate::config::{Extra, Stream};
 use crate::encode::Type;
 use crate::format::Record;
 use crate::schema::{BATCH_ID, Column, INGESTED_AT, Key, Table};
@@ -25,6 +32,10 @@ pub struct Layout {
     pub filled: Vec<Filled>,
     /// The columns read from the file, in the order they are sent: the key's first.
     targets: Vec<Target>,
+    /// The columns that the table lacks, if they are kept. They are sent behind the others.
+    kept: Option<Kept>,
+    /// What is NULL where it stands unquoted, besides the empty field.
+    null: Vec<String>,
 }
 
 /// The unique key of a layout. Its columns are the first ones of each row.
@@ -56,6 +67,11 @@ pub enum Filled {
     IngestedAt,
 }
 
+/// Why a value is refused: the SQLSTATE, and the reason in words.
+type ValueRefusal = (&'static str, Cow<'static, str>);
+
+const NOT_UTF8: ValueRefusal = ("22021", Cow::Borrowed("not valid UTF-8"));
+
 #[derive(Debug)]
 struct Target {
     /// Which field of the record.
@@ -63,46 +79,6 @@ struct Target {
     name: String,
     not_null: bool,
     encoding: Type,
-}
-
-/// Why a file's header does not fit the table.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum HeaderError {
-    /// The file has bytes, but none that are a header.
-    #[error("line 1 is no CSV header: {0}")]
-    Unreadable(String),
-    /// The first bytes say UTF-16 or UTF-32.
-    #[error("the file is {0}; convert it to UTF-8, for example with iconv")]
-    Encoding(&'static str),
-    /// No name in the header is a column.
-    #[error(
-        "line 1 names none of the table's columns ({expected}); is it a header, and the delimiter a \
-         comma?"
-    )]
-    MatchesNothing {
-        /// The table's columns.
-        expected: String,
-    },
-    /// The same name twice.
-    #[error("line 1 names column {0} twice; rename one of them")]
-    Twice(String),
-    /// Names that are not columns.
-    #[error(
-        "line 1 names {0}, which the table does not have; add the column, or set extra = \"ignore\" \
-         for this stream in streams.toml"
-    )]
-    Extra(String),
-    /// A column that must have a value is not in the file.
-    #[error("line 1 lacks {0}, which the table requires (NOT NULL without a default)")]
-    Lacks(String),
-    /// A column's type has no encoder.
-    #[error("column {column} has type {type_name}, which can't be loaded from text yet")]
-    UnsupportedType {
-        /// The column.
-        column: String,
-        /// Its type as SQL spells it.
-        type_name: String,
-    },
 }
 
 /// One reason why a record could not become a row.
@@ -121,9 +97,6 @@ pub struct Reason {
     pub detail: Option<String>,
 }
 
-/// How many columns that the table lacks an error names.
-const EXTRAS_SHOWN: usize = 5;
-
 /// How much of a refused value a reason shows; the whole record is kept beside it.
 const VALUE_CHARS_MAX: usize = 200;
 
@@ -135,8 +108,15 @@ impl Layout {
     ///
     /// # Errors
     /// [`HeaderError`] when records under this header can't become rows.
-    pub fn new(header: Vec<String>, table: &Table, extra: Extra) -> Result<Layout, HeaderError> {
-        let fields = match_names(&header, table, extra)?;
+    pub fn new(header: Vec<String>, table: &Table, stream: &Stream) -> Result<Layout, HeaderError> {
+        let Matched { fields, extras } = match_names(&header, table)?;
+        let kept = match stream.extra {
+            Extra::Keep => Some(Kept::new(&stream.extra_column, &fields, &extras)?),
+            Extra::Reject if !extras.is_empty() => return Err(HeaderError::extra(&extras)),
+            Extra::Reject | Extra::Ignore => None,
+        };
+        let is_kept =
+            |column: &Column| kept.as_ref().is_some_and(|kept| kept.column == column.name);
         let key =
             table.keys.iter().find(|key| key.columns.iter().all(|c| is_usable(c, table, &fields)));
         let key_columns: &[String] = key.map_or(&[], |key| &key.columns);
@@ -147,17 +127,20 @@ impl Layout {
         for column in in_key.chain(beside) {
             match fields.get(column.name.as_str()) {
                 Some(&field) => targets.push(Target::new(field, column)?),
-                None if Table::fills(column) || column.has_default || !column.not_null => {}
+                None if Table::fills(column) || is_kept(column) => {}
+                None if column.has_default || !column.not_null => {}
                 None => return Err(HeaderError::Lacks(column.name.clone())),
             }
         }
         let filled = filled_columns(table);
-        let names = targets.iter().map(|t| t.name.as_str()).chain(filled.iter().map(|f| f.name()));
-        let names: Vec<String> = names.map(quote).collect();
+        let names = targets.iter().map(|t| t.name.as_str());
+        let names = names.chain(kept.iter().map(|kept| kept.column.as_str()));
+        let names = names.chain(filled.iter().map(|f| f.name())).map(quote);
+        let names = names.collect::<Vec<String>>().join(", ");
         let copy_statement =
-            format!("copy {} ({}) from stdin (format binary)", table.quoted_name, names.join(", "));
+            format!("copy {} ({names}) from stdin (format binary)", table.quoted_name);
         let key = key.map(|key| LayoutKey::new(key, table));
-        Ok(Layout { header, copy_statement, key, filled, targets })
+        Ok(Layout { header, copy_statement, key, filled, targets, kept, null: stream.null.clone() })
     }
 
     /// How many of a row's first columns are the key.
@@ -183,7 +166,7 @@ impl Layout {
             ));
             return out.len();
         }
-        let columns = self.targets.len() + self.filled.len();
+        let columns = self.targets.len() + usize::from(self.kept.is_some()) + self.filled.len();
         out.extend(
             u16::try_from(columns).expect("a table has at most 1,600 columns").to_be_bytes(),
         );
@@ -191,24 +174,29 @@ impl Layout {
         for (index, target) in self.targets.iter().enumerate() {
             let quoted = || record.is_quoted(target.field);
             let result = match record.text(target.field) {
-                None => Err(("22021", "not valid UTF-8".into())),
-                Some("") if !(target.encoding.takes_empty() && quoted()) => target.put_null(out),
+                None => Err(NOT_UTF8),
+                Some("") if !(target.encoding.takes_empty() && quoted()) => {
+                    target.put_null("", out)
+                }
+                Some(value) if self.is_null(value) && !quoted() => target.put_null(value, out),
                 Some(value) => target.put(value, out),
             };
-            if let Err((sqlstate, reason)) = result {
-                reasons.push(Reason {
-                    column: Some(target.name.clone()),
-                    value: Some(shown(record.bytes(target.field))),
-                    sqlstate: sqlstate.to_owned(),
-                    reason: reason.into_owned(),
-                    detail: None,
-                });
+            if let Err(refusal) = result {
+                reasons.push(Reason::of_value(&target.name, record.bytes(target.field), refusal));
             }
             if index + 1 == self.key_len() {
                 key_end = out.len();
             }
         }
+        if let Some(kept) = &self.kept {
+            kept.put(record, |value| value.is_empty() || self.is_null(value), out, reasons);
+        }
         key_end
+    }
+
+    /// Whether an unquoted text is one of those that the stream says are NULL.
+    fn is_null(&self, value: &str) -> bool {
+        self.null.iter().any(|null| null == value)
     }
 }
 
@@ -234,15 +222,17 @@ impl Target {
         Ok(Target { field, name: column.name.clone(), not_null: column.not_null, encoding })
     }
 
-    fn put_null(&self, out: &mut Vec<u8>) -> Result<(), (&'static str, Cow<'static, str>)> {
+    /// Appends NULL, which `text` stands for.
+    fn put_null(&self, text: &str, out: &mut Vec<u8>) -> Result<(), ValueRefusal> {
         if self.not_null {
-            return Err(("23502", "empty, but the column must have a value".into()));
+            let what = if text.is_empty() { "empty" } else { "NULL by the stream's setting" };
+            return Err(("23502", format!("{what}, but the column must have a value").into()));
         }
         out.extend((-1_i32).to_be_bytes());
         Ok(())
     }
 
-    fn put(&self, text: &str, out: &mut Vec<u8>) -> Result<(), (&'static str, Cow<'static, str>)> {
+    fn put(&self, text: &str, out: &mut Vec<u8>) -> Result<(), ValueRefusal> {
         let at = out.len();
         out.extend([0; 4]);
         self.encoding.encode(text, out).map_err(|refusal| (refusal.sqlstate, refusal.reason))?;
@@ -277,6 +267,17 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
+    /// A reason that concerns one column's value.
+    fn of_value(column: &str, value: &[u8], (sqlstate, reason): ValueRefusal) -> Reason {
+        Reason {
+            column: Some(column.to_owned()),
+            value: Some(shown(value)),
+            sqlstate: sqlstate.to_owned(),
+            reason: reason.into_owned(),
+            detail: None,
+        }
+    }
+
     /// A reason that concerns the record as a whole.
     pub fn of_record(sqlstate: &str, reason: impl Into<String>) -> Reason {
         Reason {
@@ -287,42 +288,6 @@ impl Reason {
             detail: None,
         }
     }
-}
-
-/// Finds the field of each column that is in the file.
-fn match_names<'t>(
-    header: &[String],
-    table: &'t Table,
-    extra: Extra,
-) -> Result<HashMap<&'t str, usize>, HeaderError> {
-    let mut fields = HashMap::new();
-    let (mut extras, mut known) = (Vec::new(), 0);
-    for (field, name) in header.iter().enumerate() {
-        let name = name.trim();
-        let folded = || table.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name));
-        match table.column(name).or_else(folded) {
-            None => extras.push(shown_name(field, name)),
-            // An export of the table itself has these; the row's new origin is what counts.
-            Some(column) if Table::fills(column) => known += 1,
-            Some(column) => {
-                known += 1;
-                if fields.insert(column.name.as_str(), field).is_some() {
-                    return Err(HeaderError::Twice(column.name.clone()));
-                }
-            }
-        }
-    }
-    if known == 0 {
-        let expected: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
-        return Err(HeaderError::MatchesNothing { expected: expected.join(", ") });
-    }
-    if !extras.is_empty() && extra == Extra::Reject {
-        let more = extras.len().saturating_sub(EXTRAS_SHOWN);
-        extras.truncate(EXTRAS_SHOWN);
-        extras.extend((more > 0).then(|| format!("{more} more")));
-        return Err(HeaderError::Extra(extras.join(", ")));
-    }
-    Ok(fields)
 }
 
 /// Whether a key's column can be looked up: it is in the file and its type has an array type.
@@ -358,13 +323,4 @@ fn shown(value: &[u8]) -> String {
         None if value.len() > 4 * VALUE_CHARS_MAX => format!("{text}…"),
         None => text,
     }
-}
-
-/// A header's name as a message may show it. What looks like no name may be a record in the header's
-/// place, and is not shown.
-fn shown_name(field: usize, name: &str) -> String {
-    let is_name = name.len() <= 63
-        && name.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_alphanumeric() || "_ -".contains(c));
-    if is_name { name.to_owned() } else { format!("column {}", field + 1) }
 }

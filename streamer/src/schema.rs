@@ -5,7 +5,8 @@ use std::fmt;
 
 use sqlx::{PgConnection, Row};
 
-use crate::encode::{Type, TypeCatalog};
+use crate::config::{Extra, Stream};
+use crate::encode::{Type, TypeCatalog, Zone};
 use crate::sql::quote;
 
 /// A table that records go into.
@@ -61,6 +62,17 @@ pub enum SchemaError {
         /// What it is.
         kind: &'static str,
     },
+    /// There is no column to keep those that the table lacks.
+    #[error(
+        "table {table} has no column {column} of type jsonb, which extra = \"keep\" needs; add it, or \
+         name another by extra_column in streams.toml"
+    )]
+    NoExtraColumn {
+        /// The name as the user wrote it.
+        table: String,
+        /// The column.
+        column: String,
+    },
     /// The catalog could not be read.
     #[error("read the description of table {table} from the catalog")]
     Catalog {
@@ -76,16 +88,27 @@ pub const BATCH_ID: (&str, u32) = ("batch_id", 20);
 /// See [`BATCH_ID`]: the name, and the type's number in pg_type.
 pub const INGESTED_AT: (&str, u32) = ("ingested_at", 1184);
 
+/// The number of jsonb in pg_type.
+const JSONB_OID: u32 = 3802;
+
 impl Table {
-    /// Reads the description of `name`, written as in SQL: `user_events`, `shop."Orders"`.
+    /// Reads the description of the stream's table, whose name is written as in SQL: `user_events`,
+    /// `shop."Orders"`.
     ///
     /// # Errors
-    /// [`SchemaError`] when there is no such table or the catalog can't be read.
-    pub async fn load(conn: &mut PgConnection, name: &str) -> Result<Table, SchemaError> {
-        let failed = |source| SchemaError::Catalog { table: name.to_owned(), source };
-        let (oid, quoted_name) = resolve(conn, name).await?;
-        let columns = load_columns(conn, oid).await.map_err(failed)?;
+    /// [`SchemaError`] when there is no such table, it does not fit the stream's settings, or the
+    /// catalog can't be read.
+    pub async fn load(conn: &mut PgConnection, stream: &Stream) -> Result<Table, SchemaError> {
+        let failed = |source| SchemaError::Catalog { table: stream.table.clone(), source };
+        let (oid, quoted_name) = resolve(conn, &stream.table).await?;
+        let columns = load_columns(conn, oid, &stream.zone).await.map_err(failed)?;
         let keys = load_keys(conn, oid).await.map_err(failed)?;
+        let is_kept =
+            |column: &Column| column.name == stream.extra_column && column.type_oid == JSONB_OID;
+        if stream.extra == Extra::Keep && !columns.iter().any(is_kept) {
+            let column = stream.extra_column.clone();
+            return Err(SchemaError::NoExtraColumn { table: stream.table.clone(), column });
+        }
         Ok(Table { quoted_name, columns, keys })
     }
 
@@ -131,7 +154,11 @@ async fn resolve(conn: &mut PgConnection, name: &str) -> Result<(u32, String), S
     Err(SchemaError::NotATable { name: name.to_owned(), kind })
 }
 
-async fn load_columns(conn: &mut PgConnection, table: u32) -> Result<Vec<Column>, sqlx::Error> {
+async fn load_columns(
+    conn: &mut PgConnection,
+    table: u32,
+    zone: &Zone,
+) -> Result<Vec<Column>, sqlx::Error> {
     let rows = sqlx::query(
         "select a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, t.typarray, a.atttypmod,
                 a.attnotnull, a.atthasdef or a.attidentity <> '' or t.typdefault is not null
@@ -154,7 +181,7 @@ async fn load_columns(conn: &mut PgConnection, table: u32) -> Result<Vec<Column>
             type_name: row.get(1),
             type_oid: oid(row, 2),
             array_oid: oid(row, 3),
-            encoding: Type::resolve(&types, oid(row, 2), row.get(4)).ok(),
+            encoding: Type::resolve(&types, oid(row, 2), row.get(4), zone).ok(),
             not_null: row.get(5),
             has_default: row.get(6),
         })

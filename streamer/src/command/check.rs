@@ -56,7 +56,7 @@ async fn check(
     stream: &Stream,
     summary: &mut Summary,
 ) -> Result<()> {
-    let table = Arc::new(Table::load(conn, &stream.table).await?);
+    let table = Arc::new(Table::load(conn, stream).await?);
     describe(stream, &table);
     let folder = Folder::new(settings.data.clone(), &stream.files);
     let checkpoints = load_checkpoints(conn, &stream.name).await.context("read the checkpoints")?;

@@ -5,27 +5,7 @@
 use super::Refusal;
 use super::calendar::{days_in_month, days_since_2000};
 use super::cursor::Cursor;
-
-/// What a time without a zone means in a column that keeps one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Zone {
-    /// It is in UTC.
-    #[default]
-    Utc,
-    /// It is refused.
-    Required,
-}
-
-impl Zone {
-    /// Seconds east of Greenwich.
-    fn offset_s(self, written: Option<i64>) -> Result<i64, Refusal> {
-        match (written, self) {
-            (Some(offset_s), _) => Ok(offset_s),
-            (None, Zone::Utc) => Ok(0),
-            (None, Zone::Required) => Err(Refusal::not_a_time("has no time zone")),
-        }
-    }
-}
+use super::zone::Zone;
 
 /// Digits after the second's point that a column keeps, 0 to 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,13 +61,14 @@ pub(super) fn encode_time(
 pub(super) fn encode_timetz(
     text: &str,
     precision: Precision,
-    zone: Zone,
+    zone: &Zone,
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let mut cursor = Cursor::new(text);
     let time_us = read_time(&mut cursor, precision).ok_or_else(not_a_clock_time)??;
     let written = read_zone(&mut cursor).ok_or_else(not_a_clock_time)?;
-    let west_s = i32::try_from(-zone.offset_s(written)?).expect("at most 15:59 hours");
+    let east_s = written.map_or_else(|| zone.offset_without_day_s(), Ok)?;
+    let west_s = i32::try_from(-east_s).expect("at most 15:59 hours");
     out.extend_from_slice(&time_us.to_be_bytes());
     out.extend_from_slice(&west_s.to_be_bytes());
     Ok(())
@@ -115,11 +96,14 @@ pub(super) fn encode_timestamp(
 pub(super) fn encode_timestamptz(
     text: &str,
     precision: Precision,
-    zone: Zone,
+    zone: &Zone,
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let (local_us, written) = read_timestamp(text, precision)?;
-    let utc_us = local_us - zone.offset_s(written)? * SECOND_US;
+    let utc_us = match written {
+        Some(east_s) => local_us - east_s * SECOND_US,
+        None => zone.utc_us(local_us)?,
+    };
     if utc_us >= TIMESTAMP_END_DAY * DAY_US {
         return Err(Refusal::no_such_time("out of range for timestamp"));
     }
@@ -260,7 +244,7 @@ mod tests {
         Ok(i64::from_be_bytes(out.try_into().unwrap()))
     }
 
-    fn timestamptz(text: &str, zone: Zone) -> Result<i64, &'static str> {
+    fn timestamptz(text: &str, zone: &Zone) -> Result<i64, &'static str> {
         let mut out = Vec::new();
         encode_timestamptz(text, Precision::FULL, zone, &mut out)
             .map_err(|refusal| refusal.sqlstate)?;
@@ -329,19 +313,20 @@ mod tests {
             "2000-01-01T14:30:00+0230",
             "2000-01-01 06:30:00 -05:30",
         ] {
-            assert_eq!(timestamptz(text, Zone::Utc), noon, "{text}");
+            assert_eq!(timestamptz(text, &Zone::Utc), noon, "{text}");
         }
-        assert_eq!(timestamptz("2000-01-02", Zone::Utc), Ok(DAY_US));
-        assert_eq!(timestamptz("2000-01-01T12:00:00Z", Zone::Required), noon);
-        assert_eq!(timestamptz("2000-01-01T12:00:00", Zone::Required), Err("22007"));
+        assert_eq!(timestamptz("2000-01-02", &Zone::Utc), Ok(DAY_US));
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        assert_eq!(timestamptz("2000-01-01T12:00:00Z", &berlin), noon);
+        assert_eq!(timestamptz("2000-01-01T13:00:00", &berlin), noon);
     }
 
     #[test]
     fn timestamps_end_with_the_year_294276() {
         let last = TIMESTAMP_END_DAY * DAY_US - 1;
-        assert_eq!(timestamptz("294276-12-31T23:59:59.999999Z", Zone::Utc), Ok(last));
-        assert_eq!(timestamptz("294276-12-31T23:59:59-01", Zone::Utc), Err("22008"));
-        assert_eq!(timestamptz("294277-01-01T00:00:00Z", Zone::Utc), Err("22008"));
+        assert_eq!(timestamptz("294276-12-31T23:59:59.999999Z", &Zone::Utc), Ok(last));
+        assert_eq!(timestamptz("294276-12-31T23:59:59-01", &Zone::Utc), Err("22008"));
+        assert_eq!(timestamptz("294277-01-01T00:00:00Z", &Zone::Utc), Err("22008"));
     }
 
     #[test]
@@ -358,7 +343,7 @@ mod tests {
             "2000-01-01T12:00:00 BC",
             "2000-01-01T12:00:00  Z",
         ] {
-            assert_eq!(timestamptz(text, Zone::Utc), Err("22007"), "{text}");
+            assert_eq!(timestamptz(text, &Zone::Utc), Err("22007"), "{text}");
         }
     }
 
@@ -374,10 +359,13 @@ mod tests {
     #[test]
     fn timetz_counts_its_zone_westwards() {
         let mut out = Vec::new();
-        encode_timetz("00:00:01+01:30", Precision::FULL, Zone::Utc, &mut out).unwrap();
+        encode_timetz("00:00:01+01:30", Precision::FULL, &Zone::Utc, &mut out).unwrap();
         assert_eq!(
             (&out[..8], &out[8..]),
             (&SECOND_US.to_be_bytes()[..], &(-5400i32).to_be_bytes()[..])
         );
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        let refusal = encode_timetz("00:00:01", Precision::FULL, &berlin, &mut out).unwrap_err();
+        assert_eq!(refusal.reason, "has no zone, and that of Europe/Berlin depends on the day");
     }
 }

@@ -1,7 +1,7 @@
 //! Text of a field -> one value in PostgreSQL's binary COPY format.
 //!
 //! The rule: what is accepted is stored exactly as PostgreSQL's own input function stores the same
-//! text (`$1::type`, in a session with `TimeZone = UTC`); what PostgreSQL would take but change,
+//! text (`$1::type`, in a session with the stream's time zone); what PostgreSQL would take but change,
 //! cut or guess at is refused. Only the loading of the catalog talks to the server.
 //!
 //! Refused though PostgreSQL takes it:
@@ -23,6 +23,8 @@
 //! | date, time | a time of day behind a date; a zone or a date with a time |
 //! | timestamp | a zone other than UTC, which would be dropped |
 //! | times | digits of a second past the precision (zeros may go, up to nine digits in all), zones by name but ` UTC` |
+//! | timestamptz | without a zone, a time that the clocks of the stream's time zone leave out |
+//! | timetz | without a zone, where the stream's time zone is not UTC |
 //! | interval | everything but `P1Y2M3W4DT5H6M7.8S` and `1 year 2 mons 4 days 05:06:07.8` |
 //! | json, jsonb | `\u0000`, lone surrogates, numbers beyond double precision, more than 128 levels |
 //! | jsonb | a key twice in one object |
@@ -51,11 +53,12 @@ mod range;
 mod refusal;
 mod resolve;
 mod text;
+mod zone;
 
 pub use catalog::TypeCatalog;
-pub use datetime::Zone;
 pub use refusal::Refusal;
 pub use resolve::Unsupported;
+pub use zone::Zone;
 
 use array::Array;
 use binary::BitLength;
@@ -128,11 +131,11 @@ impl Type {
             Kind::Date => datetime::encode_date(trimmed, out),
             Kind::Time(precision) => datetime::encode_time(trimmed, *precision, out),
             Kind::Timetz(precision, zone) => {
-                datetime::encode_timetz(trimmed, *precision, *zone, out)
+                datetime::encode_timetz(trimmed, *precision, zone, out)
             }
             Kind::Timestamp(precision) => datetime::encode_timestamp(trimmed, *precision, out),
             Kind::Timestamptz(precision, zone) => {
-                datetime::encode_timestamptz(trimmed, *precision, *zone, out)
+                datetime::encode_timestamptz(trimmed, *precision, zone, out)
             }
 
             Kind::Interval(precision) => interval::encode(text, *precision, out),

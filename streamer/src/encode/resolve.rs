@@ -2,9 +2,9 @@
 
 use super::array::Array;
 use super::binary::BitLength;
-use super::datetime::{Precision, Zone};
+use super::datetime::Precision;
 use super::numeric::Limits;
-use super::{Kind, Type, TypeCatalog};
+use super::{Kind, Type, TypeCatalog, Zone};
 
 /// A type that no text can be encoded for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,24 +18,16 @@ pub struct Unsupported {
 const DEPTH_MAX: usize = 16;
 
 impl Type {
-    /// How a column of this type is encoded. `typmod` is `atttypmod`, -1 for none. A time without a
-    /// zone is in UTC.
+    /// How a column of this type is encoded. `typmod` is `atttypmod`, -1 for none; `zone` is what a
+    /// time without a zone means.
     ///
     /// # Errors
     /// Names the type when it cannot be encoded: the column's own or one it is made of.
-    pub fn resolve(catalog: &TypeCatalog, oid: u32, typmod: i32) -> Result<Type, Unsupported> {
-        Type::resolve_in(catalog, oid, typmod, Zone::Utc)
-    }
-
-    /// The same, with a meaning for times without a zone.
-    ///
-    /// # Errors
-    /// As [`Type::resolve`].
-    pub fn resolve_in(
+    pub fn resolve(
         catalog: &TypeCatalog,
         oid: u32,
         typmod: i32,
-        zone: Zone,
+        zone: &Zone,
     ) -> Result<Type, Unsupported> {
         resolve(catalog, oid, typmod, zone, DEPTH_MAX)
     }
@@ -47,7 +39,7 @@ fn resolve(
     catalog: &TypeCatalog,
     oid: u32,
     typmod: i32,
-    zone: Zone,
+    zone: &Zone,
     depth: usize,
 ) -> Result<Type, Unsupported> {
     let Some(entry) = catalog.get(oid).filter(|_| depth > 0) else {
@@ -72,7 +64,7 @@ fn resolve(
     Ok(Type(kind))
 }
 
-fn built_in(input: &str, receive: &str, typmod: i32, zone: Zone) -> Option<Kind> {
+fn built_in(input: &str, receive: &str, typmod: i32, zone: &Zone) -> Option<Kind> {
     Some(match (input, receive) {
         ("boolin", "boolrecv") => Kind::Bool,
         ("int2in", "int2recv") => Kind::Int2,
@@ -94,10 +86,10 @@ fn built_in(input: &str, receive: &str, typmod: i32, zone: Zone) -> Option<Kind>
         ("varbit_in", "varbit_recv") => Kind::Bits(bits(typmod, BitLength::AtMost)),
         ("date_in", "date_recv") => Kind::Date,
         ("time_in", "time_recv") => Kind::Time(Precision::from_typmod(typmod)),
-        ("timetz_in", "timetz_recv") => Kind::Timetz(Precision::from_typmod(typmod), zone),
+        ("timetz_in", "timetz_recv") => Kind::Timetz(Precision::from_typmod(typmod), zone.clone()),
         ("timestamp_in", "timestamp_recv") => Kind::Timestamp(Precision::from_typmod(typmod)),
         ("timestamptz_in", "timestamptz_recv") => {
-            Kind::Timestamptz(Precision::from_typmod(typmod), zone)
+            Kind::Timestamptz(Precision::from_typmod(typmod), zone.clone())
         }
         ("interval_in", "interval_recv") => Kind::Interval(interval_precision(typmod)?),
         ("inet_in", "inet_recv") => Kind::Network { is_cidr: false },

@@ -116,7 +116,7 @@ impl Worker {
             Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone());
         let table = loop {
             let mut conn = patience.connect(&database).await.map_err(SinkError::Database)?;
-            match Table::load(&mut conn, &stream.table).await {
+            match Table::load(&mut conn, &stream).await {
                 Ok(table) => break Arc::new(table),
                 Err(SchemaError::Catalog { source, .. }) => {
                     patience.pause(&database, source).await.map_err(SinkError::Database)?;

@@ -104,7 +104,7 @@ async fn replay_alike(
     table: &Table,
     letters: &[Letter],
 ) -> Result<Replayed, sqlx::Error> {
-    let mut trial = match Layout::new(letters[0].columns.clone(), table, stream.extra) {
+    let mut trial = match Layout::new(letters[0].columns.clone(), table, stream) {
         Ok(layout) => Trial::new(layout, letters, stream.record_bytes_max),
         Err(error) => {
             let reasons = || vec![Reason::of_record(BAD_COPY_FILE_FORMAT, error.to_string())];

@@ -337,7 +337,7 @@ impl Feed {
         if self.layouts.len() >= LAYOUTS_MAX {
             self.layouts.clear();
         }
-        let layout = Arc::new(Layout::new(header.clone(), &self.table, self.stream.extra)?);
+        let layout = Arc::new(Layout::new(header.clone(), &self.table, &self.stream)?);
         self.layouts.insert(header, layout.clone());
         Ok(layout)
     }

@@ -15,7 +15,7 @@ use proptest::string::string_regex;
 use proptest::test_runner::TestRunner;
 use sqlx::postgres::types::Oid;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
-use streamer::encode::{Type, TypeCatalog};
+use streamer::encode::{Type, TypeCatalog, Zone};
 
 use crate::support::TestDb;
 
@@ -84,6 +84,14 @@ async fn times_are_stored_as_the_server_stores_them() {
 }
 
 #[tokio::test]
+async fn times_without_a_zone_are_stored_as_in_a_session_of_the_streams_zone() {
+    for zone in ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"] {
+        check_all_in(zone, times::WITHOUT_ZONE).await;
+    }
+    check_all_in("Europe/Berlin", times::IN_BERLIN).await;
+}
+
+#[tokio::test]
 async fn bits_bytes_and_addresses_are_stored_as_the_server_stores_them() {
     check_all(binary::CASES).await;
 }
@@ -107,7 +115,7 @@ async fn other_types_are_named() {
         "type tsvector is not supported",
         "type box is not supported",
     ]) {
-        let error = column(&mut conn, column_type).await.unwrap_err();
+        let error = column(&mut conn, column_type, &Zone::Utc).await.unwrap_err();
         assert_eq!(error, expected);
     }
 }
@@ -125,25 +133,32 @@ async fn only_strings_take_the_empty_field() {
         ("bytea", false),
         ("text[]", false),
     ] {
-        let resolved = column(&mut conn, column_type).await.unwrap();
+        let resolved = column(&mut conn, column_type, &Zone::Utc).await.unwrap();
         assert_eq!(resolved.takes_empty(), expected, "{column_type}");
     }
 }
 
 async fn check_all(cases: &[Case]) {
+    check_all_in("UTC", cases).await;
+}
+
+/// Checks a stream in this zone against a session in this zone.
+async fn check_all_in(zone: &str, cases: &[Case]) {
     let db = TestDb::create().await;
     let mut conn: PgConnection = db.connect().await;
     conn.execute(SETUP).await.unwrap();
+    conn.execute(AssertSqlSafe(format!("set timezone = '{zone}'"))).await.unwrap();
+    let zone = Zone::named(zone).unwrap();
     let mut wrong = Vec::new();
     for case in cases {
-        let complaints = check(&mut conn, case).await;
+        let complaints = check(&mut conn, case, &zone).await;
         wrong.extend(complaints.into_iter().map(|text| format!("{}: {text}", case.column_type)));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Makes the tables for a column of this type and resolves the type, or says why it cannot be.
-async fn column(conn: &mut PgConnection, column_type: &str) -> Result<Type, String> {
+async fn column(conn: &mut PgConnection, column_type: &str, zone: &Zone) -> Result<Type, String> {
     let tables = format!(
         "drop table if exists probe, copied;
          create temp table probe (v {column_type});
@@ -155,12 +170,12 @@ async fn column(conn: &mut PgConnection, column_type: &str) -> Result<Type, Stri
     let row = sqlx::query(query).persistent(false).fetch_one(&mut *conn).await.unwrap();
     let oid = row.get::<Oid, _>(0).0;
     let catalog = TypeCatalog::load(conn, &[oid]).await.unwrap();
-    Type::resolve(&catalog, oid, row.get(1)).map_err(|error| error.to_string())
+    Type::resolve(&catalog, oid, row.get(1), zone).map_err(|error| error.to_string())
 }
 
 /// What is wrong with how texts of this type are encoded.
-async fn check(conn: &mut PgConnection, case: &Case) -> Vec<String> {
-    let column = column(conn, case.column_type).await.unwrap();
+async fn check(conn: &mut PgConnection, case: &Case, zone: &Zone) -> Vec<String> {
+    let column = column(conn, case.column_type, zone).await.unwrap();
     let mut texts = expected_texts(case);
     let seeds: Vec<String> = texts.iter().map(|(text, _)| text.clone()).collect();
     texts.extend(generate_changed(&seeds).into_iter().map(|text| (text, Expected::Same)));

@@ -17,3 +17,4 @@ mod resume;
 mod secrets;
 mod support;
 mod tables;
+mod values;

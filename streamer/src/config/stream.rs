@@ -1,0 +1,238 @@
+//! The settings of one stream.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use globset::{Glob, GlobBuilder};
+use serde::{Deserialize, Deserializer};
+
+use super::{ConfigError, Overrides};
+use crate::encode::Zone;
+use crate::limit::DeadLetterLimit;
+
+/// A longer pause is a mistake, and one that time can't be reckoned with.
+const EVERY_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// One stream: files of a pattern into a table.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    /// Its name, which the checkpoint knows it by.
+    pub name: String,
+    /// The table as written in SQL.
+    pub table: String,
+    /// Which files below the data folder.
+    pub files: Glob,
+    /// The pause between the starts of two micro-batches.
+    pub every: Duration,
+    /// Records that a micro-batch has at most.
+    pub max_rows: usize,
+    /// Bytes that a record has at most.
+    pub record_bytes_max: usize,
+    /// How long a file must be still before a last line without a line end counts as a record.
+    pub settle: Duration,
+    /// How often the folder is listed at least.
+    pub scan_every: Duration,
+    /// What becomes of columns that the table does not have.
+    pub extra: Extra,
+    /// How many dead letters a file may have before the stream stops.
+    pub dead_letters_max: Option<DeadLetterLimit>,
+    /// The jsonb column that [`Extra::Keep`] fills.
+    pub extra_column: String,
+    /// What is NULL where it stands unquoted, besides the empty field.
+    pub null: Vec<String>,
+    /// What a time without a zone means.
+    pub zone: Zone,
+    /// What becomes of a file that was read to its end.
+    pub on_done: OnDone,
+    /// The folders of all streams' archives, below the data folder: no file is read from there.
+    pub archives: Vec<PathBuf>,
+    /// The other streams' names and files.
+    pub others: Vec<(String, Glob)>,
+}
+
+/// What becomes of a file's columns that the table does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Extra {
+    /// The file is refused, so that nothing is lost unnoticed.
+    #[default]
+    Reject,
+    /// They are left out.
+    Ignore,
+    /// They go into a jsonb column of the table, as one object.
+    Keep,
+}
+
+/// What becomes of a file that was read to its end and committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnDone {
+    /// It stays where it is.
+    Keep,
+    /// It is moved to this folder below the data folder.
+    Archive(PathBuf),
+    /// It is removed.
+    Delete,
+}
+
+/// [`OnDone`] as written.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OnDoneFile {
+    #[default]
+    Keep,
+    Archive,
+    Delete,
+}
+
+/// A stream as written in streams.toml.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StreamFile {
+    files: String,
+    table: Option<String>,
+    #[serde(default, deserialize_with = "duration")]
+    every: Option<Duration>,
+    max_rows: Option<usize>,
+    max_record_bytes: Option<ByteSize>,
+    #[serde(default, deserialize_with = "duration")]
+    settle: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    scan_every: Option<Duration>,
+    #[serde(default)]
+    extra: Extra,
+    extra_column: Option<String>,
+    max_dead_letters: Option<DeadLetterLimit>,
+    #[serde(default)]
+    null: Vec<String>,
+    timezone: Option<String>,
+    #[serde(default)]
+    on_done: OnDoneFile,
+    archive: Option<String>,
+}
+
+/// Reads "10s", "500ms", "1m 30s".
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map(Some).map_err(|error| {
+        serde::de::Error::custom(format!("{text:?} is no duration ({error}); write \"10s\""))
+    })
+}
+
+/// What is wrong with a setting: its name, and why.
+type Wrong = (&'static str, String);
+
+impl StreamFile {
+    /// The stream, if every setting is within its bounds.
+    pub(super) fn checked(
+        self,
+        name: String,
+        path: &str,
+        overrides: &Overrides,
+    ) -> Result<Stream, ConfigError> {
+        let stream = name.clone();
+        self.stream(name, overrides).map_err(|(setting, message)| ConfigError::Value {
+            path: path.to_owned(),
+            stream,
+            setting,
+            message,
+        })
+    }
+
+    fn stream(self, name: String, overrides: &Overrides) -> Result<Stream, Wrong> {
+        let wrong = |setting, message: &str| (setting, message.to_owned());
+        // A `*` stays within one folder, as in a shell.
+        let files = GlobBuilder::new(below("files", &self.files)?).literal_separator(true).build();
+        let files = files.map_err(|error| ("files", error.to_string()))?;
+        let max_rows = overrides.max_rows.or(self.max_rows).unwrap_or(1000);
+        if max_rows == 0 {
+            return Err(wrong("max_rows", "must be at least 1"));
+        }
+        let bytes = self.max_record_bytes.unwrap_or(ByteSize::mib(1));
+        let record_bytes_max = usize::try_from(bytes.as_u64())
+            .ok()
+            .filter(|bytes| (1..=1 << 30).contains(bytes))
+            .ok_or_else(|| wrong("max_record_bytes", "must be from 1 B to 1 GiB"))?;
+        let scan_every = self.scan_every.unwrap_or(Duration::from_secs(5));
+        if scan_every.is_zero() {
+            return Err(wrong("scan_every", "must be more than 0s"));
+        }
+        let every = overrides.every.or(self.every).unwrap_or(Duration::from_secs(10));
+        if every > EVERY_MAX {
+            return Err(wrong("every", "must be at most 365 days"));
+        }
+        if self.extra != Extra::Keep && self.extra_column.is_some() {
+            return Err(wrong("extra_column", "has a meaning only with extra = \"keep\""));
+        }
+        Ok(Stream {
+            files,
+            every,
+            max_rows,
+            record_bytes_max,
+            settle: self.settle.unwrap_or(Duration::from_secs(5)),
+            scan_every,
+            zone: zone(self.timezone.as_deref())?,
+            on_done: on_done(self.on_done, self.archive.as_deref())?,
+            table: self.table.unwrap_or_else(|| name.clone()),
+            extra: self.extra,
+            dead_letters_max: self.max_dead_letters,
+            extra_column: self.extra_column.unwrap_or_else(|| "extra".to_owned()),
+            null: self.null,
+            archives: Vec::new(),
+            others: Vec::new(),
+            name,
+        })
+    }
+}
+
+/// Lets each stream know of the others' files and of all archives.
+pub(super) fn introduced(mut streams: Vec<Stream>) -> Vec<Stream> {
+    let archive = |stream: &Stream| match &stream.on_done {
+        OnDone::Archive(folder) => Some(folder.clone()),
+        OnDone::Keep | OnDone::Delete => None,
+    };
+    let archives: Vec<PathBuf> = streams.iter().filter_map(archive).collect();
+    let files: Vec<(String, Glob)> =
+        streams.iter().map(|stream| (stream.name.clone(), stream.files.clone())).collect();
+    for stream in &mut streams {
+        stream.archives.clone_from(&archives);
+        stream.others = files.iter().filter(|(name, _)| *name != stream.name).cloned().collect();
+    }
+    streams
+}
+
+/// A path or pattern below the data folder.
+fn below<'p>(setting: &'static str, path: &'p str) -> Result<&'p str, Wrong> {
+    let path = path.trim_start_matches("./");
+    if path.starts_with('/') || path.split('/').any(|part| [".", ".."].contains(&part)) {
+        let message = "must be a path below the data folder, which --data names";
+        return Err((setting, message.to_owned()));
+    }
+    Ok(path)
+}
+
+fn zone(name: Option<&str>) -> Result<Zone, Wrong> {
+    let Some(name) = name else { return Ok(Zone::Utc) };
+    Zone::named(name).ok_or_else(|| {
+        let message = format!("{name:?} is no time zone; write a name like \"Europe/Berlin\"");
+        ("timezone", message)
+    })
+}
+
+fn on_done(on_done: OnDoneFile, archive: Option<&str>) -> Result<OnDone, Wrong> {
+    if on_done != OnDoneFile::Archive && archive.is_some() {
+        let message = "has a meaning only with on_done = \"archive\"";
+        return Err(("archive", message.to_owned()));
+    }
+    Ok(match on_done {
+        OnDoneFile::Keep => OnDone::Keep,
+        OnDoneFile::Delete => OnDone::Delete,
+        OnDoneFile::Archive => {
+            let folder = below("archive", archive.unwrap_or("archive"))?.trim_end_matches('/');
+            if folder.is_empty() {
+                return Err(("archive", "must name a folder".to_owned()));
+            }
+            OnDone::Archive(PathBuf::from(folder))
+        }
+    })
+}
