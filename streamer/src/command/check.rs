@@ -77,8 +77,7 @@ async fn check(
                     lag_bytes: batch.lag_bytes,
                 });
             }
-            Work::Refused { partition, error } => {
-                let reason = error.to_string();
+            Work::Refused { partition, reason } => {
                 summary.note(&Event::Failed {
                     stream: &stream.name,
                     partition: &partition,

@@ -11,6 +11,7 @@ use super::table::{bytes, counted, grouped, table};
 use super::{Exit, connect, open, print};
 use crate::cli::{Global, StatusArgs};
 use crate::config::{Settings, Stream};
+use crate::source::content::Packing;
 use crate::source::folder::{Folder, partition_path};
 
 /// How many files and micro-batches of a stream are shown unless all are asked for.
@@ -195,15 +196,18 @@ fn files(
 impl Partition {
     fn status(&self, size_bytes: Option<u64>) -> FileStatus {
         let next_offset = u64::try_from(self.next_offset).unwrap_or_default();
+        let is_packed = Packing::of(partition_path(&self.partition).0).is_some();
         let lag_bytes = match self.state.as_str() {
             "refused" => 0,
+            // Its offset counts unpacked bytes: it is done, or all of it is left.
+            state if is_packed => size_bytes.filter(|_| state != "done").unwrap_or(0),
             // A smaller file is another one, to be read from its start.
             _ => size_bytes.map_or(0, |size| size.checked_sub(next_offset).unwrap_or(size)),
         };
         let state = match (self.state.as_str(), size_bytes) {
             ("refused", _) => "refused",
             ("stopped", _) => "stopped",
-            (_, Some(size)) if size < next_offset => "pending",
+            (_, Some(size)) if size < next_offset && !is_packed => "pending",
             ("done", _) if lag_bytes == 0 => "done",
             (_, None) => "gone",
             _ => "reading",

@@ -162,8 +162,7 @@ impl Worker {
                         due = started + self.stream.every;
                     }
                 }
-                Some(Work::Refused { partition, error }) => {
-                    let reason = error.to_string();
+                Some(Work::Refused { partition, reason }) => {
                     self.sink.refuse(&partition, &reason).await?;
                     self.tell_failure(&partition, &reason);
                 }

@@ -5,30 +5,30 @@ use std::io;
 use std::sync::Arc;
 
 use super::Checkpoint;
+use super::content::{Content, Packing};
 use super::file::{OpenFile, Step};
 use super::fingerprint::{Consumed, Stat};
 use super::folder::{Folder, Found, Unlisted, partition, partition_path};
 use super::known::Known;
+use super::layouts::Layouts;
 use super::part::Reading;
 use crate::batch::{MicroBatch, Part};
 use crate::config::Stream;
-use crate::layout::{HeaderError, Layout};
+use crate::layout::Layout;
 use crate::schema::Table;
 
 /// Bytes that a micro-batch holds at most, give or take one record.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// Different headers that are remembered.
-const LAYOUTS_MAX: usize = 100;
+/// Partitions that a micro-batch takes from at most: files without records fill none.
+const PARTS_MAX: usize = 1000;
 
 /// Reads the files of one stream, oldest first, each from where its checkpoint stands.
 #[derive(Debug)]
 pub struct Feed {
     stream: Stream,
-    table: Arc<Table>,
     folder: Folder,
-    /// One layout a header.
-    layouts: HashMap<Vec<String>, Arc<Layout>>,
+    layouts: Layouts,
     /// By path below the folder: the newest partition's number and how far it was read.
     positions: HashMap<String, (u32, Checkpoint)>,
     known: Known,
@@ -67,7 +67,7 @@ pub enum Work {
         /// The partition's name.
         partition: String,
         /// Why, and what to do.
-        error: HeaderError,
+        reason: String,
     },
     /// A file that can't be read now; it is tried again at each listing.
     Unreadable {
@@ -86,6 +86,8 @@ enum Stop {
     End,
     /// The file's last record is not written whole.
     Wait,
+    /// A packed file ends before its time, and nobody is writing it.
+    Damaged(String),
     /// The file can't be read.
     Failed(io::Error),
 }
@@ -101,9 +103,8 @@ impl Feed {
         let known = Known::new(stream.settle);
         let mut feed = Feed {
             stream,
-            table,
             folder,
-            layouts: HashMap::new(),
+            layouts: Layouts::new(table),
             positions: HashMap::new(),
             known,
             notices: VecDeque::new(),
@@ -140,6 +141,7 @@ impl Feed {
             self.notices
                 .extend(self.known.is_news_of(&name).then_some(Work::Unreadable { name, error }));
         }
+        self.known.prune(&found);
         found.retain(|file| !self.is_settled(file));
         found.sort_by(|a, b| (a.stat.modified(), &a.name).cmp(&(b.stat.modified(), &b.name)));
         self.known.keep_waiting_for(&found);
@@ -174,6 +176,10 @@ impl Feed {
                     break;
                 }
                 Stop::End | Stop::Wait => {}
+                Stop::Damaged(reason) => {
+                    let (partition, stat) = (current.partition, current.file.stat());
+                    self.refuse(&current.found, partition, stat, reason);
+                }
                 Stop::Failed(error) => self.cannot_read(&current.found, error),
             }
         }
@@ -209,16 +215,21 @@ impl Feed {
 
     /// Opens a file where its checkpoint stands; `None` if there is nothing to read in it now.
     fn open(&mut self, found: &Found) -> io::Result<Option<Current>> {
+        if Packing::of(&found.name).is_some() && self.known.is_being_written(found) {
+            return Ok(None);
+        }
         let (file, stat) = self.folder.open(found)?;
+        let mut content = Content::new(file, &found.name);
+        let start = content.anew();
         let known = self.positions.get(&found.name);
         let mut number = known.map_or(1, |(number, _)| *number);
         let mut resumed = None;
         if let Some((_, checkpoint)) = known.filter(|(_, checkpoint)| checkpoint.next_offset > 0) {
             let fingerprint = checkpoint.fingerprint.as_ref();
             let offset = checkpoint.next_offset;
-            let verify = |print| Consumed::verify(&file, print, offset);
+            let verify = |print| Consumed::verify(&mut content, print, offset);
             match fingerprint.map(verify).transpose()?.flatten() {
-                Some(_) if checkpoint.is_done && stat.size == offset => {
+                Some(_) if checkpoint.is_done && content.ends_at(offset)? => {
                     self.known.settle(&found.name, stat);
                     return Ok(None);
                 }
@@ -233,7 +244,7 @@ impl Feed {
             }
         }
         let partition = partition(&found.name, number);
-        let mut file = OpenFile::from_start(file, stat, self.stream.record_bytes_max);
+        let mut file = OpenFile::from_start(start, stat, self.stream.record_bytes_max);
         let still = resumed.is_some() || self.known.is_still(&found.name, stat);
         let header = match file.header(still)? {
             Ok(Some(header)) => header,
@@ -242,19 +253,28 @@ impl Feed {
                 return Ok(None);
             }
             Ok(None) => {
-                self.known.wait_for(&found.name, stat);
+                match file.damage().filter(|_| still) {
+                    Some(damage) => self.refuse(found, partition, stat, damage.to_owned()),
+                    None => self.known.wait_for(&found.name, stat),
+                }
                 return Ok(None);
             }
-            Err(error) => return Ok(self.refuse(found, partition, stat, error)),
+            Err(error) => {
+                self.refuse(found, partition, stat, error.to_string());
+                return Ok(None);
+            }
         };
-        let layout = match self.layout(header.names) {
+        let layout = match self.layouts.of(header.names, &self.stream) {
             Ok(layout) => layout,
-            Err(error) => return Ok(self.refuse(found, partition, stat, error)),
+            Err(error) => {
+                self.refuse(found, partition, stat, error.to_string());
+                return Ok(None);
+            }
         };
         let (mut committed_offset, mut was_done) = (0, false);
         if let Some((checkpoint, consumed)) = resumed {
             (committed_offset, was_done) = (checkpoint.next_offset, checkpoint.is_done);
-            file.resume(&checkpoint, consumed);
+            file.resume(&checkpoint, consumed, content);
         } else if number > 1 {
             tracing::warn!("{} is another file than before: reading it from its start", found.name);
         }
@@ -289,7 +309,10 @@ impl Feed {
             }
             match current.file.step(still) {
                 Ok(Step::End) => break Stop::End,
-                Ok(Step::Wait) => break Stop::Wait,
+                Ok(Step::Wait) => match current.file.damage().filter(|_| still) {
+                    Some(damage) => break Stop::Damaged(damage.to_owned()),
+                    None => break Stop::Wait,
+                },
                 Ok(step) => part.take(step, batch),
                 Err(error) => break Stop::Failed(error),
             }
@@ -297,7 +320,7 @@ impl Feed {
         match stop {
             Stop::End => self.known.settle(&current.found.name, current.file.stat()),
             Stop::Wait => self.known.wait_for(&current.found.name, current.file.stat()),
-            Stop::Full | Stop::Failed(_) => {}
+            Stop::Full | Stop::Damaged(_) | Stop::Failed(_) => {}
         }
         self.finish(part, current, batch, matches!(stop, Stop::End));
         stop
@@ -310,7 +333,12 @@ impl Feed {
         if position.offset == start_offset && end == current.was_done {
             return;
         }
-        self.lag_bytes = self.lag_bytes.saturating_sub(position.offset - start_offset);
+        let read_bytes = match (current.file.is_packed(), end) {
+            (false, _) => position.offset - start_offset,
+            (true, true) => current.found.stat.size,
+            (true, false) => 0,
+        };
+        self.lag_bytes = self.lag_bytes.saturating_sub(read_bytes);
         let checkpoint = Checkpoint {
             next_offset: position.offset,
             next_line: position.line,
@@ -330,30 +358,11 @@ impl Feed {
         });
     }
 
-    fn layout(&mut self, header: Vec<String>) -> Result<Arc<Layout>, HeaderError> {
-        if let Some(layout) = self.layouts.get(&header) {
-            return Ok(layout.clone());
-        }
-        if self.layouts.len() >= LAYOUTS_MAX {
-            self.layouts.clear();
-        }
-        let layout = Arc::new(Layout::new(header.clone(), &self.table, &self.stream)?);
-        self.layouts.insert(header, layout.clone());
-        Ok(layout)
-    }
-
-    fn refuse<T>(
-        &mut self,
-        found: &Found,
-        partition: String,
-        stat: Stat,
-        error: HeaderError,
-    ) -> Option<T> {
+    fn refuse(&mut self, found: &Found, partition: String, stat: Stat, reason: String) {
         self.known.settle(&found.name, stat);
         if self.known.is_news(&found.name, stat) {
-            self.notices.push_back(Work::Refused { partition, error });
+            self.notices.push_back(Work::Refused { partition, reason });
         }
-        None
     }
 
     fn cannot_read(&mut self, found: &Found, error: io::Error) {
@@ -371,14 +380,20 @@ impl Feed {
         self.known.is_settled(found) || self.positions.get(&found.name).is_some_and(is_committed)
     }
 
-    /// What is left of a file behind its checkpoint, in bytes.
+    /// What is left of a file behind its checkpoint, in bytes. Of a packed file all is left until the
+    /// last of it is read.
     fn rest_bytes(&self, found: &Found) -> u64 {
+        if Packing::of(&found.name).is_some() {
+            return found.stat.size;
+        }
         let offset = self.positions.get(&found.name).map_or(0, |(_, c)| c.next_offset);
         found.stat.size.checked_sub(offset).unwrap_or(found.stat.size)
     }
 
     fn is_full(&self, batch: &MicroBatch) -> bool {
-        batch.records() >= self.records_max() || batch.held_bytes >= BATCH_BYTES_MAX
+        batch.records() >= self.records_max()
+            || batch.held_bytes >= BATCH_BYTES_MAX
+            || batch.parts.len() >= PARTS_MAX
     }
 
     fn records_max(&self) -> u64 {

@@ -1,9 +1,8 @@
 //! Reading one file: bytes from an offset on, cut into records, with the line each one starts on.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
+use super::content::{Content, Packing, ReadAt};
 use super::fingerprint::{Consumed, Fingerprint, Stat};
 use super::{Checkpoint, Header, Position};
 use crate::batch::{DeadLetter, RAW_BYTES_MAX};
@@ -17,7 +16,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// A file that is being read.
 #[derive(Debug)]
 pub struct OpenFile {
-    file: File,
+    content: Content,
     /// What it looked like before the bytes were read.
     stat: Stat,
     /// What was read and not yet consumed lies from `begin` on.
@@ -59,10 +58,10 @@ pub enum Step<'a> {
 }
 
 impl OpenFile {
-    /// Reads `file` from its beginning.
-    pub fn from_start(file: File, stat: Stat, record_bytes_max: usize) -> OpenFile {
+    /// Reads `content` from its beginning.
+    pub fn from_start(content: Content, stat: Stat, record_bytes_max: usize) -> OpenFile {
         OpenFile {
-            file,
+            content,
             stat,
             buffer: Vec::new(),
             begin: 0,
@@ -76,8 +75,10 @@ impl OpenFile {
         }
     }
 
-    /// Goes on from a checkpoint; `consumed` is what [`Consumed::verify`] found to be the same.
-    pub fn resume(&mut self, checkpoint: &Checkpoint, consumed: Consumed) {
+    /// Goes on from a checkpoint; `consumed` is what [`Consumed::verify`] found to be the same in
+    /// `content`.
+    pub fn resume(&mut self, checkpoint: &Checkpoint, consumed: Consumed, content: Content) {
+        self.content = content;
         self.buffer.clear();
         (self.begin, self.noted) = (0, 0);
         self.consumed = consumed;
@@ -96,17 +97,32 @@ impl OpenFile {
     /// # Errors
     /// When the file can't be read.
     pub fn is_still_itself(&mut self) -> io::Result<bool> {
-        let stat = Stat::of(&self.file.metadata()?);
+        let stat = self.content.stat()?;
         if stat == self.stat && stat.if_conclusive().is_some() {
             return Ok(true);
         }
+        // A packed file would have to be unpacked anew to be read once more.
+        if let Some(same) = self.content.is_packed_the_same()? {
+            (self.stat, self.at_end) = (stat, false);
+            return Ok(same);
+        }
         let fingerprint = self.fingerprint();
-        let same = Consumed::verify(&self.file, &fingerprint, self.offset)?.is_some();
+        let same = Consumed::verify(&mut self.content, &fingerprint, self.offset)?.is_some();
         self.stat = stat;
         // Bytes read ahead may be older than what stands there now.
         self.buffer.truncate(self.begin);
         self.at_end = false;
         Ok(same)
+    }
+
+    /// Why nothing follows, where that is not the proper end of a packed file.
+    pub fn damage(&self) -> Option<&str> {
+        self.content.damage()
+    }
+
+    /// Whether the file is packed.
+    pub fn is_packed(&self) -> bool {
+        self.content.is_packed()
     }
 
     /// Where reading stands.
@@ -124,6 +140,9 @@ impl OpenFile {
         self.fill()?;
         if let Some(encoding) = wide_encoding(&self.buffer) {
             return Ok(Err(HeaderError::Encoding(encoding)));
+        }
+        if let Some(packing) = Packing::of_bytes(&self.buffer) {
+            return Ok(Err(HeaderError::Packed(packing.name())));
         }
         if self.buffer.starts_with(b"\xef\xbb\xbf") {
             self.consume(3);
@@ -169,7 +188,7 @@ impl OpenFile {
                     self.pass(next, next);
                 }
                 Cut::Incomplete if !self.at_end => self.fill()?,
-                Cut::Incomplete if self.begin == self.buffer.len() => return Ok(Step::End),
+                Cut::Incomplete if self.is_all_read() => return Ok(Step::End),
                 Cut::Incomplete => return Ok(Step::Wait),
                 Cut::Endless { start } => {
                     self.pass(start, start);
@@ -187,7 +206,11 @@ impl OpenFile {
         if self.begin == self.buffer.len() && !self.at_end {
             self.fill()?;
         }
-        Ok(self.begin == self.buffer.len())
+        Ok(self.is_all_read())
+    }
+
+    fn is_all_read(&self) -> bool {
+        self.begin == self.buffer.len() && self.damage().is_none()
     }
 
     /// Consumes `next` bytes of the buffer, of which the first `start` are blank lines: where the record
@@ -214,7 +237,7 @@ impl OpenFile {
         let kept = self.buffer.len();
         // A record longer than a chunk doubles the buffer, so that it is scanned few times.
         self.buffer.resize(kept + CHUNK_BYTES.max(kept), 0);
-        let read = read_at(&self.file, &mut self.buffer[kept..], self.offset + count(kept));
+        let read = self.content.read_at(&mut self.buffer[kept..], self.offset + count(kept));
         self.buffer.truncate(kept + read.as_ref().copied().unwrap_or(0));
         self.at_end = read? == 0;
         Ok(())
@@ -223,9 +246,10 @@ impl OpenFile {
     /// Whether the file is as it was judged to be, and the buffer holds all that is left of it. Else a
     /// last line without a line end may just be growing.
     fn is_unchanged(&self) -> io::Result<bool> {
-        let stat = Stat::of(&self.file.metadata()?);
+        let stat = self.content.stat()?;
         let rest = count(self.buffer.len() - self.begin);
-        Ok(stat == self.stat && stat.size == self.offset + rest)
+        let is_all = self.is_packed() || stat.size == self.offset + rest;
+        Ok(stat == self.stat && is_all && self.damage().is_none())
     }
 
     /// Takes the consumed bytes of the buffer into the fingerprint.
@@ -286,15 +310,6 @@ fn refused(offset: u64, line: u64, raw: &[u8], fault: Fault) -> DeadLetter {
     DeadLetter::new(offset, line, raw, vec![reason])
 }
 
-fn read_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
-    loop {
-        match file.read_at(into, offset) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
 /// Recognises encodings of two or four bytes a character, by their mark or the NULs of plain letters.
 fn wide_encoding(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
@@ -310,90 +325,5 @@ fn count(bytes: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::*;
-
-    /// Reads all of `bytes` in a file: each record or refused line with its offset and line.
-    fn read(bytes: &[u8], record_bytes_max: usize, still: bool) -> Vec<(String, u64, u64)> {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        let stat = Stat::of(&file.metadata().unwrap());
-        let mut open = OpenFile::from_start(file, stat, record_bytes_max);
-        let mut read = Vec::new();
-        loop {
-            match open.step(still).unwrap() {
-                Step::Record { raw, offset, line, .. } => {
-                    read.push((String::from_utf8_lossy(raw).into_owned(), offset, line));
-                }
-                Step::Refused(letter) => {
-                    let len = letter.offsets.end - letter.offsets.start;
-                    read.push((format!("refused {len}"), letter.offsets.start, letter.line));
-                }
-                Step::End | Step::Wait => return read,
-            }
-        }
-    }
-
-    fn place(text: &str, offset: u64, line: u64) -> (String, u64, u64) {
-        (text.to_owned(), offset, line)
-    }
-
-    #[test]
-    fn records_know_their_offset_and_physical_line() {
-        let read = read(b"a\n\n\"b\r\nb\"\r\nc\nd", 100, true);
-        let expected =
-            [place("a", 0, 1), place("\"b\r\nb\"", 3, 3), place("c", 11, 5), place("d", 13, 6)];
-        assert_eq!(read, expected);
-    }
-
-    #[test]
-    fn a_last_line_without_a_line_end_waits_until_the_file_is_still() {
-        assert_eq!(read(b"a\nb", 100, false), [place("a", 0, 1)]);
-        assert_eq!(read(b"a\nb", 100, true), [place("a", 0, 1), place("b", 2, 2)]);
-    }
-
-    #[test]
-    fn a_file_that_grew_since_it_was_judged_still_is_waited_for() {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"a\n").unwrap();
-        let stat = Stat::of(&file.metadata().unwrap());
-        let mut open = OpenFile::from_start(file.try_clone().unwrap(), stat, 100);
-        file.write_all(b"12.9").unwrap();
-        assert!(matches!(open.step(true).unwrap(), Step::Record { .. }));
-        assert!(matches!(open.step(true).unwrap(), Step::Wait));
-    }
-
-    #[test]
-    fn a_line_end_across_two_reads_counts_once() {
-        let mut bytes = vec![b'x'; CHUNK_BYTES - 1];
-        bytes.extend(b"\r\n\r\nb\r\n");
-        let read = read(&bytes, 1 << 20, false);
-        assert_eq!(read[1], place("b", u64::try_from(CHUNK_BYTES).unwrap() + 3, 3));
-    }
-
-    #[test]
-    fn a_line_of_megabytes_is_passed_over_in_bounded_memory() {
-        let mut bytes = b"a\n".to_vec();
-        bytes.extend(vec![b'x'; 3_000_000]);
-        assert_eq!(read(&bytes, 1000, false), [place("a", 0, 1)], "its end is not written yet");
-        bytes.extend(b"\nb\n");
-        let expected = [place("a", 0, 1), place("refused 3000000", 2, 2), place("b", 3_000_003, 3)];
-        assert_eq!(read(&bytes, 1000, false), expected);
-    }
-
-    #[test]
-    fn records_longer_than_a_chunk_are_read() {
-        let long = "y".repeat(CHUNK_BYTES * 3);
-        let read = read(format!("a\n{long}\nb\n").as_bytes(), 1 << 20, false);
-        assert_eq!(read.iter().map(|r| r.0.len()).collect::<Vec<_>>(), [1, long.len(), 1]);
-    }
-
-    #[test]
-    fn wide_encodings_are_recognised() {
-        assert_eq!(wide_encoding(b"\xff\xfea\0,\0"), Some("UTF-16"));
-        assert_eq!(wide_encoding(b"a\0,\0b\0"), Some("UTF-16"));
-        assert_eq!(wide_encoding(b"a,b\n"), None);
-    }
-}
+#[path = "file_tests.rs"]
+mod tests;

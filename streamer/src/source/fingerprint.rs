@@ -1,13 +1,15 @@
 //! Knowing a file again. A file is its path and what was consumed of it: hashes of its beginning and of
 //! the bytes before the next offset. Size, inode and times only tell when to look again.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
+
+use super::content::ReadAt;
 
 /// How many bytes each of the two hashes covers at most.
 pub const WINDOW_BYTES: usize = 4096;
@@ -90,17 +92,20 @@ impl Window {
     }
 
     /// Reads the window's bytes at `offset`; `None` if they are not the ones it was made of.
-    fn matched(&self, file: &File, offset: u64) -> io::Result<Option<Vec<u8>>> {
-        let Ok(len) = usize::try_from(self.bytes) else { return Ok(None) };
-        if len > WINDOW_BYTES {
+    fn matched(&self, content: &mut impl ReadAt, offset: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some(len) = usize::try_from(self.bytes).ok().filter(|len| *len <= WINDOW_BYTES) else {
             return Ok(None);
+        };
+        let (mut bytes, mut filled, mut at) = (vec![0; len], 0, offset);
+        while filled < len {
+            let read = content.read_at(&mut bytes[filled..], at)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            filled += read;
+            at += u64::try_from(read).expect("a window is small");
         }
-        let mut bytes = vec![0; len];
-        match file.read_exact_at(&mut bytes, offset) {
-            Ok(()) => Ok((Window::of(&bytes) == *self).then_some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok((Window::of(&bytes) == *self).then_some(bytes))
     }
 }
 
@@ -130,25 +135,27 @@ impl Consumed {
         Fingerprint { head: Window::of(&self.head), tail: Window::of(&self.tail), stat }
     }
 
-    /// Looks whether `file` still is the one whose first `offset` bytes made `fingerprint`.
+    /// Looks whether `content` still is the one whose first `offset` bytes made `fingerprint`.
     ///
     /// # Errors
     /// When the file can't be read.
     pub fn verify(
-        file: &File,
+        content: &mut impl ReadAt,
         fingerprint: &Fingerprint,
         offset: u64,
     ) -> io::Result<Option<Consumed>> {
         let Some(tail_start) = offset.checked_sub(fingerprint.tail.bytes) else { return Ok(None) };
-        let Some(head) = fingerprint.head.matched(file, 0)? else { return Ok(None) };
-        let Some(tail) = fingerprint.tail.matched(file, tail_start)? else { return Ok(None) };
+        let Some(head) = fingerprint.head.matched(content, 0)? else { return Ok(None) };
+        let Some(tail) = fingerprint.tail.matched(content, tail_start)? else { return Ok(None) };
         Ok(Some(Consumed { head, tail }))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
+    use std::os::unix::fs::FileExt;
 
     use super::*;
 
@@ -172,7 +179,8 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         let bytes = vec![b'x'; 6000];
         let fingerprint = consumed(&[&bytes]);
-        let known = |file: &File| Consumed::verify(file, &fingerprint, 6000).unwrap().is_some();
+        let known =
+            |mut file: &File| Consumed::verify(&mut file, &fingerprint, 6000).unwrap().is_some();
         file.write_all(&bytes).unwrap();
         assert!(known(&file));
         file.write_all(b"more").unwrap();

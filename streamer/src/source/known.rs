@@ -70,9 +70,29 @@ impl Known {
         !self.waiting.is_empty()
     }
 
-    /// Forgets to wait for files that are gone.
+    /// Forgets to wait for files that are not `found`: they are gone, or nothing is left in them.
     pub(super) fn keep_waiting_for(&mut self, found: &[Found]) {
-        self.waiting.retain(|name, _| found.iter().any(|file| file.name == *name));
+        keep_only(&mut self.waiting, found);
+    }
+
+    /// Forgets files that are gone; `found` are all there are.
+    pub(super) fn prune(&mut self, found: &[Found]) {
+        // What is known of files is at most as much as there are files, give or take one listing.
+        if self.settled.len() > found.len() {
+            keep_only(&mut self.settled, found);
+        }
+        if self.told.len() > found.len() {
+            keep_only(&mut self.told, found);
+        }
+    }
+
+    /// Whether the file was not written whole when it was last looked at, and has not been still since.
+    pub(super) fn is_being_written(&mut self, found: &Found) -> bool {
+        let is_waiting = self.waiting.contains_key(&found.name);
+        if is_waiting {
+            self.wait_for(&found.name, found.stat);
+        }
+        is_waiting && !self.is_still(&found.name, found.stat)
     }
 
     /// Whether nobody has written the file for the time of `settle`, by our own watch or an old time
@@ -96,5 +116,13 @@ impl Known {
     /// Whether this is the first time that something is told of the folder.
     pub(super) fn is_news_of(&mut self, folder: &str) -> bool {
         self.told_folders.insert(folder.to_owned())
+    }
+}
+
+/// Takes out what is not found.
+fn keep_only<T>(known: &mut HashMap<String, T>, found: &[Found]) {
+    if !known.is_empty() {
+        let names: HashSet<&str> = found.iter().map(|file| file.name.as_str()).collect();
+        known.retain(|name, _| names.contains(name.as_str()));
     }
 }

@@ -1,13 +1,15 @@
 //! Sources: files of a folder, read as logs of records with offsets.
 //!
-//! [`folder`] finds the files, [`fingerprint`] knows them again, [`mod@file`] reads one of them, and
-//! [`feed`] puts micro-batches together. Nothing here changes any state outside this process.
+//! [`folder`] finds the files, [`fingerprint`] knows them again, [`content`] unpacks them, [`mod@file`] reads
+//! one of them, and [`feed`] puts micro-batches together. Nothing here changes any state outside this process.
 
+pub mod content;
 pub mod feed;
 pub mod file;
 pub mod fingerprint;
 pub mod folder;
 mod known;
+mod layouts;
 mod part;
 
 use std::sync::Arc;

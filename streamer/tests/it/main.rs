@@ -10,6 +10,7 @@ mod faults;
 mod files;
 mod limit;
 mod names;
+mod packed;
 mod pipeline;
 mod readme;
 mod refusals;

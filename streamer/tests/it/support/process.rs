@@ -96,6 +96,15 @@ impl Running {
         (status.code(), started.elapsed())
     }
 
+    /// The most memory that it has had so far, in kB.
+    pub(crate) fn peak_kb(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).expect("Linux tells of the program");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.expect("it names the peak").parse().expect("it is a number")
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a process number fits");
