@@ -152,7 +152,7 @@ impl Settings {
             .into_iter()
             .map(|(name, stream)| stream.checked(name, path, &overrides))
             .collect::<Result<Vec<Stream>, ConfigError>>()?;
-        let streams = stream::introduced(streams);
+        let streams = stream::introduced(streams, path)?;
         let database_url = overrides.database_url.or(file.database.url);
         Ok(Settings { data: overrides.data, database_url, streams })
     }
@@ -265,6 +265,11 @@ mod tests {
         assert!(message.contains("stream.a.archive must be a path below"), "{message}");
         let message = error(&archive.replace("on_done = 'archive'", "on_done = 'delete'"));
         assert!(message.contains("archive has a meaning only with on_done ="), "{message}");
+        let message = error(
+            "[stream.a]\nfiles = 'in/old/a.csv'\n[stream.b]\nfiles = 'b.csv'\n\
+                             on_done = 'archive'\narchive = 'in/'\n",
+        );
+        assert!(message.contains("stream.a.files must not be in in, which"), "{message}");
         assert!(error("").contains("names no stream"));
     }
 

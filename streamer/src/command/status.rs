@@ -168,7 +168,7 @@ fn files(
     stream: &Stream,
     partitions: Vec<Partition>,
 ) -> Result<Vec<FileStatus>> {
-    let listed = Folder::new(settings.data.clone(), &stream.files).list();
+    let listed = Folder::new(settings.data.clone(), stream).list();
     let (listed, _) = listed.with_context(|| format!("list {}", settings.data.display()))?;
     let sizes: HashMap<&str, u64> =
         listed.iter().map(|found| (found.name.as_str(), found.stat.size)).collect();

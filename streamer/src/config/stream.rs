@@ -1,6 +1,6 @@
 //! The settings of one stream.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -186,7 +186,10 @@ impl StreamFile {
 }
 
 /// Lets each stream know of the others' files and of all archives.
-pub(super) fn introduced(mut streams: Vec<Stream>) -> Vec<Stream> {
+///
+/// # Errors
+/// When files would be read from an archive.
+pub(super) fn introduced(mut streams: Vec<Stream>, path: &str) -> Result<Vec<Stream>, ConfigError> {
     let archive = |stream: &Stream| match &stream.on_done {
         OnDone::Archive(folder) => Some(folder.clone()),
         OnDone::Keep | OnDone::Delete => None,
@@ -197,8 +200,17 @@ pub(super) fn introduced(mut streams: Vec<Stream>) -> Vec<Stream> {
     for stream in &mut streams {
         stream.archives.clone_from(&archives);
         stream.others = files.iter().filter(|(name, _)| *name != stream.name).cloned().collect();
+        let folder = Path::new(stream.files.glob()).parent().unwrap_or(Path::new(""));
+        if let Some(archive) = archives.iter().find(|archive| folder.starts_with(archive)) {
+            return Err(ConfigError::Value {
+                path: path.to_owned(),
+                stream: stream.name.clone(),
+                setting: "files",
+                message: format!("must not be in {}, which is an archive", archive.display()),
+            });
+        }
     }
-    streams
+    Ok(streams)
 }
 
 /// A path or pattern below the data folder.

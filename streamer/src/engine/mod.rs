@@ -1,6 +1,8 @@
 //! The engine: trigger, micro-batch, sink, for each stream; and the orderly end.
 
 mod ahead;
+mod away;
+mod done;
 mod watch;
 mod worker;
 
@@ -116,7 +118,7 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     for stream in streams {
         let (database, plan, observer) = (database.clone(), plan.clone(), observer.clone());
-        let folder = Folder::new(data.to_owned(), &stream.files);
+        let folder = Folder::new(data.to_owned(), &stream);
         tasks.spawn(async move { worker::work(database, folder, stream, plan, observer).await });
     }
     let mut outcome = Ok(());

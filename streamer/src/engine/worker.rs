@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::ExponentialBackoff;
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::ahead::ReadAhead;
+use super::done::Done;
 use super::watch::Watch;
 use super::{EngineError, Event, Observer, Plan};
 use crate::batch::MicroBatch;
@@ -76,6 +78,8 @@ struct Worker {
     observer: Observer,
     sink: Sink,
     source: ReadAhead,
+    /// What becomes of finished files, unless they stay.
+    done: Option<Box<Done>>,
     watch: Watch,
     listing: Listing,
     /// It was told that the folder can't be listed.
@@ -129,6 +133,7 @@ impl Worker {
         let stopped = sink.stopped().await?;
         let checkpoints = sink.checkpoints().await?;
         let watch = Watch::new(folder.root().to_owned(), folder.is_deep());
+        let done = Done::new(&stream, &folder, &checkpoints);
         let source = ReadAhead::new(Feed::new(stream.clone(), folder, table, checkpoints));
         let listing = Listing::default();
         Ok(Worker {
@@ -137,6 +142,7 @@ impl Worker {
             observer,
             sink,
             source,
+            done,
             watch,
             listing,
             cannot_list: None,
@@ -210,13 +216,28 @@ impl Worker {
             }
             Err(_) => {}
         }
+        self.tidy().await
+    }
+
+    /// Moves or removes finished files.
+    async fn tidy(&mut self) -> Result<(), Ended> {
+        if let Some(mut done) = self.done.take() {
+            let stop = self.plan.stop.clone();
+            let tidying = spawn_blocking(move || {
+                done.tidy(&stop);
+                done
+            });
+            self.done = Some(tidying.await?);
+        }
         Ok(())
     }
 
-    /// Whether all is read that was there. A last line that is still being written is waited for until
-    /// it would count as it is, but not longer: its writer may go on for ever.
+    /// Whether all is read that was there. A last line that is still being written, and a finished file
+    /// that is to be moved or removed, are waited for until they would be still, but not longer: their
+    /// writer may go on for ever.
     async fn is_drained(&mut self) -> Result<bool, Ended> {
-        if !self.source.is_waiting().await? {
+        let is_tidy = self.done.as_ref().is_none_or(|done| !done.is_waiting());
+        if is_tidy && !self.source.is_waiting().await? {
             return Ok(true);
         }
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
@@ -237,6 +258,7 @@ impl Worker {
         };
         self.rivalry = None;
         self.stopped.clone_from(&committed.stopped);
+        self.done.iter_mut().for_each(|done| done.note(&batch.parts, &self.stopped));
         let elapsed = started.elapsed();
         let total = committed.total();
         let more = match committed.parts.len() - 1 {
@@ -268,6 +290,7 @@ impl Worker {
     /// Goes on from where the checkpoints stand now.
     async fn rewind(&mut self) -> Result<(), Ended> {
         let checkpoints = self.sink.checkpoints().await?;
+        self.done.iter_mut().for_each(|done| done.reload(&checkpoints));
         self.source.rewind(checkpoints).await?;
         self.listing = Listing::default();
         Ok(())

@@ -18,6 +18,10 @@ pub const WINDOW_BYTES: usize = 4096;
 /// ticks every few milliseconds, some file systems every second or two), so such stamps prove nothing.
 const STAMP_GRAIN: Duration = Duration::from_secs(2);
 
+/// A time stamp is trusted to say how long a file has been still when it is older than this: no file
+/// server's clock is that wrong.
+pub const STAMP_TRUSTED: Duration = Duration::from_secs(3600);
+
 /// What identifies the consumed part of a file. By default nothing was consumed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Fingerprint {

@@ -1,9 +1,9 @@
 //! Finding the files of a stream: the listing of the folder is the truth of what files there are.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,16 @@ use nix::fcntl::OFlag;
 use walkdir::{DirEntry, WalkDir};
 
 use super::fingerprint::Stat;
+use crate::config::Stream;
 
 /// The files below a folder that match a pattern.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
     pattern: GlobMatcher,
     depth_max: usize,
+    /// Folders whose files are finished.
+    archives: Vec<PathBuf>,
 }
 
 /// A file that was found.
@@ -42,11 +45,16 @@ pub struct Unlisted {
 }
 
 impl Folder {
-    /// The files below `root` whose path below it matches `pattern`.
-    pub fn new(root: PathBuf, pattern: &globset::Glob) -> Folder {
+    /// The files of `stream`: those below `root` whose path below it matches its pattern.
+    pub fn new(root: PathBuf, stream: &Stream) -> Folder {
+        let archives = stream.archives.iter().map(|archive| root.join(archive)).collect();
+        Folder::matching(root, &stream.files, archives)
+    }
+
+    fn matching(root: PathBuf, pattern: &globset::Glob, archives: Vec<PathBuf>) -> Folder {
         let separators = pattern.glob().matches('/').count();
         let depth_max = if pattern.glob().contains("**") { usize::MAX } else { separators + 1 };
-        Folder { root, pattern: pattern.compile_matcher(), depth_max }
+        Folder { root, pattern: pattern.compile_matcher(), depth_max, archives }
     }
 
     /// The folder itself.
@@ -67,7 +75,10 @@ impl Folder {
     pub fn list(&self) -> io::Result<(Vec<Found>, Vec<Unlisted>)> {
         let (mut found, mut unlisted) = (Vec::new(), Vec::new());
         let walk = WalkDir::new(&self.root).max_depth(self.depth_max).follow_root_links(true);
-        let visible = |entry: &DirEntry| entry.depth() == 0 || !is_hidden(entry.file_name());
+        let is_archive = |entry: &DirEntry| self.archives.iter().any(|path| path == entry.path());
+        let visible = |entry: &DirEntry| {
+            entry.depth() == 0 || !(is_hidden(entry.file_name()) || is_archive(entry))
+        };
         for entry in walk.into_iter().filter_entry(visible) {
             match entry {
                 Ok(entry) => found.extend(self.matched(&entry)),
@@ -90,13 +101,31 @@ impl Folder {
     /// # Errors
     /// When it can't be opened, or is no regular file.
     pub fn open(&self, found: &Found) -> io::Result<(File, Stat)> {
-        let below = found.path.strip_prefix(&self.root).unwrap_or(&found.path);
-        let file = open_below(&self.root, below)?;
+        self.open_below(found.path.strip_prefix(&self.root).unwrap_or(&found.path))
+    }
+
+    /// Opens the file at this path below the folder, as [`Folder::open`] does.
+    ///
+    /// # Errors
+    /// When it can't be opened, or is no regular file.
+    pub fn open_below(&self, below: &Path) -> io::Result<(File, Stat)> {
+        let file = open_below(&self.root, below, OFlag::empty())?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         Ok((file, Stat::of(&metadata)))
+    }
+
+    /// Opens a folder at this path below the folder, never by way of a link; itself, if the path is empty.
+    ///
+    /// # Errors
+    /// When it can't be opened, or is no folder.
+    pub fn open_folder(&self, below: &Path) -> io::Result<File> {
+        if below.as_os_str().is_empty() {
+            return File::open(&self.root);
+        }
+        open_below(&self.root, below, OFlag::O_DIRECTORY)
     }
 
     fn matched(&self, entry: &DirEntry) -> Option<Found> {
@@ -118,26 +147,26 @@ impl Folder {
 
 /// Opens `path` below `root`; the kernel itself sees to it that no link leads elsewhere.
 #[cfg(target_os = "linux")]
-fn open_below(root: &Path, path: &Path) -> io::Result<File> {
+fn open_below(root: &Path, path: &Path, flags: OFlag) -> io::Result<File> {
     use nix::fcntl::{OpenHow, ResolveFlag, openat2};
     let root_folder = File::open(root)?;
     let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    match openat2(root_folder, path, OpenHow::new().flags(flags).resolve(resolve)) {
+    let all_flags = flags | OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    match openat2(root_folder, path, OpenHow::new().flags(all_flags).resolve(resolve)) {
         // Old kernels and some sandboxes do not have this call.
-        Err(nix::Error::ENOSYS | nix::Error::EPERM) => open_plainly(&root.join(path)),
+        Err(nix::Error::ENOSYS | nix::Error::EPERM) => open_plainly(&root.join(path), flags),
         opened => Ok(File::from(opened?)),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_below(root: &Path, path: &Path) -> io::Result<File> {
-    open_plainly(&root.join(path))
+fn open_below(root: &Path, path: &Path, flags: OFlag) -> io::Result<File> {
+    open_plainly(&root.join(path), flags)
 }
 
 /// Opens a path whose last part is no link.
-fn open_plainly(path: &Path) -> io::Result<File> {
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+fn open_plainly(path: &Path, flags: OFlag) -> io::Result<File> {
+    let flags = (flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
@@ -172,6 +201,23 @@ fn escape(name: &mut String, bytes: &[u8]) {
     name.extend(bytes.iter().map(|byte| format!("\\x{byte:02x}")));
 }
 
+/// The path below the folder that has this name: what [`partition_name`] made it of.
+pub fn partition_file(name: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((&first, behind)) = rest.split_first() {
+        let escaped = behind.strip_prefix(b"x").filter(|_| first == b'\\');
+        let hex = escaped.and_then(|escaped| std::str::from_utf8(escaped.get(..2)?).ok());
+        let (byte, behind) = match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => (byte, &behind[3..]),
+            None => (first, behind),
+        };
+        bytes.push(byte);
+        rest = behind;
+    }
+    PathBuf::from(OsString::from_vec(bytes))
+}
+
 /// The path that a partition's name begins with, and which file under that path it is, from 1.
 pub fn partition_path(partition: &str) -> (&str, u32) {
     partition
@@ -195,7 +241,9 @@ mod tests {
 
     fn listed(root: &Path, pattern: &str) -> Vec<String> {
         let glob = GlobBuilder::new(pattern).literal_separator(true).build().unwrap();
-        let (found, _) = Folder::new(root.to_owned(), &glob).list().unwrap();
+        let (found, _) = Folder::matching(root.to_owned(), &glob, vec![root.join("deep/archive")])
+            .list()
+            .unwrap();
         let mut names: Vec<String> = found.into_iter().map(|file| file.name).collect();
         names.sort();
         names
@@ -210,6 +258,8 @@ mod tests {
         }
         fs::create_dir(root.join("g.csv")).unwrap();
         fs::create_dir_all(root.join("deep/.hidden")).unwrap();
+        fs::create_dir_all(root.join("deep/archive")).unwrap();
+        fs::write(root.join("deep/archive/j.csv"), "").unwrap();
         fs::write(root.join("deep/h.csv"), "").unwrap();
         fs::write(root.join("deep/.hidden/i.csv"), "").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", root.join("link.csv")).unwrap();
@@ -225,7 +275,7 @@ mod tests {
         fs::write(folder.path().join("in/1.csv"), "").unwrap();
         fs::write(outside.path().join("1.csv"), "secret").unwrap();
         let glob = GlobBuilder::new("in/*.csv").literal_separator(true).build().unwrap();
-        let files = Folder::new(folder.path().to_owned(), &glob);
+        let files = Folder::matching(folder.path().to_owned(), &glob, Vec::new());
         let (found, _) = files.list().unwrap();
         assert!(files.open(&found[0]).is_ok());
         fs::rename(folder.path().join("in"), folder.path().join("in.old")).unwrap();
@@ -237,7 +287,10 @@ mod tests {
     fn names_that_are_no_plain_text_are_escaped_and_stay_distinct() {
         let name = |bytes: &[u8]| partition_name(Path::new(OsStr::from_bytes(bytes)));
         assert_eq!(name("é a.csv".as_bytes()), "é a.csv");
-        assert_eq!(name(b"a\nb\xff\\#2.csv"), "a\\x0ab\\xff\\x5c\\x232.csv");
+        let strange = b"in/a\nb\xff\\#2\\x41.csv";
+        assert_eq!(name(strange), "in/a\\x0ab\\xff\\x5c\\x232\\x5cx41.csv");
+        assert_eq!(partition_file(&name(strange)).as_os_str().as_bytes(), strange);
+        assert_eq!(partition_file("é a.csv"), Path::new("é a.csv"));
         assert_eq!(partition_path("a.csv"), ("a.csv", 1));
         assert_eq!(partition_path(&partition("a.csv", 3)), ("a.csv", 3));
     }

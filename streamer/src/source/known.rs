@@ -3,12 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use super::fingerprint::Stat;
+use super::fingerprint::{STAMP_TRUSTED, Stat};
 use super::folder::Found;
-
-/// A time stamp is trusted to say how long a file has been still when it is older than this: no file
-/// server's clock is that wrong.
-const STAMP_TRUSTED: Duration = Duration::from_secs(3600);
 
 /// What is known of the files of a stream, by name.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 
 mod commands;
 mod dead_letters;
+mod done;
 mod embedded;
 mod encode_oracle;
 mod faults;

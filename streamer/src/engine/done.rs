@@ -1,0 +1,219 @@
+//! Files that were read to their end and committed: they are moved to the archive or removed, if the
+//! stream wants that, once nobody writes them any more.
+//!
+//! What is to be done follows from the checkpoints alone, so a crash between the commit and the move
+//! is made good at the next start without reading a record twice.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+use globset::GlobMatcher;
+use tokio_util::sync::CancellationToken;
+
+use super::away::Away;
+use crate::batch::Part;
+use crate::config::{OnDone, Stream};
+use crate::sink::{Checkpoints, Stopped};
+use crate::source::content::Content;
+use crate::source::fingerprint::{Consumed, Fingerprint, STAMP_TRUSTED, Stat};
+use crate::source::folder::{Folder, partition_file, partition_path};
+
+/// When what has failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// The finished files of a stream that are still in its folder.
+pub(super) struct Done {
+    folder: Folder,
+    away: Away,
+    settle: Duration,
+    /// The other streams, whose files are left to them.
+    others: Vec<(String, GlobMatcher)>,
+    is_shared_told: bool,
+    /// By path below the folder.
+    files: HashMap<String, Finished>,
+    /// Whether it was told that a file can't be moved or removed.
+    in_trouble: bool,
+}
+
+/// A finished file.
+struct Finished {
+    /// Where it ends.
+    offset: u64,
+    fingerprint: Fingerprint,
+    /// What it looked like when it was first seen so, and when that was.
+    seen: Option<(Stat, Instant)>,
+    /// When to look again.
+    due: Instant,
+    has_failed: bool,
+}
+
+/// What becomes of a finished file now.
+enum Verdict {
+    /// It is gone, or goes on: there is nothing to do.
+    Forget,
+    /// It may still be written.
+    Wait(Stat),
+    /// It was moved or removed.
+    Gone,
+}
+
+impl Done {
+    /// The finished files by the checkpoints; `None` if the stream keeps them.
+    pub(super) fn new(
+        stream: &Stream,
+        folder: &Folder,
+        checkpoints: &Checkpoints,
+    ) -> Option<Box<Done>> {
+        let away = match &stream.on_done {
+            OnDone::Keep => return None,
+            OnDone::Archive(archive) => Away::Archive(archive.clone()),
+            OnDone::Delete => Away::Delete,
+        };
+        let others =
+            stream.others.iter().map(|(name, files)| (name.clone(), files.compile_matcher()));
+        let mut done = Done {
+            folder: folder.clone(),
+            away,
+            settle: stream.settle,
+            others: others.collect(),
+            is_shared_told: false,
+            files: HashMap::new(),
+            in_trouble: false,
+        };
+        done.reload(checkpoints);
+        Some(Box::new(done))
+    }
+
+    /// Starts anew from the checkpoints.
+    pub(super) fn reload(&mut self, checkpoints: &Checkpoints) {
+        self.files.clear();
+        let mut newest: HashMap<&str, (u32, &str)> = HashMap::new();
+        for partition in checkpoints.keys() {
+            let (path, number) = partition_path(partition);
+            let entry = newest.entry(path).or_insert((number, partition));
+            *entry = (*entry).max((number, partition));
+        }
+        for (path, (_, partition)) in newest {
+            let checkpoint = &checkpoints[partition];
+            if let Some(print) = checkpoint.fingerprint.as_ref().filter(|_| checkpoint.is_done) {
+                self.finished(path, checkpoint.next_offset, print);
+            }
+        }
+    }
+
+    /// Takes note of a commit. A file that has stopped the stream is not finished.
+    pub(super) fn note(&mut self, parts: &[Part], stopped: &[Stopped]) {
+        for part in parts {
+            let (path, _) = partition_path(&part.partition);
+            if part.end.is_end && stopped.iter().all(|file| file.partition != part.partition) {
+                self.finished(path, part.end.offset, &part.end.fingerprint);
+            } else {
+                self.files.remove(path);
+            }
+        }
+    }
+
+    fn finished(&mut self, path: &str, offset: u64, fingerprint: &Fingerprint) {
+        let file = partition_file(path);
+        if let Some((other, _)) = self.others.iter().find(|(_, files)| files.is_match(&file)) {
+            if !self.is_shared_told {
+                self.is_shared_told = true;
+                tracing::warn!(
+                    "{path} and others stay in the folder: stream {other} reads them too"
+                );
+            }
+            return;
+        }
+        let fingerprint = fingerprint.clone();
+        let due = Instant::now();
+        let finished = Finished { offset, fingerprint, seen: None, due, has_failed: false };
+        self.files.insert(path.to_owned(), finished);
+    }
+
+    /// Whether there are files that only have to be still for a while.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.files.values().any(|file| !file.has_failed)
+    }
+
+    /// Moves or removes what may go now, until `stop`.
+    pub(super) fn tidy(&mut self, stop: &CancellationToken) {
+        let now = Instant::now();
+        let due = self.files.iter().filter(|(_, file)| file.due <= now);
+        let due: Vec<String> = due.map(|(path, _)| path.clone()).collect();
+        for path in due {
+            if stop.is_cancelled() {
+                return;
+            }
+            let Some(mut file) = self.files.remove(&path) else { continue };
+            match self.try_one(&path, &file) {
+                Ok(Verdict::Forget) => {}
+                Ok(Verdict::Gone) => {
+                    if std::mem::take(&mut self.in_trouble) {
+                        tracing::info!("finished files can be {} again", self.away.participle());
+                    }
+                }
+                Ok(Verdict::Wait(stat)) => {
+                    if file.seen.is_none_or(|(seen, _)| seen != stat) {
+                        file.seen = Some((stat, Instant::now()));
+                    }
+                    file.due = Instant::now() + self.settle;
+                    self.files.insert(path, file);
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut self.in_trouble, true) {
+                        let hint = match error.kind() {
+                            io::ErrorKind::CrossesDevices => {
+                                "; the archive must be on the file system of the data folder"
+                            }
+                            _ => "",
+                        };
+                        tracing::error!(
+                            "{path} is loaded, but cannot be {}: {error}{hint}; trying again",
+                            self.away.participle()
+                        );
+                    }
+                    (file.due, file.has_failed) = (Instant::now() + RETRY_AFTER, true);
+                    self.files.insert(path, file);
+                }
+            }
+        }
+    }
+
+    fn try_one(&self, path: &str, finished: &Finished) -> io::Result<Verdict> {
+        let below = partition_file(path);
+        let (file, stat) = match self.folder.open_below(&below) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Verdict::Forget),
+            opened => opened?,
+        };
+        if !self.is_still(finished, stat) {
+            return Ok(Verdict::Wait(stat));
+        }
+        // Stamps that prove something spare reading the file once more.
+        if finished.fingerprint.stat != Some(stat) {
+            let mut content = Content::new(file.try_clone()?, path);
+            let same = Consumed::verify(&mut content, &finished.fingerprint, finished.offset)?;
+            if same.is_none() || !content.ends_at(finished.offset)? {
+                return Ok(Verdict::Forget);
+            }
+        }
+        // What stands under the path now must be what was looked at.
+        if self.folder.open_below(&below)?.1 != stat {
+            return Ok(Verdict::Wait(stat));
+        }
+        self.away.take(&self.folder, path, &below, stat)?;
+        let after = Stat::of(&file.metadata()?);
+        if (after.size, after.modified()) != (stat.size, stat.modified()) {
+            tracing::warn!("{path} was written to while it was {}", self.away.participle());
+        }
+        Ok(Verdict::Gone)
+    }
+
+    /// Whether nobody has written the file for the time of `settle`, by our own watch or an old time
+    /// stamp.
+    fn is_still(&self, finished: &Finished, stat: Stat) -> bool {
+        let watched = finished.seen.filter(|(seen, _)| *seen == stat);
+        watched.is_some_and(|(_, since)| since.elapsed() >= self.settle)
+            || stat.age().is_some_and(|age| age >= self.settle.max(STAMP_TRUSTED))
+    }
+}
