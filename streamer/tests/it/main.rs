@@ -9,6 +9,7 @@ mod embedded;
 mod encode_oracle;
 mod faults;
 mod files;
+mod inputs;
 mod limit;
 mod names;
 mod packed;
