@@ -59,7 +59,8 @@ async fn check(
     let table = Arc::new(Table::load(conn, stream).await?);
     describe(stream, &table);
     let folder = Folder::new(settings.data.clone(), stream);
-    let checkpoints = load_checkpoints(conn, &stream.name).await.context("read the checkpoints")?;
+    let checkpoints = load_checkpoints(conn, &stream.name, &folder.names()).await;
+    let checkpoints = checkpoints.context("read the checkpoints")?;
     let stream_of_many = Stream { max_rows: TRIAL_ROWS, ..stream.clone() };
     let mut feed = Feed::new(stream_of_many, folder, table, checkpoints);
     feed.list().with_context(|| format!("list {}", settings.data.display()))?;

@@ -18,7 +18,7 @@ use crate::health::Ailment;
 use crate::patience::{Impatience, Patience};
 use crate::retry::pauses;
 use crate::schema::{SchemaError, Table};
-use crate::sink::{Sink, SinkError, Stopped};
+use crate::sink::{Checkpoints, Sink, SinkError, Stopped};
 use crate::source::feed::{Feed, Work};
 use crate::source::folder::Folder;
 
@@ -56,6 +56,13 @@ enum Ended {
     Task(tokio::task::JoinError),
 }
 
+/// The checkpoints of the files that are there, and of some that were.
+async fn load_checkpoints(sink: &mut Sink, folder: &Folder) -> Result<Checkpoints, Ended> {
+    let folder = folder.clone();
+    let present = spawn_blocking(move || folder.names()).await?;
+    Ok(sink.checkpoints(&present).await?)
+}
+
 impl From<SinkError> for Ended {
     fn from(error: SinkError) -> Ended {
         match error {
@@ -76,6 +83,7 @@ struct Worker {
     stream: Stream,
     plan: Plan,
     observer: Observer,
+    folder: Folder,
     sink: Sink,
     source: ReadAhead,
     /// What becomes of finished files, unless they stay.
@@ -131,15 +139,16 @@ impl Worker {
         patience.note_success();
         let mut sink = Sink::new(database, &stream, patience);
         let stopped = sink.stopped().await?;
-        let checkpoints = sink.checkpoints().await?;
+        let checkpoints = load_checkpoints(&mut sink, &folder).await?;
         let watch = Watch::new(folder.root().to_owned(), folder.is_deep());
         let done = Done::new(&stream, &folder, &checkpoints);
-        let source = ReadAhead::new(Feed::new(stream.clone(), folder, table, checkpoints));
+        let source = ReadAhead::new(Feed::new(stream.clone(), folder.clone(), table, checkpoints));
         let listing = Listing::default();
         Ok(Worker {
             stream,
             plan,
             observer,
+            folder,
             sink,
             source,
             done,
@@ -289,7 +298,7 @@ impl Worker {
 
     /// Goes on from where the checkpoints stand now.
     async fn rewind(&mut self) -> Result<(), Ended> {
-        let checkpoints = self.sink.checkpoints().await?;
+        let checkpoints = load_checkpoints(&mut self.sink, &self.folder).await?;
         self.done.iter_mut().for_each(|done| done.reload(&checkpoints));
         self.source.rewind(checkpoints).await?;
         self.listing = Listing::default();

@@ -1,6 +1,6 @@
 //! The streamer's own tables: checkpoints, micro-batches, dead letters.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
@@ -8,8 +8,12 @@ use sqlx::{PgConnection, Row};
 
 use super::Committed;
 use crate::batch::{DeadLetter, MicroBatch};
-use crate::source::Checkpoint;
 use crate::source::fingerprint::Fingerprint;
+use crate::source::folder::partition_path;
+use crate::source::{Checkpoint, GONE_MAX};
+
+/// How many checkpoints are loaded at a time.
+const CHECKPOINTS_AT_ONCE: i64 = 10_000;
 
 /// By partition.
 pub type Checkpoints = HashMap<String, Checkpoint>;
@@ -22,23 +26,37 @@ pub(super) struct Advanced {
     pub(super) now: DateTime<Utc>,
 }
 
-/// Reads how far each partition of `stream` is committed.
+/// Reads how far the partitions of `stream` are committed: those of the files that are `present`, and of
+/// others no more than [`GONE_MAX`], since they only ever grow in number.
 ///
 /// # Errors
 /// When the table can't be read, or a fingerprint in it can't be understood.
 pub async fn load_checkpoints(
     conn: &mut PgConnection,
     stream: &str,
+    present: &HashSet<String>,
 ) -> Result<Checkpoints, sqlx::Error> {
-    let rows = sqlx::query(
-        "select partition, next_offset, next_line, fingerprint, state = 'done'
-           from streamer.checkpoint where stream = $1",
-    )
-    .bind(stream)
-    .fetch_all(conn)
-    .await?;
-    rows.iter()
-        .map(|row| {
+    let (mut checkpoints, mut gone, mut last) = (Checkpoints::new(), 0, String::new());
+    loop {
+        let rows = sqlx::query(
+            "select partition, next_offset, next_line, fingerprint, state = 'done'
+               from streamer.checkpoint where stream = $1 and partition > $2
+              order by partition limit $3",
+        )
+        .bind(stream)
+        .bind(&last)
+        .bind(CHECKPOINTS_AT_ONCE)
+        .fetch_all(&mut *conn)
+        .await?;
+        let Some(row) = rows.last() else { return Ok(checkpoints) };
+        last = row.get(0);
+        for row in &rows {
+            let partition: &str = row.get(0);
+            let is_present = present.contains(partition_path(partition).0);
+            gone += usize::from(!is_present);
+            if !is_present && gone > GONE_MAX {
+                continue;
+            }
             let fingerprint: Option<Json<Fingerprint>> = row.try_get(3)?;
             let checkpoint = Checkpoint {
                 next_offset: unsigned(row.get(1)),
@@ -46,9 +64,9 @@ pub async fn load_checkpoints(
                 fingerprint: fingerprint.map(|Json(fingerprint)| fingerprint),
                 is_done: row.get(4),
             };
-            Ok((row.get(0), checkpoint))
-        })
-        .collect()
+            checkpoints.insert(partition.to_owned(), checkpoint);
+        }
+    }
 }
 
 /// Notes that a file can't be loaded, or not any further.

@@ -159,9 +159,7 @@ impl Sink {
             let failure = match in_time(attempt.run(&mut conn, &mut in_doubt)).await {
                 Ok(committed) => {
                     self.keep(conn);
-                    if path != Path::Direct {
-                        self.filtered.extend(committed.parts.iter().map(|p| p.partition.clone()));
-                    }
+                    self.note_path(batch, path);
                     return Ok(committed);
                 }
                 Err(failure) => failure,
@@ -187,14 +185,17 @@ impl Sink {
         }
     }
 
-    /// Where every partition of the stream stands.
+    /// Where the partitions of the stream stand: those of the files that are `present`, and some others.
     ///
     /// # Errors
     /// As [`Sink::commit`].
-    pub async fn checkpoints(&mut self) -> Result<Checkpoints, SinkError> {
+    pub async fn checkpoints(
+        &mut self,
+        present: &HashSet<String>,
+    ) -> Result<Checkpoints, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            match in_time(load_checkpoints(&mut conn, &self.stream)).await {
+            match in_time(load_checkpoints(&mut conn, &self.stream, present)).await {
                 Ok(checkpoints) => {
                     self.keep(conn);
                     return Ok(checkpoints);
@@ -234,6 +235,17 @@ impl Sink {
                     return Ok(());
                 }
                 Err(error) => self.patience.pause(&self.database, error).await?,
+            }
+        }
+    }
+
+    /// Remembers the partitions that PostgreSQL has refused a row of, until they are read to their end.
+    fn note_path(&mut self, batch: &MicroBatch, path: Path) {
+        for part in &batch.parts {
+            if part.end.is_end {
+                self.filtered.remove(&part.partition);
+            } else if path != Path::Direct {
+                self.filtered.insert(part.partition.clone());
             }
         }
     }

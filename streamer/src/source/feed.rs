@@ -1,10 +1,9 @@
 //! Putting micro-batches together: which file comes next, and how much of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use super::Checkpoint;
 use super::content::{Content, Packing};
 use super::file::{OpenFile, Step};
 use super::fingerprint::{Consumed, Stat};
@@ -12,6 +11,7 @@ use super::folder::{Folder, Found, Unlisted, partition, partition_path};
 use super::known::Known;
 use super::layouts::Layouts;
 use super::part::Reading;
+use super::{Checkpoint, GONE_MAX};
 use crate::batch::{MicroBatch, Part};
 use crate::config::Stream;
 use crate::layout::Layout;
@@ -142,6 +142,10 @@ impl Feed {
                 .extend(self.known.is_news_of(&name).then_some(Work::Unreadable { name, error }));
         }
         self.known.prune(&found);
+        if self.positions.len() > found.len() + GONE_MAX {
+            let names: HashSet<&str> = found.iter().map(|file| file.name.as_str()).collect();
+            self.positions.retain(|name, _| names.contains(name.as_str()));
+        }
         found.retain(|file| !self.is_settled(file));
         found.sort_by(|a, b| (a.stat.modified(), &a.name).cmp(&(b.stat.modified(), &b.name)));
         self.known.keep_waiting_for(&found);

@@ -37,8 +37,22 @@ pub struct Fingerprint {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Window {
     bytes: u64,
-    /// XXH3, 128 bits, in hexadecimal.
-    xxh3: String,
+    #[serde(with = "hexadecimal")]
+    xxh3: u128,
+}
+
+/// Numbers as 32 hexadecimal digits: JSON's own don't hold 128 bits everywhere.
+mod hexadecimal {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &u128, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format!("{number:032x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u128, D::Error> {
+        let digits = String::deserialize(from)?;
+        u128::from_str_radix(&digits, 16).map_err(serde::de::Error::custom)
+    }
 }
 
 /// What the file system tells of a file.
@@ -92,7 +106,7 @@ impl Stat {
 impl Window {
     fn of(bytes: &[u8]) -> Window {
         let len = u64::try_from(bytes.len()).expect("a window is small");
-        Window { bytes: len, xxh3: format!("{:032x}", xxh3_128(bytes)) }
+        Window { bytes: len, xxh3: xxh3_128(bytes) }
     }
 
     /// Reads the window's bytes at `offset`; `None` if they are not the ones it was made of.

@@ -1,5 +1,6 @@
 //! Finding the files of a stream: the listing of the folder is the truth of what files there are.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -94,6 +95,12 @@ impl Folder {
             }
         }
         Ok((found, unlisted))
+    }
+
+    /// The names of the files there are now; none if they can't be listed.
+    pub fn names(&self) -> HashSet<String> {
+        let (found, _) = self.list().unwrap_or_default();
+        found.into_iter().map(|file| file.name).collect()
     }
 
     /// Opens a file for reading: never by way of a link, and only a regular file, so that nothing blocks.

@@ -16,6 +16,10 @@ use std::sync::Arc;
 
 use crate::source::fingerprint::Fingerprint;
 
+/// How many files that are gone are remembered at most, beside those that are there. Should more come back
+/// under their names, the compare-and-set of their checkpoints notices, and their checkpoints are looked up.
+pub const GONE_MAX: usize = 10_000;
+
 /// How far a partition was read, and what it looked like then: what a checkpoint holds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Position {
