@@ -227,3 +227,35 @@ async fn available_now_ends_whatever_the_files_are() {
     writer.join().unwrap();
     assert_eq!(db.number("select count(*) from streamer.dead_letter").await, 0);
 }
+
+#[tokio::test]
+async fn a_file_that_comes_back_after_many_others_were_gone_is_still_known() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let path = folder.path().join("user_events_zzz.csv");
+    fs::write(&path, format!("{HEADER}{}", lines(0..10))).unwrap();
+    Ended::of(streamer(folder.path(), &["run", "--available-now"]).env("DATABASE_URL", db.url()))
+        .expect(0);
+    let away = folder.path().join("away");
+    fs::rename(&path, &away).unwrap();
+    // More than are remembered.
+    db.execute(
+        "insert into streamer.checkpoint (stream, partition, next_offset, next_line, records, state)
+         select 'user_events', 'user_events_' || n || '.csv', 1, 2, 0, 'done'
+           from generate_series(1, 12000) n",
+    )
+    .await;
+    let mut run = streamer(folder.path(), &["run", "--every", "0s"]);
+    let running = Running::start(run.env("DATABASE_URL", db.url()));
+    let other = folder.path().join("user_events_other.csv");
+    fs::write(other, format!("{HEADER}{}", lines(10..11))).unwrap();
+    db.wait_for(ROWS, 11).await;
+    fs::rename(&away, &path).unwrap();
+    running.wait_for_log("standing by");
+    let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+    file.write_all(lines(11..12).as_bytes()).unwrap();
+    db.wait_for(ROWS, 12).await;
+    assert_eq!(running.terminate().0, Some(0));
+    let known = "select partition, records from streamer.checkpoint where partition like '%zzz%'";
+    assert_eq!(db.rows(known).await, ["user_events_zzz.csv|11"]);
+    assert_eq!(db.number("select sum(records)::bigint from streamer.micro_batch").await, 12);
+}
