@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 
+use super::again::Again;
 use super::content::{Content, Packing};
 use super::file::{OpenFile, Step};
-use super::fingerprint::{Consumed, Stat};
+use super::fingerprint::Stat;
 use super::folder::{Folder, Found, Unlisted, partition, partition_path};
 use super::known::Known;
 use super::layouts::Layouts;
@@ -226,27 +227,16 @@ impl Feed {
         let mut content = Content::new(file, &found.name);
         let start = content.anew();
         let known = self.positions.get(&found.name);
-        let mut number = known.map_or(1, |(number, _)| *number);
-        let mut resumed = None;
-        if let Some((_, checkpoint)) = known.filter(|(_, checkpoint)| checkpoint.next_offset > 0) {
-            let fingerprint = checkpoint.fingerprint.as_ref();
-            let offset = checkpoint.next_offset;
-            let verify = |print| Consumed::verify(&mut content, print, offset);
-            match fingerprint.map(verify).transpose()?.flatten() {
-                Some(_) if checkpoint.is_done && content.ends_at(offset)? => {
-                    self.known.settle(&found.name, stat);
-                    return Ok(None);
-                }
-                Some(consumed) => resumed = Some((checkpoint.clone(), consumed)),
-                None => {
-                    number += 1;
-                    let name = &found.name;
-                    tracing::warn!(
-                        "{name} is no longer the file it was: reading it from its start"
-                    );
-                }
+        let (number, resumed) = match Again::of(&mut content, &found.name, known)? {
+            Again::Done => {
+                self.known.settle(&found.name, stat);
+                return Ok(None);
             }
-        }
+            Again::New { number } => (number, None),
+            Again::Resumed { number, checkpoint, consumed } => {
+                (number, Some((checkpoint, consumed)))
+            }
+        };
         let partition = partition(&found.name, number);
         let mut file = OpenFile::from_start(start, stat, self.stream.record_bytes_max);
         let still = resumed.is_some() || self.known.is_still(&found.name, stat);
@@ -279,8 +269,6 @@ impl Feed {
         if let Some((checkpoint, consumed)) = resumed {
             (committed_offset, was_done) = (checkpoint.next_offset, checkpoint.is_done);
             file.resume(&checkpoint, consumed, content);
-        } else if number > 1 {
-            tracing::warn!("{} is another file than before: reading it from its start", found.name);
         }
         let found = found.clone();
         let header = header.raw;

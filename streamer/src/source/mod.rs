@@ -3,6 +3,7 @@
 //! [`folder`] finds the files, [`fingerprint`] knows them again, [`content`] unpacks them, [`mod@file`] reads
 //! one of them, and [`feed`] puts micro-batches together. Nothing here changes any state outside this process.
 
+mod again;
 pub mod content;
 pub mod feed;
 pub mod file;

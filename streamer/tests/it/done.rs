@@ -172,3 +172,21 @@ async fn a_file_that_another_stream_reads_stays() {
     assert_eq!(db.number("select count(*) from other").await, 10);
     assert_eq!(db.number(ROWS).await, 20);
 }
+
+#[tokio::test]
+async fn a_file_that_has_stopped_its_stream_stays_until_it_may_go_on() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let delete = "on_done = 'delete'\nsettle = '0s'\n";
+    settings(folder.path(), &format!("{delete}max_dead_letters = 1"));
+    let path = folder.path().join("1.csv");
+    fs::write(&path, text(0..10) + "bad\nworse\n").unwrap();
+    let ended = run(folder.path(), &db);
+    assert!(path.exists() && ended.stderr.contains("the stream is stopped"), "{}", ended.stderr);
+    // Nor does the next start take it for finished.
+    run(folder.path(), &db);
+    assert!(path.exists());
+    settings(folder.path(), delete);
+    run(folder.path(), &db);
+    assert!(!path.exists());
+    assert_eq!((db.number(ROWS).await, db.number(RECORDS).await), (10, 12));
+}
