@@ -230,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn the_example_in_the_readme_is_valid_and_shows_the_defaults() {
+        let readme = include_str!("../../README.md");
+        let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let stream = &load(example.unwrap(), Overrides::default()).unwrap().streams[0];
+        let text = "[stream.orders]\nfiles = 'orders/*.{csv,csv.gz}'\ntable = 'shop.orders'\n\
+                    max_dead_letters = '1%'\n";
+        let expected = &load(text, Overrides::default()).unwrap().streams[0];
+        assert_eq!(format!("{stream:?}"), format!("{expected:?}"));
+        assert!(stream.files.compile_matcher().is_match("orders/1.csv.gz"));
+    }
+
+    #[test]
     fn flags_win_over_the_file_which_wins_over_the_defaults() {
         let text = "[stream.a]\nfiles = 'a.csv'\nmax_rows = 6\nevery = '1s'\n\
                     [stream.b]\nfiles = 'b.csv'\n";
