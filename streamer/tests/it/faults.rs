@@ -2,11 +2,12 @@
 
 use crate::support::{Cut, Ended, Proxy, Running, TestDb, folder, generate, judge, streamer};
 
-/// Loads files through a proxy that cuts every fifth COMMIT, `cuts` times in all.
+/// Loads files through a proxy that cuts at every fifth COMMIT, `cuts` times in all.
 async fn load_through(cut: Cut, (files, rows, seed): (u32, u64, u64), cuts: u32) {
     let (db, folder) = (TestDb::create().await, folder());
     let verdict = judge(&generate(folder.path(), files, rows, seed));
-    let proxy = Proxy::start(db.socket_file(), cut, 5, cuts).await;
+    let proxy = Proxy::start(db.socket_file()).await;
+    proxy.arm(cut, 5, cuts);
     let url = db.tcp_url(proxy.port);
     let path = folder.path().to_owned();
     let load = move || {
@@ -26,22 +27,22 @@ async fn load_through(cut: Cut, (files, rows, seed): (u32, u64, u64), cuts: u32)
 
 #[tokio::test]
 async fn a_lost_commit_reply_neither_loses_nor_doubles_rows() {
-    load_through(Cut::After, (2, 2000, 21), 8).await;
+    load_through(Cut::AfterCommit, (2, 2000, 21), 8).await;
 }
 
 #[tokio::test]
 async fn a_lost_reply_for_several_small_files_counts_each_once() {
-    load_through(Cut::After, (100, 25, 27), 4).await;
+    load_through(Cut::AfterCommit, (100, 25, 27), 4).await;
 }
 
 #[tokio::test]
 async fn a_commit_that_never_arrived_is_done_again() {
-    load_through(Cut::Before, (2, 2000, 22), 8).await;
+    load_through(Cut::BeforeCommit, (2, 2000, 22), 8).await;
 }
 
 #[tokio::test]
 async fn a_commit_that_arrives_while_it_is_done_again_counts_once() {
-    load_through(Cut::Late, (2, 2000, 23), 8).await;
+    load_through(Cut::LateCommit, (2, 2000, 23), 8).await;
 }
 
 #[tokio::test]

@@ -32,12 +32,10 @@ pub(crate) fn judge(files: &[PathBuf]) -> Verdict {
     let mut verdict = Verdict::default();
     for path in files {
         let name = path.file_name().and_then(|name| name.to_str()).expect("a plain name");
-        let bytes = std::fs::read(path).expect("read the file");
-        let lines = bytes.split(|&b| b == b'\n').enumerate().skip(1);
-        for (at, line) in lines.filter(|(_, line)| !line.is_empty()) {
+        for (line, row) in records(&std::fs::read(path).expect("read the file")) {
             verdict.records += 1;
-            match row(line) {
-                None => verdict.bad.push((name.to_owned(), i64::try_from(at).unwrap() + 1)),
+            match row {
+                None => verdict.bad.push((name.to_owned(), line)),
                 Some((id, _)) if verdict.rows.contains_key(&id) => verdict.duplicates += 1,
                 Some((id, rest)) => drop(verdict.rows.insert(id, rest)),
             }
@@ -45,6 +43,12 @@ pub(crate) fn judge(files: &[PathBuf]) -> Verdict {
     }
     verdict.bad.sort();
     verdict
+}
+
+/// The records of a file, each with its line from 1 and, if it is valid, its event_id and other fields.
+pub(crate) fn records(file: &[u8]) -> impl Iterator<Item = (i64, Option<(String, String)>)> {
+    let lines = (1..).zip(file.split(|&b| b == b'\n')).skip(1);
+    lines.filter(|(_, line)| !line.is_empty()).map(|(at, line)| (at, row(line)))
 }
 
 /// The record's event_id and its other fields, if it is valid.

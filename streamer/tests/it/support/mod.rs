@@ -1,9 +1,10 @@
 //! What the tests stand on: one PostgreSQL server a test run, a database a test, the real programs as
 //! child processes, and a judge that reads the files on its own.
 
-mod judge;
+pub(crate) mod judge;
 mod process;
 mod proxy;
+mod server;
 
 use std::fmt::Write as _;
 use std::fs::Permissions;
@@ -22,6 +23,7 @@ use tokio::sync::OnceCell;
 pub(crate) use judge::{Verdict, judge};
 pub(crate) use process::{Ended, Running, streamer};
 pub(crate) use proxy::{Cut, Proxy};
+pub(crate) use server::Server;
 
 /// The database that the others are copied from.
 const TEMPLATE: &str = "template_streamer";
@@ -39,7 +41,11 @@ pub(crate) struct TestDb {
 impl TestDb {
     /// A copy of the migrated template.
     pub(crate) async fn create() -> TestDb {
-        let server = SERVER.get_or_init(start_server).await;
+        TestDb::create_on(SERVER.get_or_init(start_server).await).await
+    }
+
+    /// The same on another server.
+    async fn create_on(server: &PgConnectOptions) -> TestDb {
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let mut conn = PgConnection::connect_with(server).await.expect("connect to the server");
         let create = format!("create database {name} template {TEMPLATE}");
@@ -181,12 +187,17 @@ async fn start_server() -> PgConnectOptions {
     });
     let options = tokio::task::spawn_blocking(move || receive.recv()).await;
     let options = options.expect("wait for the server").expect("the server has started");
-    let mut conn = PgConnection::connect_with(&options).await.expect("connect to the server");
+    make_template(&options).await;
+    options
+}
+
+/// Makes the database that the others are copied from.
+async fn make_template(options: &PgConnectOptions) {
+    let mut conn = PgConnection::connect_with(options).await.expect("connect to the server");
     let create = format!("create database {TEMPLATE}");
     conn.execute(AssertSqlSafe(create)).await.expect("make the template");
     let template = options.clone().database(TEMPLATE);
     let mut conn = PgConnection::connect_with(&template).await.expect("connect to the template");
     streamer::migrate::migrate(&mut conn).await.expect("migrate the template");
     conn.close().await.expect("leave the template, so that it can be copied");
-    options
 }

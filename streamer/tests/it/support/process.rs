@@ -88,6 +88,11 @@ impl Running {
         String::from_utf8_lossy(&std::fs::read(path).expect("it is running")).into_owned()
     }
 
+    /// The log lines that have come and were not asked for yet.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.try_iter().collect()
+    }
+
     /// Sends SIGTERM and waits: the exit code and how long it took.
     pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
         let started = Instant::now();

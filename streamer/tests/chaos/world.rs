@@ -1,0 +1,161 @@
+//! What the faults happen to: a server, a proxy before it, a folder, and streamers at work.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, PgConnection};
+
+use crate::inbox::{Inbox, Offsets};
+use crate::schedule::Round;
+use crate::support::{Proxy, Running, Server, TestDb, streamer};
+
+/// Two streams over the same files: into a table with a key, and into one without.
+pub(crate) const STREAMS: [&str; 2] = ["user_events", "event_log"];
+
+const SETTINGS: &str = "
+    [stream.user_events]
+    files = 'user_events_*.csv'
+    max_rows = 60
+    every = '0s'
+    scan_every = '1s'
+    [stream.event_log]
+    files = 'user_events_*.csv'
+    max_rows = 60
+    every = '0s'
+    scan_every = '1s'";
+
+/// The table without a key, and the role that the README describes: a superuser would always find a
+/// connection left.
+const PREPARE: &str = "
+    create table public.event_log (like user_events);
+    do $$ begin
+        if not exists (select from pg_roles where rolname = 'loader') then
+            create role loader login;
+        end if;
+    end $$;
+    grant insert, select on public.user_events, public.event_log to loader;
+    grant usage on schema streamer to loader;
+    grant select, insert, update on all tables in schema streamer to loader;
+    grant usage on all sequences in schema streamer to loader;";
+
+/// When less than this is left to read, another file comes. Unit: bytes.
+const LEFT_MIN: u64 = 400_000;
+
+/// How long the streamers may take to get on after a fault.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a round happens in.
+pub(crate) struct World {
+    pub(crate) db: TestDb,
+    pub(crate) inbox: Inbox,
+    pub(crate) proxy: Proxy,
+    pub(crate) streamers: Vec<Running>,
+    /// All that the streamers told.
+    pub(crate) log: Vec<String>,
+}
+
+impl World {
+    pub(crate) async fn new(server: &Server, round: &Round) -> World {
+        let db = server.create_db().await;
+        db.execute(PREPARE).await;
+        let inbox = Inbox::new(round.seed);
+        std::fs::write(inbox.folder.path().join("streams.toml"), SETTINGS).expect("write a file");
+        let proxy = Proxy::start(db.socket_file()).await;
+        let mut world = World { db, inbox, proxy, streamers: Vec::new(), log: Vec::new() };
+        world.inbox.arrive();
+        for _ in 0..round.streamers {
+            world.start();
+        }
+        world
+    }
+
+    /// Starts another streamer.
+    pub(crate) fn start(&mut self) {
+        let url = self.db.tcp_url(self.proxy.port).replace("streamer@", "loader@");
+        let mut command = streamer(self.inbox.folder.path(), &["run"]);
+        self.streamers.push(Running::start(command.env("DATABASE_URL", url)));
+    }
+
+    /// Waits until a COMMIT is answered; false if the streamers do not get on.
+    pub(crate) async fn gets_on(&mut self) -> bool {
+        let (before, deadline) = (self.proxy.commits(), Instant::now() + PATIENCE);
+        while self.proxy.commits() == before {
+            self.read_log();
+            if Instant::now() > deadline {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        true
+    }
+
+    /// Sees to it that there is enough left to read.
+    pub(crate) async fn feed(&mut self) {
+        let offsets = self.offsets().await;
+        if self.inbox.left(&offsets) < LEFT_MIN {
+            self.inbox.arrive();
+        }
+    }
+
+    /// How far each partition was read by the stream that is behind.
+    pub(crate) async fn offsets(&self) -> Offsets {
+        let least = "select partition, min(next_offset) from streamer.checkpoint
+                      group by partition having count(*) = 2";
+        let rows = self.db.rows(least).await;
+        let split = rows.iter().filter_map(|row| row.rsplit_once('|'));
+        split.map(|(partition, offset)| (partition.to_owned(), offset.parse().unwrap())).collect()
+    }
+
+    /// Waits until all is read; false if that takes too long.
+    pub(crate) async fn drain(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while self.inbox.left(&self.offsets().await) > 0 {
+            self.read_log();
+            if Instant::now() > deadline {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        true
+    }
+
+    /// A connection of the harness itself, past the proxy.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        self.db.connect().await
+    }
+
+    /// How many transactions of the streamers are open.
+    pub(crate) async fn open_transactions(&self) -> i64 {
+        let open = "select count(*) from pg_stat_activity
+            where datname = current_database() and application_name = 'streamer'
+              and xact_start is not null";
+        self.db.number(open).await
+    }
+
+    /// Ends the streamers' connections; how many there were.
+    pub(crate) async fn hang_up(&self) -> i64 {
+        let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+            where datname = current_database() and application_name = 'streamer'";
+        self.db.number(end).await
+    }
+
+    /// Takes in what the streamers have told.
+    pub(crate) fn read_log(&mut self) {
+        self.log.extend(self.streamers.iter().flat_map(Running::log));
+    }
+
+    /// How many log lines hold `text`.
+    pub(crate) fn told(&mut self, text: &str) -> usize {
+        self.read_log();
+        self.log.iter().filter(|line| line.contains(text)).count()
+    }
+}
+
+/// Runs a statement of the harness.
+pub(crate) async fn execute(conn: &mut PgConnection, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(conn).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// Ends a connection of the harness.
+pub(crate) async fn close(conn: PgConnection) {
+    conn.close().await.expect("close the connection");
+}
