@@ -48,11 +48,12 @@ impl ReadAhead {
         Ok(self.ready.take())
     }
 
-    /// Lists the folder.
+    /// Lists the folder; what is found is read once it is granted.
     pub(super) async fn list(&mut self) -> Result<io::Result<()>, JoinError> {
         let mut feed = self.rest().await?;
         let (feed, listed) = spawn_blocking(move || {
             let listed = feed.list();
+            feed.set_aside();
             (feed, listed)
         })
         .await?;
@@ -62,19 +63,20 @@ impl ReadAhead {
 
     /// Forgets what was read ahead and goes on from `checkpoints`.
     pub(super) async fn rewind(&mut self, checkpoints: Checkpoints) -> Result<(), JoinError> {
-        let mut feed = self.rest().await?;
+        self.at_rest(|feed| feed.rewind(checkpoints)).await?;
         self.ready = None;
-        feed.rewind(checkpoints);
-        self.state = State::Idle(feed);
         Ok(())
     }
 
-    /// Whether a file ends in a record that is not written whole.
-    pub(super) async fn is_waiting(&mut self) -> Result<bool, JoinError> {
-        let feed = self.rest().await?;
-        let is_waiting = feed.is_waiting();
+    /// Does something quick with the feed at rest.
+    pub(super) async fn at_rest<T>(
+        &mut self,
+        action: impl FnOnce(&mut Feed) -> T,
+    ) -> Result<T, JoinError> {
+        let mut feed = self.rest().await?;
+        let outcome = action(&mut feed);
         self.state = State::Idle(feed);
-        Ok(is_waiting)
+        Ok(outcome)
     }
 
     /// The feed at rest; what it has read by then is kept.

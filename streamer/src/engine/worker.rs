@@ -98,6 +98,8 @@ struct Worker {
     stopped: Vec<Stopped>,
     /// The pauses to come, while another streamer works on the same files.
     rivalry: Option<ExponentialBackoff>,
+    /// Whether no file is left to another streamer, as far as was told.
+    is_alone: bool,
 }
 
 /// The last listing of the folder.
@@ -158,6 +160,7 @@ impl Worker {
             waiting_since: None,
             stopped,
             rivalry: None,
+            is_alone: true,
         })
     }
 
@@ -200,13 +203,39 @@ impl Worker {
             false => self.listing.is_due(self.stream.scan_every, changed),
         };
         if !is_due {
-            let work = self.source.next().await?;
+            let work = self.read().await?;
             if work.is_some() || self.plan.until_drained {
                 return Ok(work);
             }
         }
         self.list().await?;
-        Ok(self.source.next().await?)
+        self.read().await
+    }
+
+    /// The next piece of work in files that were claimed; claims more of them as need be.
+    async fn read(&mut self) -> Result<Option<Work>, Ended> {
+        loop {
+            if let Some(work) = self.source.next().await? {
+                return Ok(Some(work));
+            }
+            let wanted = self.source.at_rest(|feed| feed.wanted()).await?;
+            if wanted.is_empty() && !self.sink.has_claims() {
+                self.is_alone = !self.source.at_rest(|feed| feed.is_passed_over()).await?;
+                return Ok(None);
+            }
+            let claim = self.sink.claim(&wanted).await?;
+            let is_passed_over = |feed: &mut Feed| {
+                feed.grant(&wanted, claim);
+                feed.is_passed_over()
+            };
+            if self.source.at_rest(is_passed_over).await? && self.is_alone {
+                self.is_alone = false;
+                tracing::info!(
+                    stream = %self.stream.name,
+                    "another streamer is at work on some of the files; leaving them to it"
+                );
+            }
+        }
     }
 
     /// Lists the folder. A folder that is away may come back, unless there is no time to wait for it.
@@ -245,8 +274,11 @@ impl Worker {
     /// that is to be moved or removed, are waited for until they would be still, but not longer: their
     /// writer may go on for ever.
     async fn is_drained(&mut self) -> Result<bool, Ended> {
+        if !self.is_alone {
+            return Ok(false);
+        }
         let is_tidy = self.done.as_ref().is_none_or(|done| !done.is_waiting());
-        if is_tidy && !self.source.is_waiting().await? {
+        if is_tidy && !self.source.at_rest(|feed| feed.is_waiting()).await? {
             return Ok(true);
         }
         let since = *self.waiting_since.get_or_insert_with(Instant::now);

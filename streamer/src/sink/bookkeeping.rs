@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
@@ -57,16 +58,37 @@ pub async fn load_checkpoints(
             if !is_present && gone > GONE_MAX {
                 continue;
             }
-            let fingerprint: Option<Json<Fingerprint>> = row.try_get(3)?;
-            let checkpoint = Checkpoint {
-                next_offset: unsigned(row.get(1)),
-                next_line: unsigned(row.get(2)),
-                fingerprint: fingerprint.map(|Json(fingerprint)| fingerprint),
-                is_done: row.get(4),
-            };
-            checkpoints.insert(partition.to_owned(), checkpoint);
+            checkpoints.insert(partition.to_owned(), checkpoint(row)?);
         }
     }
+}
+
+/// Reads how far some partitions are committed, where they are known.
+pub(super) async fn checkpoints_of(
+    conn: &mut PgConnection,
+    stream: &str,
+    partitions: &[&str],
+) -> Result<Checkpoints, sqlx::Error> {
+    let rows = sqlx::query(
+        "select partition, next_offset, next_line, fingerprint, state = 'done'
+           from streamer.checkpoint where stream = $1 and partition = any($2)",
+    )
+    .bind(stream)
+    .bind(partitions)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((row.get(0), checkpoint(row)?))).collect()
+}
+
+/// The checkpoint that stands behind the partition's name in a row.
+fn checkpoint(row: &PgRow) -> Result<Checkpoint, sqlx::Error> {
+    let fingerprint: Option<Json<Fingerprint>> = row.try_get(3)?;
+    Ok(Checkpoint {
+        next_offset: unsigned(row.get(1)),
+        next_line: unsigned(row.get(2)),
+        fingerprint: fingerprint.map(|Json(fingerprint)| fingerprint),
+        is_done: row.get(4),
+    })
 }
 
 /// Notes that a file can't be loaded, or not any further.

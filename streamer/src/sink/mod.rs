@@ -7,6 +7,7 @@
 
 mod attempt;
 mod bookkeeping;
+mod claims;
 mod dry_run;
 mod replay;
 mod rows;
@@ -20,6 +21,7 @@ use sqlx::PgConnection;
 
 use bookkeeping::refuse;
 pub use bookkeeping::{Checkpoints, load_checkpoints};
+pub use claims::Claim;
 pub use dry_run::{DryRun, Trial};
 pub use replay::{Replayed, replay};
 pub use stops::{Stopped, load_stopped};
@@ -29,7 +31,9 @@ use crate::config::Stream;
 use crate::database::Database;
 use crate::limit::DeadLetterLimit;
 use crate::patience::{Impatience, Patience};
+use crate::source::share::Wanted;
 use attempt::{Attempt, Failure};
+use claims::Claims;
 
 /// After this time without an end a transaction's connection is given up; the checkpoint then tells
 /// whether it was committed.
@@ -48,6 +52,7 @@ pub struct Sink {
     filtered: HashSet<String>,
     /// How many dead letters a file may have.
     limit: Option<DeadLetterLimit>,
+    claims: Claims,
     patience: Patience,
 }
 
@@ -140,6 +145,7 @@ impl Sink {
             conn: None,
             filtered: HashSet::new(),
             limit: stream.dead_letters_max,
+            claims: Claims::default(),
             patience,
         }
     }
@@ -222,6 +228,28 @@ impl Sink {
         }
     }
 
+    /// Claims files, so that other streamers leave them to this one, instead of those claimed before.
+    ///
+    /// # Errors
+    /// As [`Sink::commit`].
+    pub async fn claim(&mut self, wanted: &[Wanted]) -> Result<Claim, SinkError> {
+        loop {
+            let mut conn = self.connection().await?;
+            match in_time(self.claims.take(&mut conn, &self.stream, wanted)).await {
+                Ok(claim) => {
+                    self.keep(conn);
+                    return Ok(claim);
+                }
+                Err(error) => self.patience.pause(&self.database, error).await?,
+            }
+        }
+    }
+
+    /// Whether files are claimed.
+    pub fn has_claims(&self) -> bool {
+        !self.claims.is_empty()
+    }
+
     /// Notes that a file can't be loaded, and why.
     ///
     /// # Errors
@@ -257,9 +285,15 @@ impl Sink {
 
     /// The connection, a new one if need be.
     async fn connection(&mut self) -> Result<PgConnection, Impatience> {
-        match self.conn.take() {
-            Some(conn) => Ok(conn),
-            None => self.patience.connect(&self.database).await,
+        if let Some(conn) = self.conn.take() {
+            return Ok(conn);
+        }
+        loop {
+            let mut conn = self.patience.connect(&self.database).await?;
+            match in_time(self.claims.renew(&mut conn)).await {
+                Ok(()) => return Ok(conn),
+                Err(error) => self.patience.pause(&self.database, error).await?,
+            }
         }
     }
 

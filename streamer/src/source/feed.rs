@@ -31,12 +31,16 @@ pub struct Feed {
     folder: Folder,
     layouts: Layouts,
     /// By path below the folder: the newest partition's number and how far it was read.
-    positions: HashMap<String, (u32, Checkpoint)>,
+    pub(super) positions: HashMap<String, (u32, Checkpoint)>,
     known: Known,
     /// What is to be told of files.
     notices: VecDeque<Work>,
     /// What the last listing found that is to be read, oldest first.
-    queue: VecDeque<Found>,
+    pub(super) queue: VecDeque<Found>,
+    /// What is read only once it is granted.
+    pub(super) unclaimed: VecDeque<Found>,
+    /// Whether something was not granted since the last listing.
+    pub(super) is_passed_over: bool,
     current: Option<Current>,
     lag_bytes: u64,
 }
@@ -110,6 +114,8 @@ impl Feed {
             known,
             notices: VecDeque::new(),
             queue: VecDeque::new(),
+            unclaimed: VecDeque::new(),
+            is_passed_over: false,
             current: None,
             lag_bytes: 0,
         };
@@ -122,11 +128,17 @@ impl Feed {
         self.positions.clear();
         self.known.unsettle();
         self.queue.clear();
+        self.unclaimed.clear();
         self.current = None;
+        self.take_up(checkpoints);
+    }
+
+    /// Notes where partitions stand, of each path the newest.
+    pub(super) fn take_up(&mut self, checkpoints: HashMap<String, Checkpoint>) {
         for (name, checkpoint) in checkpoints {
             let (path, number) = partition_path(&name);
             let newest = self.positions.get(path).map_or(0, |(number, _)| *number);
-            if number > newest {
+            if number >= newest {
                 self.positions.insert(path.to_owned(), (number, checkpoint));
             }
         }

@@ -1,7 +1,8 @@
 //! Sources: files of a folder, read as logs of records with offsets.
 //!
 //! [`folder`] finds the files, [`fingerprint`] knows them again, [`content`] unpacks them, [`mod@file`] reads
-//! one of them, and [`feed`] puts micro-batches together. Nothing here changes any state outside this process.
+//! one of them, [`feed`] puts micro-batches together, and [`share`] leaves files to other streamers. Nothing
+//! here changes any state outside this process.
 
 mod again;
 pub mod content;
@@ -12,6 +13,7 @@ pub mod folder;
 mod known;
 mod layouts;
 mod part;
+pub mod share;
 
 use std::sync::Arc;
 

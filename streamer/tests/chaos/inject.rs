@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use sqlx::{Connection, PgConnection};
 use tokio::time::sleep;
 
 use crate::schedule::{Fault, Step};
@@ -39,8 +40,10 @@ pub(crate) async fn inject(world: &mut World, server: &mut Server, step: &Step) 
         }
         Fault::KillBackend => kill_backend(world, server, step.pick).await,
         Fault::StopServer => {
+            let canary = world.connect().await;
             let hit = world.open_transactions().await > 0;
             server.stop_at_once();
+            dies(canary).await;
             sleep(step.hold).await;
             server.ensure_running().await;
             hit
@@ -84,13 +87,23 @@ async fn kill_backend(world: &World, server: &mut Server, pick: usize) -> bool {
     let busiest = "select pid::bigint from pg_stat_activity
         where datname = current_database() and application_name = 'streamer'
         order by xact_start is null, pid";
+    let canary = world.connect().await;
     let pids = world.db.rows(busiest).await;
     let open = world.open_transactions().await;
     let Some(pid) = pids.get(pick % pids.len().max(1)) else { return false };
     let killed = kill(Pid::from_raw(pid.parse().expect("a number")), Signal::SIGKILL).is_ok();
-    // It throws out everybody, recovers, and takes connections again.
+    if killed {
+        dies(canary).await;
+    }
     server.ensure_running().await;
     killed && open > 0
+}
+
+/// Waits until the server has thrown everybody out.
+async fn dies(mut canary: PgConnection) {
+    while canary.ping().await.is_ok() {
+        sleep(Duration::from_millis(2)).await;
+    }
 }
 
 async fn cut_connection(world: &mut World, cut: Cut) -> bool {
@@ -115,23 +128,25 @@ async fn cut_connection(world: &mut World, cut: Cut) -> bool {
 }
 
 /// Takes the lock on the tables, lets a streamer that has moved its checkpoint wait for it, and then
-/// wants the checkpoints. The streamer, which waited first, is the one that PostgreSQL breaks off.
-async fn deadlock(world: &World) -> bool {
+/// wants the checkpoints. PostgreSQL breaks off whoever waited first, which is a streamer; where several
+/// wait, it may be this transaction in the end.
+async fn deadlock(world: &mut World) -> bool {
+    let before = world.told("deadlock detected");
     let mut conn = world.connect().await;
-    execute(&mut conn, "begin; set local deadlock_timeout = '30s'; lock table public.user_events, public.event_log")
-        .await;
+    execute(
+        &mut conn,
+        "begin; set local deadlock_timeout = '3s'; lock table public.user_events, public.event_log",
+    )
+    .await;
     for _ in 0..200 {
         if waiting(world).await > 0 {
             break;
         }
         sleep(Duration::from_millis(5)).await;
     }
-    let hit = waiting(world).await > 0;
-    let started = std::time::Instant::now();
-    execute(&mut conn, "select from streamer.checkpoint for update").await;
-    let waited = started.elapsed() > Duration::from_millis(100);
+    let wish = sqlx::raw_sql("select from streamer.checkpoint for update").execute(&mut conn).await;
     close(conn).await;
-    hit && waited
+    world.told("deadlock detected") > before || wish.is_err()
 }
 
 /// Touches the checkpoints again and again while the streamers' transactions are serializable.

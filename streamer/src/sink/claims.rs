@@ -1,0 +1,103 @@
+//! Claims on files, so that several streamers share a folder instead of getting in each other's way:
+//! advisory locks of the stream's connection, which PostgreSQL releases however the streamer ends.
+//!
+//! A claim is a courtesy. What keeps records from being written twice is the compare-and-set; so a file
+//! that another streamer has claimed and does not get on with is taken over without the lock.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use sqlx::{PgConnection, Postgres, Row};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::bookkeeping::{self, Checkpoints};
+use crate::source::share::Wanted;
+
+/// A claim whose file stands still for so long is passed over: its owner hangs, or the lock was left
+/// behind on a connection of a pool.
+const STANDSTILL: Duration = Duration::from_secs(60);
+
+/// What was claimed, and where the files stand now.
+#[derive(Debug)]
+pub struct Claim {
+    /// The files that this streamer is to work on, by name.
+    pub granted: HashSet<String>,
+    /// The newest partitions of all files that were wanted: others may have moved them.
+    pub checkpoints: Checkpoints,
+}
+
+/// The claims of one stream.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    /// The locks of the present claims.
+    keys: Vec<i64>,
+    /// Files that others have claimed: where they stood, and since when.
+    refused: HashMap<String, (Option<u64>, Instant)>,
+}
+
+impl Claims {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Gives up the present claims and takes those of `wanted` that nobody else has.
+    pub(super) async fn take(
+        &mut self,
+        conn: &mut PgConnection,
+        stream: &str,
+        wanted: &[Wanted],
+    ) -> Result<Claim, sqlx::Error> {
+        self.keys.clear();
+        sqlx::query("select pg_advisory_unlock_all()").execute(&mut *conn).await?;
+        let keys: Vec<i64> = wanted.iter().map(|file| key(stream, &file.name)).collect();
+        let taken = try_lock(conn, &keys).await?;
+        let partitions = wanted.iter().flat_map(|file| &file.partitions);
+        let partitions: Vec<&str> = partitions.map(String::as_str).collect();
+        let checkpoints = bookkeeping::checkpoints_of(conn, stream, &partitions).await?;
+        let mut granted = HashSet::new();
+        for (file, key) in wanted.iter().zip(&keys) {
+            let is_mine = taken.contains(key);
+            if is_mine {
+                self.refused.remove(&file.name);
+            }
+            if is_mine || self.stands_still(file, &checkpoints) {
+                granted.insert(file.name.clone());
+            }
+        }
+        self.keys = taken.into_iter().collect();
+        Ok(Claim { granted, checkpoints })
+    }
+
+    /// Takes the present claims again on a new connection, as far as nobody else has them by now.
+    pub(super) async fn renew(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        try_lock(conn, &self.keys).await.map(drop)
+    }
+
+    /// Whether a file that another streamer has claimed has stood still for too long.
+    fn stands_still(&mut self, file: &Wanted, checkpoints: &Checkpoints) -> bool {
+        let newest = file.partitions.iter().rev().find_map(|name| checkpoints.get(name));
+        let offset = newest.map(|checkpoint| checkpoint.next_offset);
+        let (seen, since) =
+            self.refused.entry(file.name.clone()).or_insert((offset, Instant::now()));
+        if *seen != offset {
+            (*seen, *since) = (offset, Instant::now());
+        }
+        since.elapsed() >= STANDSTILL
+    }
+}
+
+/// Which of the locks were free; they are taken now.
+async fn try_lock(conn: &mut PgConnection, keys: &[i64]) -> Result<HashSet<i64>, sqlx::Error> {
+    let free = sqlx::query::<Postgres>(
+        "select k.key from unnest($1::bigint[]) k (key) where pg_try_advisory_lock(k.key)",
+    );
+    let rows = free.bind(keys).fetch_all(conn).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// The lock's number. Should two files, or another program, have the same, they only wait for each other.
+fn key(stream: &str, name: &str) -> i64 {
+    let hash = xxh3_64(format!("streamer\0{stream}\0{name}").as_bytes());
+    i64::from_ne_bytes(hash.to_ne_bytes())
+}

@@ -1,0 +1,52 @@
+//! Sharing the files with other streamers: one reads only those that were granted to it.
+
+use super::feed::Feed;
+use super::folder::partition;
+use crate::sink::Claim;
+
+/// Files that are asked for at a time: few enough for the server's table of locks.
+const WANTED_MAX: usize = 100;
+
+/// A file that is to be read.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Its path below the folder.
+    pub name: String,
+    /// Its newest partition that is known, and the one that may have come since.
+    pub partitions: [String; 2],
+}
+
+impl Feed {
+    /// Leaves what the last listing found unread until it is granted.
+    pub fn set_aside(&mut self) {
+        self.unclaimed = std::mem::take(&mut self.queue);
+        self.is_passed_over = false;
+    }
+
+    /// The next files to ask for, oldest first.
+    pub fn wanted(&self) -> Vec<Wanted> {
+        let wanted = self.unclaimed.iter().take(WANTED_MAX).map(|found| {
+            let number = self.positions.get(&found.name).map_or(1, |(number, _)| *number);
+            let partitions = [number, number + 1].map(|number| partition(&found.name, number));
+            Wanted { name: found.name.clone(), partitions }
+        });
+        wanted.collect()
+    }
+
+    /// Takes the answer to `wanted`. Files that are not granted are passed over until the next listing.
+    pub fn grant(&mut self, wanted: &[Wanted], claim: Claim) {
+        self.take_up(claim.checkpoints);
+        for found in self.unclaimed.drain(..wanted.len()) {
+            if claim.granted.contains(&found.name) {
+                self.queue.push_back(found);
+            } else {
+                self.is_passed_over = true;
+            }
+        }
+    }
+
+    /// Whether a file was left to another streamer.
+    pub fn is_passed_over(&self) -> bool {
+        self.is_passed_over
+    }
+}
