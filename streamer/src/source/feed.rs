@@ -386,7 +386,7 @@ impl Feed {
 
     /// What is left of a file behind its checkpoint, in bytes. Of a packed file all is left until the
     /// last of it is read.
-    fn rest_bytes(&self, found: &Found) -> u64 {
+    pub(super) fn rest_bytes(&self, found: &Found) -> u64 {
         if Packing::of(&found.name).is_some() {
             return found.stat.size;
         }

@@ -7,6 +7,10 @@ use crate::sink::Claim;
 /// Files that are asked for at a time: few enough for the server's table of locks.
 const WANTED_MAX: usize = 100;
 
+/// How much is asked for at a time, in bytes, give or take one file: large files one by one, so that
+/// there is something left for others.
+const WANTED_BYTES: u64 = 1 << 20;
+
 /// A file that is to be read.
 #[derive(Debug)]
 pub struct Wanted {
@@ -25,7 +29,13 @@ impl Feed {
 
     /// The next files to ask for, oldest first.
     pub fn wanted(&self) -> Vec<Wanted> {
-        let wanted = self.unclaimed.iter().take(WANTED_MAX).map(|found| {
+        let mut bytes = 0;
+        let few = self.unclaimed.iter().take(WANTED_MAX).take_while(|found| {
+            let is_room = bytes < WANTED_BYTES;
+            bytes += self.rest_bytes(found);
+            is_room
+        });
+        let wanted = few.map(|found| {
             let number = self.positions.get(&found.name).map_or(1, |(number, _)| *number);
             let partitions = [number, number + 1].map(|number| partition(&found.name, number));
             Wanted { name: found.name.clone(), partitions }

@@ -6,6 +6,7 @@
 
 #![allow(clippy::disallowed_types, reason = "tests make SQL of their own")]
 
+mod frozen;
 mod inbox;
 mod inject;
 mod schedule;
@@ -16,15 +17,13 @@ mod tally;
 mod verdict;
 mod world;
 
-use nix::sys::signal::Signal;
-
 use schedule::Round;
 use support::Server;
 use tally::Tally;
 use world::World;
 
 /// Kills where `CHAOS_KILLS` names no number.
-const KILLS: u32 = 20;
+const KILLS: u32 = 50;
 
 /// The schedule where `CHAOS_SEED` names none.
 const SEED: u64 = 20_261_121;
@@ -74,7 +73,6 @@ async fn work(world: &mut World, server: &mut Server, round: &Round, tally: &mut
     assert!(is_drained, "something is left to read:\n{}", world.log.join("\n"));
     world.read_log();
     for streamer in world.streamers.drain(..) {
-        streamer.signal(Signal::SIGTERM);
         assert_eq!(streamer.terminate().0, Some(0));
     }
 }

@@ -1,4 +1,4 @@
-//! Lost replies, several streamers, and a server that goes away.
+//! Lost replies, and a server that goes away.
 
 use crate::support::{Cut, Ended, Proxy, Running, TestDb, folder, generate, judge, streamer};
 
@@ -43,42 +43,6 @@ async fn a_commit_that_never_arrived_is_done_again() {
 #[tokio::test]
 async fn a_commit_that_arrives_while_it_is_done_again_counts_once() {
     load_through(Cut::LateCommit, (2, 2000, 23), 8).await;
-}
-
-#[tokio::test]
-async fn two_streamers_on_one_folder_double_nothing_and_one_takes_over_from_the_other() {
-    let (db, folder) = (TestDb::create().await, folder());
-    let verdict = judge(&generate(folder.path(), 4, 5000, 24));
-    let run = ["run", "--every", "0s", "--max-rows", "50"];
-    let start = || Running::start(streamer(folder.path(), &run).env("DATABASE_URL", db.url()));
-    let first = start();
-    first.wait_for_log("committed");
-    let second = start();
-    second.wait_for_log("standing by");
-    let left = "select 4 - count(*) from streamer.checkpoint where state = 'done'";
-    assert!(db.number(left).await > 0, "there is something left to take over");
-    first.kill();
-    second.wait_for_log("committed");
-    db.wait_for(left, 0).await;
-    assert_eq!(second.terminate().0, Some(0));
-    db.agrees_with(&verdict).await;
-}
-
-#[tokio::test]
-async fn four_streamers_at_once_load_everything_once() {
-    let (db, folder) = (TestDb::create().await, folder());
-    let verdict = judge(&generate(folder.path(), 4, 3000, 26));
-    let run = ["run", "--available-now", "--max-rows", "100"];
-    let start = || {
-        let mut command = streamer(folder.path(), &run);
-        command.env("DATABASE_URL", db.url());
-        tokio::task::spawn_blocking(move || Ended::of(&mut command))
-    };
-    for ended in [start(), start(), start(), start()] {
-        let code = ended.await.unwrap().code;
-        assert!(matches!(code, Some(0 | 3)), "{code:?}");
-    }
-    db.agrees_with(&verdict).await;
 }
 
 #[tokio::test]

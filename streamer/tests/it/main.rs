@@ -18,6 +18,7 @@ mod readme;
 mod refusals;
 mod resume;
 mod secrets;
+mod several;
 mod support;
 mod tables;
 mod values;
