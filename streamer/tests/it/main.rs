@@ -11,6 +11,8 @@ mod faults;
 mod files;
 mod inputs;
 mod limit;
+mod locks;
+mod machine;
 mod names;
 mod packed;
 mod pipeline;
@@ -19,6 +21,7 @@ mod refusals;
 mod resume;
 mod secrets;
 mod several;
+#[allow(dead_code, reason = "the chaos tests need more of it")]
 mod support;
 mod tables;
 mod values;

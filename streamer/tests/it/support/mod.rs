@@ -4,6 +4,7 @@
 pub(crate) mod judge;
 mod process;
 mod proxy;
+mod sandbox;
 mod server;
 
 use std::fmt::Write as _;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use streamer::embedded::Embedded;
 use tokio::sync::OnceCell;
@@ -23,6 +24,7 @@ use tokio::sync::OnceCell;
 pub(crate) use judge::{Verdict, judge};
 pub(crate) use process::{Ended, Running, streamer};
 pub(crate) use proxy::{Cut, Proxy};
+pub(crate) use sandbox::Sandbox;
 pub(crate) use server::Server;
 
 /// The database that the others are copied from.
@@ -57,6 +59,19 @@ impl TestDb {
     pub(crate) async fn connect(&self) -> PgConnection {
         let options = self.options.clone().application_name("test");
         PgConnection::connect_with(&options).await.expect("connect to the test's database")
+    }
+
+    /// The same where the server may refuse.
+    pub(crate) async fn try_connect(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect_with(&self.options).await
+    }
+
+    /// The database of the embedded server whose files are below `data`.
+    pub(crate) fn embedded(data: &Path) -> TestDb {
+        let socket = data.join(".postgres/socket");
+        let options = PgConnectOptions::new_without_pgpass().socket(socket).username("streamer");
+        let options = options.database("streamer").ssl_mode(PgSslMode::Disable);
+        TestDb { name: "streamer".to_owned(), options }
     }
 
     /// Where it is, as DATABASE_URL has it.

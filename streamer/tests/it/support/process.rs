@@ -110,6 +110,11 @@ impl Running {
         number.expect("it names the peak").parse().expect("it is a number")
     }
 
+    /// Its process number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a process number fits");
