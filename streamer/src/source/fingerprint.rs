@@ -89,17 +89,18 @@ impl Stat {
         self.modified
     }
 
-    /// How long ago the file last changed, by the wall clock; nothing when that lies in the future.
-    pub fn age(&self) -> Option<Duration> {
+    /// How long before `now` the file last changed; nothing when that lies behind it.
+    pub fn age_at(&self, now: SystemTime) -> Option<Duration> {
         let seconds = u64::try_from(self.changed.0).ok()?;
         let nanos = u32::try_from(self.changed.1).ok()?;
         let changed = UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))?;
-        SystemTime::now().duration_since(changed).ok()
+        now.duration_since(changed).ok()
     }
 
     /// Itself, if a later change would be sure to show in it.
     pub fn if_conclusive(self) -> Option<Stat> {
-        self.age().is_some_and(|age| age > STAMP_GRAIN).then_some(self)
+        let age = self.age_at(SystemTime::now());
+        age.is_some_and(|age| age > STAMP_GRAIN).then_some(self)
     }
 }
 

@@ -42,6 +42,22 @@ async fn a_lock_on_the_table_is_waited_for() {
 }
 
 #[tokio::test]
+async fn what_a_killed_streamer_held_is_free_soon_though_its_statement_waits_for_a_lock() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let verdict = judge(&generate(folder.path(), 1, 2000, 65));
+    let mut locker = db.connect().await;
+    execute(&mut locker, "begin; lock table user_events").await;
+    let first = start(&db, folder.path());
+    db.wait_for(WAITING, 1).await;
+    first.kill();
+    db.wait_for(WAITING, 0).await;
+    let second = start(&db, folder.path());
+    db.wait_for(WAITING, 1).await;
+    execute(&mut locker, "rollback").await;
+    loads_all(&db, second, &verdict).await;
+}
+
+#[tokio::test]
 async fn a_deadlock_is_tried_again_and_costs_no_record() {
     let (db, folder) = (TestDb::create().await, folder());
     let verdict = judge(&generate(folder.path(), 1, 4000, 62));

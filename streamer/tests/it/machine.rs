@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -240,18 +240,24 @@ async fn a_folder_that_is_removed_and_made_again_is_watched_again() {
     assert_eq!(running.terminate().0, Some(0));
 }
 
-#[tokio::test]
-async fn a_clock_that_is_set_back_and_forth_loses_nothing() {
-    let (db, folder) = (TestDb::create().await, folder());
-    let shim = folder.path().join("clock.so");
+/// Runs a command by a clock that is wrong by as many seconds as the file that is returned says.
+fn with_clock(command: &mut Command, folder: &Path) -> PathBuf {
+    let shim = folder.join("clock.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/clock.c");
     let mut compiler = Command::new("cc");
     compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&shim).arg(source).arg("-ldl");
     assert!(compiler.status().unwrap().success(), "cc makes the shim");
-    let offset = folder.path().join("offset");
+    let offset = folder.join("offset");
     fs::write(&offset, "0").unwrap();
-    let mut command = often(&db, folder.path());
     command.env("LD_PRELOAD", &shim).env("CLOCK_OFFSET", &offset);
+    offset
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_and_forth_loses_nothing() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let mut command = often(&db, folder.path());
+    let offset = with_clock(&mut command, folder.path());
     let running = Running::start(&mut command);
     let year = |line: &str| line[..4].parse::<i32>().unwrap();
     write(folder.path(), 1);
@@ -272,5 +278,27 @@ async fn a_clock_that_is_set_back_and_forth_loses_nothing() {
         old.as_mut().unwrap().write_all(b"\n").unwrap();
     }
     assert_eq!(db.number("select count(*) from streamer.dead_letter").await, 0);
+    assert_eq!(running.terminate().0, Some(0));
+}
+
+#[tokio::test]
+async fn a_clock_that_leaps_ahead_makes_no_half_line_a_record() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let mut command = often(&db, folder.path());
+    let patient = OFTEN.replace("500ms", "1h");
+    fs::write(folder.path().join("streams.toml"), patient).unwrap();
+    let offset = with_clock(&mut command, folder.path());
+    let running = Running::start(&mut command);
+    write(folder.path(), 1);
+    running.wait_for_log("committed");
+    let path = folder.path().join("user_events_2.csv");
+    fs::write(&path, format!("{}{}", HEADER, line(2).trim_end())).unwrap();
+    // A day later by the clock, as when the machine has slept.
+    fs::write(&offset, "86400").unwrap();
+    write(folder.path(), 3);
+    db.wait_for(ROWS, 2).await;
+    OpenOptions::new().append(true).open(&path).unwrap().write_all(b".5\n").unwrap();
+    running.wait_for_log("dead_letters=1");
+    assert_eq!(db.number("select count(*) from user_events where user_id = 2").await, 0);
     assert_eq!(running.terminate().0, Some(0));
 }
