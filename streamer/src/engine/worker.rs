@@ -218,7 +218,8 @@ impl Worker {
             if let Some(work) = self.source.next().await? {
                 return Ok(Some(work));
             }
-            let wanted = self.source.at_rest(|feed| feed.wanted()).await?;
+            let max = self.sink.claims_max();
+            let wanted = self.source.at_rest(|feed| feed.wanted(max)).await?;
             if wanted.is_empty() && !self.sink.has_claims() {
                 self.is_alone = !self.source.at_rest(|feed| feed.is_passed_over()).await?;
                 return Ok(None);

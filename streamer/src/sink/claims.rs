@@ -17,6 +17,9 @@ use crate::source::share::Wanted;
 /// behind on a connection of a pool.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
+/// The share of the server's table of locks that the claims of one stream take at most.
+const LOCKS_SHARE: usize = 16;
+
 /// What was claimed, and where the files stand now.
 #[derive(Debug)]
 pub struct Claim {
@@ -27,8 +30,10 @@ pub struct Claim {
 }
 
 /// The claims of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Claims {
+    /// How many files may be claimed at a time.
+    pub(super) max: usize,
     /// The locks of the present claims.
     keys: Vec<i64>,
     /// Files that others have claimed: where they stood, and since when.
@@ -36,6 +41,10 @@ pub(super) struct Claims {
 }
 
 impl Claims {
+    pub(super) fn new() -> Claims {
+        Claims { max: 1, keys: Vec::new(), refused: HashMap::new() }
+    }
+
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -49,7 +58,14 @@ impl Claims {
         wanted: &[Wanted],
     ) -> Result<Claim, sqlx::Error> {
         self.keys.clear();
-        sqlx::query("select pg_advisory_unlock_all()").execute(&mut *conn).await?;
+        let locks: i64 = sqlx::query_scalar(
+            "select current_setting('max_locks_per_transaction')::bigint
+                    * current_setting('max_connections')::bigint
+               from pg_advisory_unlock_all()",
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        self.max = usize::try_from(locks).unwrap_or(0).div_ceil(LOCKS_SHARE);
         let keys: Vec<i64> = wanted.iter().map(|file| key(stream, &file.name)).collect();
         let taken = try_lock(conn, &keys).await?;
         let partitions = wanted.iter().flat_map(|file| &file.partitions);

@@ -145,7 +145,7 @@ impl Sink {
             conn: None,
             filtered: HashSet::new(),
             limit: stream.dead_letters_max,
-            claims: Claims::default(),
+            claims: Claims::new(),
             patience,
         }
     }
@@ -243,6 +243,11 @@ impl Sink {
                 Err(error) => self.patience.pause(&self.database, error).await?,
             }
         }
+    }
+
+    /// How many files may be claimed at a time, by the size of the server's table of locks.
+    pub fn claims_max(&self) -> usize {
+        self.claims.max
     }
 
     /// Whether files are claimed.

@@ -4,9 +4,6 @@ use super::feed::Feed;
 use super::folder::partition;
 use crate::sink::Claim;
 
-/// Files that are asked for at a time: few enough for the server's table of locks.
-const WANTED_MAX: usize = 100;
-
 /// How much is asked for at a time, in bytes, give or take one file: large files one by one, so that
 /// there is something left for others.
 const WANTED_BYTES: u64 = 1 << 20;
@@ -27,10 +24,10 @@ impl Feed {
         self.is_passed_over = false;
     }
 
-    /// The next files to ask for, oldest first.
-    pub fn wanted(&self) -> Vec<Wanted> {
+    /// The next files to ask for, at most `max`, oldest first.
+    pub fn wanted(&self, max: usize) -> Vec<Wanted> {
         let mut bytes = 0;
-        let few = self.unclaimed.iter().take(WANTED_MAX).take_while(|found| {
+        let few = self.unclaimed.iter().take(max).take_while(|found| {
             let is_room = bytes < WANTED_BYTES;
             bytes += self.rest_bytes(found);
             is_room
