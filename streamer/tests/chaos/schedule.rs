@@ -120,12 +120,24 @@ impl Fault {
             Fault::Terminate => "pg_terminate_backend".to_owned(),
             Fault::KillBackend => "kill -9 of a backend".to_owned(),
             Fault::StopServer => "immediate shutdown of the server".to_owned(),
-            Fault::Cut(cut) => format!("connection cut: {cut:?}"),
+            Fault::Cut(cut) => format!("connection cut {}", place(cut)),
             Fault::Lock => "lock on the tables".to_owned(),
             Fault::Deadlock => "deadlock".to_owned(),
             Fault::Conflict => "serialization failures".to_owned(),
             Fault::TooManyConnections => "too many connections".to_owned(),
         }
+    }
+}
+
+fn place(cut: Cut) -> &'static str {
+    match cut {
+        Cut::CheckpointRead => "during the checkpoint read",
+        Cut::BeforeBegin => "before BEGIN",
+        Cut::MidCopy => "in mid-COPY",
+        Cut::AfterCopy => "after COPY",
+        Cut::BeforeCommit => "before COMMIT",
+        Cut::AfterCommit => "between COMMIT and its reply",
+        Cut::LateCommit => "while COMMIT is on its way",
     }
 }
 

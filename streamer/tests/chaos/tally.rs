@@ -18,6 +18,7 @@ pub(crate) struct Tally {
 #[derive(Debug, Default)]
 struct Line {
     injected: u32,
+    /// How often it met what it was meant for: an open transaction, a step of the protocol, a waiting lock.
     hit: u32,
     lost: i64,
     doubled: i64,
@@ -61,10 +62,7 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "| fault | injected | hit an open transaction or its mark | rows lost | rows doubled |"
-        )?;
+        writeln!(f, "| fault | injected | hit | rows lost | rows doubled |")?;
         writeln!(f, "|---|--:|--:|--:|--:|")?;
         for (name, line) in &self.faults {
             let Line { injected, hit, lost, doubled } = line;
