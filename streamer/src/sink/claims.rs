@@ -20,6 +20,10 @@ const STANDSTILL: Duration = Duration::from_secs(60);
 /// The share of the server's table of locks that the claims of one stream take at most.
 const LOCKS_SHARE: usize = 16;
 
+/// Of more files than these it is forgotten that others have claimed them, if they were not asked for again
+/// within [`STANDSTILL`]: they are done, or gone.
+const REFUSED_MAX: usize = 1000;
+
 /// What was claimed, and where the files stand now.
 #[derive(Debug)]
 pub struct Claim {
@@ -36,8 +40,19 @@ pub(super) struct Claims {
     pub(super) max: usize,
     /// The locks of the present claims.
     keys: Vec<i64>,
-    /// Files that others have claimed: where they stood, and since when.
-    refused: HashMap<String, (Option<u64>, Instant)>,
+    /// Files that others have claimed.
+    refused: HashMap<String, Refused>,
+}
+
+/// A file that another streamer has claimed.
+#[derive(Debug)]
+struct Refused {
+    /// Where it stood.
+    offset: Option<u64>,
+    /// Since when.
+    since: Instant,
+    /// When it was asked for last.
+    asked: Instant,
 }
 
 impl Claims {
@@ -81,6 +96,9 @@ impl Claims {
                 granted.insert(file.name.clone());
             }
         }
+        if self.refused.len() > REFUSED_MAX {
+            self.refused.retain(|_, refused| refused.asked.elapsed() < STANDSTILL);
+        }
         self.keys = taken.into_iter().collect();
         Ok(Claim { granted, checkpoints })
     }
@@ -94,12 +112,14 @@ impl Claims {
     fn stands_still(&mut self, file: &Wanted, checkpoints: &Checkpoints) -> bool {
         let newest = file.partitions.iter().rev().find_map(|name| checkpoints.get(name));
         let offset = newest.map(|checkpoint| checkpoint.next_offset);
-        let (seen, since) =
-            self.refused.entry(file.name.clone()).or_insert((offset, Instant::now()));
-        if *seen != offset {
-            (*seen, *since) = (offset, Instant::now());
+        let now = Instant::now();
+        let refused = Refused { offset, since: now, asked: now };
+        let refused = self.refused.entry(file.name.clone()).or_insert(refused);
+        if refused.offset != offset {
+            (refused.offset, refused.since) = (offset, now);
         }
-        since.elapsed() >= STANDSTILL
+        refused.asked = now;
+        now - refused.since >= STANDSTILL
     }
 }
 
