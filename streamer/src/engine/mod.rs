@@ -3,6 +3,7 @@
 mod ahead;
 mod away;
 mod done;
+mod listing;
 mod watch;
 mod worker;
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::ahead::ReadAhead;
 use super::done::Done;
+use super::listing::Listing;
 use super::watch::Watch;
 use super::{EngineError, Event, Observer, Plan};
 use crate::batch::MicroBatch;
@@ -100,22 +101,6 @@ struct Worker {
     rivalry: Option<ExponentialBackoff>,
     /// Whether no file is left to another streamer, as far as was told.
     is_alone: bool,
-}
-
-/// The last listing of the folder.
-#[derive(Default)]
-struct Listing {
-    ended: Option<Instant>,
-    cost: Duration,
-}
-
-impl Listing {
-    /// Whether it is time for another: at a change, or when `scan_every` has passed. Listings take at
-    /// most a tenth of the time while files keep changing, a hundredth while nothing happens.
-    fn is_due(&self, scan_every: Duration, changed: bool) -> bool {
-        let pause = if changed { self.cost * 10 } else { scan_every.max(self.cost * 100) };
-        self.ended.is_none_or(|ended| ended.elapsed() >= pause)
-    }
 }
 
 impl Worker {

@@ -8,7 +8,7 @@ use super::again::Again;
 use super::content::{Content, Packing};
 use super::file::{OpenFile, Step};
 use super::fingerprint::Stat;
-use super::folder::{Folder, Found, Unlisted, partition, partition_path};
+use super::folder::{Folder, Found, Unlisted, partition};
 use super::known::Known;
 use super::layouts::Layouts;
 use super::part::Reading;
@@ -131,17 +131,6 @@ impl Feed {
         self.unclaimed.clear();
         self.current = None;
         self.take_up(checkpoints);
-    }
-
-    /// Notes where partitions stand, of each path the newest.
-    pub(super) fn take_up(&mut self, checkpoints: HashMap<String, Checkpoint>) {
-        for (name, checkpoint) in checkpoints {
-            let (path, number) = partition_path(&name);
-            let newest = self.positions.get(path).map_or(0, |(number, _)| *number);
-            if number >= newest {
-                self.positions.insert(path.to_owned(), (number, checkpoint));
-            }
-        }
     }
 
     /// Lists the folder: what there is to read, oldest first.

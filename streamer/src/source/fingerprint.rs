@@ -4,7 +4,8 @@
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
@@ -21,6 +22,10 @@ const STAMP_GRAIN: Duration = Duration::from_secs(2);
 /// A time stamp is trusted to say how long a file has been still when it is older than this: no file
 /// server's clock is that wrong.
 pub const STAMP_TRUSTED: Duration = Duration::from_secs(3600);
+
+/// When files were first looked at, by the wall clock and by one that nobody sets.
+static BEGAN: LazyLock<(SystemTime, Instant)> =
+    LazyLock::new(|| (SystemTime::now(), Instant::now()));
 
 /// What identifies the consumed part of a file. By default nothing was consumed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -89,8 +94,14 @@ impl Stat {
         self.modified
     }
 
-    /// How long before `now` the file last changed; nothing when that lies behind it.
-    pub fn age_at(&self, now: SystemTime) -> Option<Duration> {
+    /// How long ago the file last changed, nothing when that lies in the future: by a clock that nobody
+    /// sets and that stands still while the machine sleeps, so that no file that is being written grows
+    /// old by a leap.
+    pub fn age(&self) -> Option<Duration> {
+        self.age_at(BEGAN.0 + BEGAN.1.elapsed())
+    }
+
+    fn age_at(&self, now: SystemTime) -> Option<Duration> {
         let seconds = u64::try_from(self.changed.0).ok()?;
         let nanos = u32::try_from(self.changed.1).ok()?;
         let changed = UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))?;

@@ -1,7 +1,7 @@
 //! What is known of files between two listings, so that each is opened only when it is time to.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::fingerprint::{STAMP_TRUSTED, Stat};
 use super::folder::Found;
@@ -11,8 +11,6 @@ use super::folder::Found;
 pub(super) struct Known {
     /// How long a file must be still before its last line counts as it is.
     settle: Duration,
-    /// The start, by both clocks.
-    began: (SystemTime, Instant),
     /// Files that need no look until they change.
     settled: HashMap<String, Stat>,
     /// Files whose last record is not written whole, and since when they look as they do.
@@ -27,7 +25,6 @@ impl Known {
     pub(super) fn new(settle: Duration) -> Known {
         Known {
             settle,
-            began: (SystemTime::now(), Instant::now()),
             settled: HashMap::new(),
             waiting: HashMap::new(),
             told: HashMap::new(),
@@ -99,15 +96,7 @@ impl Known {
     pub(super) fn is_still(&self, name: &str, stat: Stat) -> bool {
         let watched = self.waiting.get(name).filter(|(seen, _)| *seen == stat);
         watched.is_some_and(|(_, since)| since.elapsed() >= self.settle)
-            || stat
-                .age_at(self.steady_now())
-                .is_some_and(|age| age >= self.settle.max(STAMP_TRUSTED))
-    }
-
-    /// The time by a clock that nobody sets and that stands still while the machine sleeps: a file that
-    /// is being written does not grow old by a leap of the wall clock.
-    fn steady_now(&self) -> SystemTime {
-        self.began.0 + self.began.1.elapsed()
+            || stat.age().is_some_and(|age| age >= self.settle.max(STAMP_TRUSTED))
     }
 
     /// The file can't be read: there is nothing to wait for.

@@ -1,8 +1,8 @@
 //! Sharing the files with other streamers: one reads only those that were granted to it.
 
 use super::feed::Feed;
-use super::folder::partition;
-use crate::sink::Claim;
+use super::folder::{partition, partition_path};
+use crate::sink::{Checkpoints, Claim};
 
 /// How much is asked for at a time, in bytes, give or take one file: large files one by one, so that
 /// there is something left for others.
@@ -48,6 +48,17 @@ impl Feed {
                 self.queue.push_back(found);
             } else {
                 self.is_passed_over = true;
+            }
+        }
+    }
+
+    /// Notes where partitions stand, of each path the newest.
+    pub(super) fn take_up(&mut self, checkpoints: Checkpoints) {
+        for (name, checkpoint) in checkpoints {
+            let (path, number) = partition_path(&name);
+            let newest = self.positions.get(path).map_or(0, |(number, _)| *number);
+            if number >= newest {
+                self.positions.insert(path.to_owned(), (number, checkpoint));
             }
         }
     }
