@@ -251,7 +251,6 @@ async fn a_file_that_comes_back_after_many_others_were_gone_is_still_known() {
     fs::write(other, format!("{HEADER}{}", lines(10..11))).unwrap();
     db.wait_for(ROWS, 11).await;
     fs::rename(&away, &path).unwrap();
-    running.wait_for_log("standing by");
     let mut file = OpenOptions::new().append(true).open(&path).unwrap();
     file.write_all(lines(11..12).as_bytes()).unwrap();
     db.wait_for(ROWS, 12).await;
