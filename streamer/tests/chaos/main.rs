@@ -23,7 +23,7 @@ use tally::Tally;
 use world::World;
 
 /// Kills where `CHAOS_KILLS` names no number.
-const KILLS: u32 = 50;
+const KILLS: u32 = 30;
 
 /// The schedule where `CHAOS_SEED` names none.
 const SEED: u64 = 20_261_121;
