@@ -23,9 +23,11 @@ use super::{EmbeddedError, NAME, START_TIMEOUT};
 const GUARD: &str = include_str!("guard.sh");
 
 /// Settings of every server. The log stays small and holds no values from rows: what a statement of
-/// ours did wrong is told to us, not to the log.
-const SETTINGS: [(&str, &str); 6] = [
+/// ours did wrong is told to us, not to the log. The role has the name of the streamer's own schema, where
+/// a user's `create table` would land without a search path.
+const SETTINGS: [(&str, &str); 7] = [
     ("listen_addresses", ""),
+    ("search_path", "public"),
     ("shared_buffers", "128MB"),
     ("max_wal_size", "2GB"),
     ("log_min_messages", "log"),

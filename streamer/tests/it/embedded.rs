@@ -203,9 +203,11 @@ async fn without_a_database_the_streamer_runs_its_own_and_takes_it_along_however
     wait_until("the server to stop", || kill(server, None).is_err()).await;
     let running = run();
     running.wait_for_log("look inside");
-    let asked =
-        Command::new("bash").args(["-c", &format!("{psql} -Atc 'select 1'")]).output().unwrap();
-    assert_eq!(asked.stdout, b"1\n", "{psql}: {asked:?}");
+    let asked = Command::new("bash")
+        .args(["-c", &format!("{psql} -Atc 'select current_schema()'")])
+        .output();
+    let asked = asked.unwrap();
+    assert_eq!(asked.stdout, b"public\n", "{psql}: {asked:?}");
     let server = server_of(folder.path());
     assert_eq!(running.terminate().0, Some(0));
     wait_until("the server to stop", || kill(server, None).is_err()).await;
