@@ -37,10 +37,14 @@ pub enum Cut {
         fault: Fault,
     },
     /// The record is longer than allowed and its line does not end in the buffer: the bytes up to the
-    /// next line end are to be skipped.
+    /// first line end behind `fault_at` are to be skipped.
     Endless {
         /// Where it starts: behind any blank lines.
         start: usize,
+        /// Where the line that is refused has its fault: the record's first line need not be the one.
+        fault_at: usize,
+        /// What is wrong.
+        fault: Fault,
     },
     /// Nothing but line ends, up to `next`.
     Blank {
@@ -224,12 +228,18 @@ fn resumed_after(
 ) -> Cut {
     let line = buffer[fault_at..].iter().position(|&b| b == b'\n' || b == b'\r');
     match line {
+        // One more byte tells whether this is one line end or two.
+        Some(found)
+            if fault_at + found + 1 == buffer.len() && is_half_line_end(buffer, complete) =>
+        {
+            Cut::Incomplete
+        }
         Some(found) => {
             let end = fault_at + found;
             Cut::Malformed { start, end, next: line_end(buffer, end), fault }
         }
         None if complete => Cut::Malformed { start, end: buffer.len(), next: buffer.len(), fault },
-        None => Cut::Endless { start },
+        None => Cut::Endless { start, fault_at, fault },
     }
 }
 

@@ -27,9 +27,16 @@ fn read(bytes: &[u8], step: usize, record_bytes_max: usize) -> Vec<Piece> {
                 from += next;
             }
             Cut::Blank { next } => from += next,
-            Cut::Endless { .. } | Cut::Incomplete if !complete => to = bytes.len().min(to + step),
-            Cut::Incomplete => return pieces,
-            Cut::Endless { .. } => panic!("nothing is endless in a complete buffer"),
+            Cut::Endless { start, fault_at, fault } => {
+                assert!(!complete, "nothing is endless in a complete buffer");
+                let behind = from + fault_at;
+                let line = bytes[behind..].iter().position(|b| b"\r\n".contains(b));
+                let end = line.map_or(bytes.len(), |line| behind + line);
+                pieces.push(Piece::Refused(bytes[from + start..end].to_vec(), fault));
+                (from, to) = (end, to.max(end));
+            }
+            Cut::Incomplete if complete => return pieces,
+            Cut::Incomplete => to = bytes.len().min(to + step),
         }
     }
 }
@@ -123,6 +130,15 @@ fn a_record_over_the_limit_is_refused_and_the_next_line_is_read() {
     let pieces = pieces(&quoted);
     assert_eq!(pieces[0], refused("1,\"y", Fault::UnclosedQuote));
     assert_eq!(pieces.last(), Some(&record(&["2", "b"])));
+}
+
+#[test]
+fn a_record_over_the_limit_is_refused_the_same_in_however_many_reads_it_comes() {
+    let long = "x".repeat(200);
+    assert_eq!(
+        pieces(&format!("\"y\nz\",\"{long}\n2,b\n")),
+        [refused(&format!("\"y\nz\",\"{long}"), Fault::UnclosedQuote), record(&["2", "b"])]
+    );
 }
 
 #[test]

@@ -32,7 +32,6 @@ pub struct OpenFile {
     /// Whether the buffer held everything up to the file's end at the last read.
     at_end: bool,
     splitter: Splitter,
-    record_bytes_max: usize,
 }
 
 /// What stands next in a file.
@@ -71,7 +70,6 @@ impl OpenFile {
             line: 1,
             at_end: false,
             splitter: Splitter::new(b',', record_bytes_max),
-            record_bytes_max,
         }
     }
 
@@ -190,9 +188,9 @@ impl OpenFile {
                 Cut::Incomplete if !self.at_end => self.fill()?,
                 Cut::Incomplete if self.is_all_read() => return Ok(Step::End),
                 Cut::Incomplete => return Ok(Step::Wait),
-                Cut::Endless { start } => {
+                Cut::Endless { start, fault_at, fault } => {
                     self.pass(start, start);
-                    return self.skip_line(still);
+                    return self.skip_line(fault_at - start, fault, still);
                 }
             }
         }
@@ -263,15 +261,16 @@ impl OpenFile {
         self.consumed.fingerprint(self.stat)
     }
 
-    /// Passes over a line longer than a record may be, in bounded memory. Its beginning is kept.
-    fn skip_line(&mut self, still: bool) -> io::Result<Step<'_>> {
+    /// Passes over a record longer than it may be, up to the end of the line on which its fault stands,
+    /// in bounded memory. Its beginning is kept.
+    fn skip_line(&mut self, fault_at: usize, fault: Fault, still: bool) -> io::Result<Step<'_>> {
         self.note();
         let (offset, line, consumed) = (self.offset, self.line, self.consumed.clone());
         let len = RAW_BYTES_MAX.min(self.buffer.len() - self.begin);
         let raw = self.buffer[self.begin..self.begin + len].to_vec();
+        self.pass(0, fault_at);
         match self.pass_line(still) {
             Ok(true) => {
-                let fault = Fault::TooLong { limit: self.record_bytes_max };
                 let mut letter = refused(offset, line, &raw, fault);
                 letter.offsets.end = self.offset;
                 Ok(Step::Refused(letter))
