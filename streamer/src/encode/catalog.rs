@@ -5,31 +5,31 @@ use std::collections::HashMap;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow, types::Oid};
 
-/// The types of `pg_catalog` that a table's columns need, loaded once.
+/// The types of `pg_catalog` that a table's columns need, by oid, loaded once.
 #[derive(Debug, Clone)]
 pub struct TypeCatalog {
     types: HashMap<u32, TypeEntry>,
 }
 
 /// One row of `pg_type`, with what hangs on it.
-#[derive(Debug, Clone)]
-pub(super) struct TypeEntry {
+#[derive(Debug, Clone, Default)]
+pub struct TypeEntry {
     /// As `format_type` prints it, so schema-qualified where it must be.
-    pub(super) name: String,
+    pub name: String,
     /// The C function behind the type's input function; empty unless it is one of the server's own.
     ///
     /// Extensions reuse these under other names: `citextin` is `textin` inside.
-    pub(super) input: String,
+    pub input: String,
     /// The same for the function that reads the binary form.
-    pub(super) receive: String,
+    pub receive: String,
     /// Element type of an array, base type of a domain, bounds' type of a range; else 0.
-    pub(super) part: u32,
+    pub part: u32,
     /// The typmod a domain gives its base type.
-    pub(super) part_typmod: i32,
+    pub part_typmod: i32,
     /// What stands between the elements of an array *of this type*.
-    pub(super) delimiter: String,
+    pub delimiter: String,
     /// Labels of an enum in their order.
-    pub(super) labels: Vec<String>,
+    pub labels: Vec<String>,
 }
 
 impl TypeEntry {
@@ -57,15 +57,19 @@ impl TypeCatalog {
     pub async fn load(conn: &mut PgConnection, oids: &[u32]) -> Result<TypeCatalog, sqlx::Error> {
         let oids: Vec<Oid> = oids.iter().copied().map(Oid).collect();
         let rows = sqlx::query(LOAD).bind(oids).persistent(false).fetch_all(conn).await?;
-        let mut types = HashMap::with_capacity(rows.len());
-        for row in &rows {
-            types.insert(row.try_get::<Oid, _>("oid")?.0, TypeEntry::from_row(row)?);
-        }
-        Ok(TypeCatalog { types })
+        rows.iter()
+            .map(|row| Ok((row.try_get::<Oid, _>("oid")?.0, TypeEntry::from_row(row)?)))
+            .collect()
     }
 
     pub(super) fn get(&self, oid: u32) -> Option<&TypeEntry> {
         self.types.get(&oid)
+    }
+}
+
+impl FromIterator<(u32, TypeEntry)> for TypeCatalog {
+    fn from_iter<I: IntoIterator<Item = (u32, TypeEntry)>>(types: I) -> TypeCatalog {
+        TypeCatalog { types: types.into_iter().collect() }
     }
 }
 

@@ -55,7 +55,7 @@ mod resolve;
 mod text;
 mod zone;
 
-pub use catalog::TypeCatalog;
+pub use catalog::{TypeCatalog, TypeEntry};
 pub use refusal::Refusal;
 pub use resolve::Unsupported;
 pub use zone::Zone;
