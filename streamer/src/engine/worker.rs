@@ -381,11 +381,16 @@ impl Worker {
 
     /// Waits until the folder may hold something new.
     async fn wait_for_more(&mut self) {
-        let pause = if self.plan.until_drained { WAITING_PAUSE } else { self.stream.scan_every };
-        let spacing = self.listing.cost * 10;
+        let Listing { cost, .. } = self.listing;
+        // Where somebody waits for the end, the next listing is not put off to spare the disk.
+        let pause = match self.plan.until_drained {
+            true => WAITING_PAUSE.max(cost),
+            false => self.stream.scan_every.max(cost * 100),
+        };
+        let spacing = cost * 10;
         tokio::select! {
             () = self.plan.stop.cancelled() => {}
-            () = tokio::time::sleep(pause.max(self.listing.cost * 100)) => {}
+            () = tokio::time::sleep(pause) => {}
             () = async {
                 self.watch.changed().await;
                 tokio::time::sleep(spacing).await;
