@@ -160,10 +160,7 @@ impl Layout {
         reasons: &mut Vec<Reason>,
     ) -> usize {
         if record.count() != self.header.len() {
-            reasons.push(Reason::of_record(
-                BAD_COPY_FILE_FORMAT,
-                format!("{} fields where the header has {}", record.count(), self.header.len()),
-            ));
+            self.note_wrong_count(record, reasons);
             return out.len();
         }
         let columns = self.targets.len() + usize::from(self.kept.is_some()) + self.filled.len();
@@ -192,6 +189,17 @@ impl Layout {
             kept.put(record, |value| value.is_empty() || self.is_null(value), out, reasons);
         }
         key_end
+    }
+
+    /// Which field belongs to which column can't be told; that a field is no text can.
+    fn note_wrong_count(&self, record: &Record<'_>, reasons: &mut Vec<Reason>) {
+        let (fields, names) = (record.count(), self.header.len());
+        let reason = format!("{fields} fields where the header has {names}");
+        reasons.push(Reason::of_record(BAD_COPY_FILE_FORMAT, reason));
+        if (0..fields).any(|field| record.text(field).is_none()) {
+            let (sqlstate, reason) = NOT_UTF8;
+            reasons.push(Reason::of_record(sqlstate, reason));
+        }
     }
 
     /// Whether an unquoted text is one of those that the stream says are NULL.

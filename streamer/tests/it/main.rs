@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_types, reason = "tests make SQL of their own")]
 
+mod any_bytes;
 mod commands;
 mod dead_letters;
 mod done;
@@ -14,6 +15,7 @@ mod limit;
 mod locks;
 mod machine;
 mod names;
+mod oddities;
 mod packed;
 mod pipeline;
 mod readme;
