@@ -12,14 +12,14 @@
 //! | boolean | yes, no, on, off and beginnings of words but t and f |
 //! | oid | negative numbers, which wrap |
 //! | real, double precision | NaN, infinity, hexadecimal |
-//! | numeric | NaN, infinity, a digit that the scale would round away (zeros may go), exponents of seven digits |
+//! | numeric | NaN, infinity, a digit that the scale would round away (zeros may go), exponents of seven digits, a blank behind the `e` |
 //! | numbers, in newer versions | `0x10`, `1_000` |
 //! | varchar(n), char(n) | blanks past the length, which would be cut |
 //! | name | more than 63 bytes, which would be cut |
-//! | bytea | the escape form |
+//! | bytea | the escape form, blanks between the digits |
 //! | bit, varbit | `B` and `X` in front |
 //! | uuid | hyphens elsewhere than in the usual four places |
-//! | date, times | everything but ISO 8601 with hyphens and colons: words, `24:00`, `:60`, am and pm, other orders, BC, one-digit fields, `T` without minutes |
+//! | date, times | everything but ISO 8601 with hyphens and colons: words, `24:00`, `:60`, am and pm, other orders, BC, one-digit fields, zeros in front of a year of more than four digits, `T` without minutes |
 //! | date, time | a time of day behind a date; a zone or a date with a time |
 //! | timestamp | a zone other than UTC, which would be dropped |
 //! | times | digits of a second past the precision (zeros may go, up to nine digits in all), zones by name but ` UTC` |
@@ -29,8 +29,8 @@
 //! | json, jsonb | `\u0000`, lone surrogates, numbers beyond double precision, more than 128 levels |
 //! | jsonb | a key twice in one object |
 //! | xml | an encoding other than UTF-8 declared |
-//! | inet, cidr | shortened networks, leading zeros |
-//! | macaddr, macaddr8 | other groups than pairs, fours between points, or none; six bytes for eight |
+//! | inet, cidr | shortened networks, a point in front of the `/`, leading zeros |
+//! | macaddr, macaddr8 | other groups than pairs, fours between points, or none; blanks and signs between the digits; six bytes for eight |
 //! | arrays | bounds in front (`[2:3]=`), empty arrays inside, backslashes outside quotes |
 //! | ranges | quotes or backslashes within a bound |
 //!
