@@ -381,12 +381,10 @@ impl Worker {
 
     /// Waits until the folder may hold something new.
     async fn wait_for_more(&mut self) {
-        let Listing { cost, .. } = self.listing;
+        let cost = self.listing.cost;
         // Where somebody waits for the end, the next listing is not put off to spare the disk.
-        let pause = match self.plan.until_drained {
-            true => WAITING_PAUSE.max(cost),
-            false => self.stream.scan_every.max(cost * 100),
-        };
+        let rest = self.stream.scan_every.max(cost * 100);
+        let pause = if self.plan.until_drained { WAITING_PAUSE.max(cost) } else { rest };
         let spacing = cost * 10;
         tokio::select! {
             () = self.plan.stop.cancelled() => {}
