@@ -20,6 +20,7 @@ mod packed;
 mod pipeline;
 mod readme;
 mod refusals;
+mod restored;
 mod resume;
 mod secrets;
 mod several;

@@ -140,6 +140,27 @@ impl TestDb {
         assert_eq!(self.rows(bad).await, expected);
     }
 
+    /// Keeps its state of now. Nobody else may be connected.
+    pub(crate) async fn save(&self) {
+        self.copy(&self.name, &format!("{}_saved", self.name)).await;
+    }
+
+    /// Puts the state that was kept in its place; whoever is connected is thrown out.
+    pub(crate) async fn restore(&self) {
+        self.copy(&format!("{}_saved", self.name), &self.name).await;
+    }
+
+    async fn copy(&self, from: &str, to: &str) {
+        let server = self.options.clone().database("postgres");
+        let mut conn = PgConnection::connect_with(&server).await.expect("connect to the server");
+        for sql in [
+            format!("drop database if exists {to} with (force)"),
+            format!("create database {to} template {from}"),
+        ] {
+            conn.execute(AssertSqlSafe(sql)).await.expect("copy the database");
+        }
+    }
+
     fn socket(&self) -> &Path {
         self.options.get_socket().expect("the server listens on a socket")
     }
