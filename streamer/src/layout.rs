@@ -24,6 +24,10 @@ use crate::sql::quote;
 pub struct Layout {
     /// The header, as read.
     pub header: Vec<String>,
+    /// The table's full name, quoted.
+    pub table: String,
+    /// The columns that are sent, in their order.
+    pub columns: Vec<SentColumn>,
     /// The statement that takes the rows.
     pub copy_statement: String,
     /// The key that tells duplicates, where the file has all its columns.
@@ -36,6 +40,17 @@ pub struct Layout {
     kept: Option<Kept>,
     /// What is NULL where it stands unquoted, besides the empty field.
     null: Vec<String>,
+}
+
+/// A column that is sent, as the table had it when the layout was made.
+#[derive(Debug)]
+pub struct SentColumn {
+    /// The name as the catalog spells it.
+    pub name: String,
+    /// The type as SQL spells it.
+    pub type_name: String,
+    /// The type's number in pg_type.
+    pub type_oid: u32,
 }
 
 /// The unique key of a layout. Its columns are the first ones of each row.
@@ -135,12 +150,20 @@ impl Layout {
         let filled = filled_columns(table);
         let names = targets.iter().map(|t| t.name.as_str());
         let names = names.chain(kept.iter().map(|kept| kept.column.as_str()));
-        let names = names.chain(filled.iter().map(|f| f.name())).map(quote);
+        let names = names.chain(filled.iter().map(|f| f.name()));
+        let columns = names.filter_map(|name| table.column(name)).map(|column| SentColumn {
+            name: column.name.clone(),
+            type_name: column.type_name.clone(),
+            type_oid: column.type_oid,
+        });
+        let columns: Vec<SentColumn> = columns.collect();
+        let names = columns.iter().map(|column| quote(&column.name));
         let names = names.collect::<Vec<String>>().join(", ");
         let copy_statement =
             format!("copy {} ({names}) from stdin (format binary)", table.quoted_name);
         let key = key.map(|key| LayoutKey::new(key, table));
-        Ok(Layout { header, copy_statement, key, filled, targets, kept, null: stream.null.clone() })
+        let (table, null) = (table.quoted_name.clone(), stream.null.clone());
+        Ok(Layout { header, table, columns, copy_statement, key, filled, targets, kept, null })
     }
 
     /// How many of a row's first columns are the key.

@@ -21,6 +21,20 @@ pub enum Remedy {
     Stop,
 }
 
+/// A column is not what rows were encoded for. It comes as a [`sqlx::Error::Configuration`].
+#[derive(Debug, thiserror::Error)]
+#[error("column {column} of table {table} is {} now, not {before}", now.as_deref().unwrap_or("away"))]
+pub struct TableChanged {
+    /// The table's full name, quoted.
+    pub table: String,
+    /// The column's name.
+    pub column: String,
+    /// Its type when the streamer read the table's description.
+    pub before: String,
+    /// Its type now, if it is there.
+    pub now: Option<String>,
+}
+
 /// The remedy for `error`.
 pub fn remedy(error: &sqlx::Error) -> Remedy {
     match error {
@@ -77,9 +91,15 @@ pub fn remedy_of_sqlstate(code: &str) -> Remedy {
     }
 }
 
+const CHANGED: &str = "the table has changed under the streamer; start it again to read it anew";
+
 /// What a user can do about an error that calls for [`Remedy::Stop`], where that is known.
 pub fn advice(error: &sqlx::Error) -> Option<&'static str> {
-    let sqlx::Error::Database(error) = error else { return None };
+    let error = match error {
+        sqlx::Error::Database(error) => error,
+        sqlx::Error::Configuration(error) if error.is::<TableChanged>() => return Some(CHANGED),
+        _ => return None,
+    };
     let code = error.code()?;
     Some(match (code.get(..2)?, code.as_ref()) {
         ("28", _) => "check the user and password in DATABASE_URL, and pg_hba.conf on the server",
@@ -91,7 +111,7 @@ pub fn advice(error: &sqlx::Error) -> Option<&'static str> {
         (_, "42602") => {
             "write the table's name in streams.toml as in SQL, with double quotes if need be"
         }
-        ("42", _) => "the table has changed under the streamer; start it again to read it anew",
+        ("42", _) => CHANGED,
         (_, "25006") => "this server is read-only; name the primary in DATABASE_URL",
         _ => return None,
     })

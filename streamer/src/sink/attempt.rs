@@ -5,7 +5,7 @@ use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::bookkeeping::{self, Advanced};
 use super::rows::{self, Written};
-use super::{Committed, PartOutcome, Path, stops};
+use super::{Committed, PartOutcome, Path, stops, unchanged};
 use crate::batch::{DeadLetter, MicroBatch};
 use crate::limit::DeadLetterLimit;
 use crate::retry::{Remedy, remedy_of};
@@ -64,9 +64,11 @@ impl Attempt<'_> {
         Ok(committed)
     }
 
-    /// Whether the careful path would get further: it alone finds out which row is at fault.
+    /// Whether the careful path would get further: it alone finds out which row is at fault, or whether
+    /// the table has changed, of which 08P01 (the data of a column is too short) is a sign.
     fn is_refusal(&self, error: &dyn DatabaseError) -> bool {
-        self.path != Path::Careful && remedy_of(error) == Remedy::Data
+        let is_data = remedy_of(error) == Remedy::Data || error.code().as_deref() == Some("08P01");
+        self.path != Path::Careful && is_data
     }
 
     async fn write_rows(
@@ -83,6 +85,7 @@ impl Attempt<'_> {
             return rows::careful(tx, batch, rows, advanced).await;
         }
         rows::copy(tx, batch, &rows, advanced).await?;
+        unchanged::demand(tx, &batch.layout).await?;
         Ok(Written { inserted: rows, dead: Vec::new() })
     }
 

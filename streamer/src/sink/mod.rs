@@ -12,6 +12,7 @@ mod dry_run;
 mod replay;
 mod rows;
 mod stops;
+mod unchanged;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo};
 use sqlx::{Encode, PgConnection, Postgres, Row};
 
 use super::bookkeeping::Advanced;
+use super::unchanged;
 use crate::batch::{DeadLetter, MicroBatch, RowPlace};
 use crate::layout::{Filled, LayoutKey, Reason, escaped};
 use crate::retry::{Remedy, remedy};
@@ -135,6 +136,8 @@ pub(super) async fn careful(
     rows: Vec<RowPlace>,
     advanced: &Advanced,
 ) -> Result<Written, sqlx::Error> {
+    // No row is to blame for what a change of the table does to it.
+    unchanged::demand(tx, &batch.layout).await?;
     let mut outcome = Written { inserted: Vec::new(), dead: Vec::new() };
     let mut stack = vec![rows];
     while let Some(mut rows) = stack.pop() {
@@ -155,6 +158,7 @@ pub(super) async fn careful(
             }
         }
     }
+    unchanged::demand(tx, &batch.layout).await?;
     Ok(outcome)
 }
 

@@ -6,6 +6,7 @@ mod any_bytes;
 mod commands;
 mod dead_letters;
 mod done;
+mod drift;
 mod embedded;
 mod encode_oracle;
 mod faults;

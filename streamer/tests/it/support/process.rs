@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -99,6 +99,20 @@ impl Running {
         self.signal(Signal::SIGTERM);
         let status = self.child.wait().expect("wait for the program");
         (status.code(), started.elapsed())
+    }
+
+    /// Waits until it ends by itself: the exit code, and the log lines that were not asked for yet.
+    pub(crate) fn wait(mut self) -> (Option<i32>, String) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut log = String::new();
+        loop {
+            match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => log += &format!("{line}\n"),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it goes on:\n{log}"),
+            }
+        }
+        (self.child.wait().expect("wait for the program").code(), log)
     }
 
     /// The most memory that it has had so far, in kB.
