@@ -11,6 +11,7 @@ mod embedded;
 mod encode_oracle;
 mod faults;
 mod files;
+mod huge;
 mod inputs;
 mod limit;
 mod locks;
