@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::{Ended, Running, TestDb, folder, streamer};
+use crate::support::{Ended, Running, Sandbox, TestDb, folder, streamer};
 
 const HEADER: &str = "event_id,user_id,product_id,event_type,event_time\n";
 const ROWS: &str = "select count(*) from user_events";
@@ -151,6 +151,41 @@ async fn a_move_that_fails_is_told_once_and_loads_nothing_twice() {
     fs::remove_file(&archive).unwrap();
     run(folder.path(), &db).expect(0);
     assert_eq!((archived(&archive), db.number(RECORDS).await), ((30, 3), 30));
+}
+
+/// Archives in a sandbox where that can't be, and then outside.
+async fn is_archived_later(sandbox: impl Fn(&Path) -> Sandbox, why: &[&str]) {
+    let (db, folder) = (TestDb::create().await, folder());
+    for n in 0..3 {
+        fs::write(folder.path().join(format!("{n}.csv")), text(n * 10..n * 10 + 10)).unwrap();
+    }
+    settings(folder.path(), "on_done = 'archive'\nsettle = '100ms'");
+    let archive = folder.path().join("archive");
+    fs::create_dir(&archive).unwrap();
+    for _ in 0..2 {
+        let mut command = streamer(folder.path(), &["run", "--available-now"]);
+        command.env("DATABASE_URL", db.url());
+        command.env("STREAMER_CONFIG", folder.path().join("streams.toml"));
+        let ended = Ended::of(&mut sandbox(folder.path()).wrap(&command)).expect(0);
+        let count = ended.stderr.matches("is loaded, but cannot be archived").count();
+        assert_eq!(count, 1, "it is told once: {}", ended.stderr);
+        assert!(why.iter().all(|why| ended.stderr.contains(why)), "{}", ended.stderr);
+        assert_eq!((db.number(ROWS).await, db.number(RECORDS).await), (30, 30));
+        assert_eq!(archived(&archive).1, 0);
+    }
+    assert_eq!(run(folder.path(), &db).expect(0).stdout, "nothing new to load\n");
+    assert_eq!((archived(&archive), db.number(RECORDS).await), ((30, 3), 30));
+}
+
+#[tokio::test]
+async fn an_archive_on_another_file_system_is_told_of_and_loads_nothing_twice() {
+    let words = ["the archive must be on the file system of the data folder"];
+    is_archived_later(|folder| Sandbox::small_disk(&folder.join("archive"), 8), &words).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_read_only_is_told_of_and_loads_nothing_twice() {
+    is_archived_later(Sandbox::read_only, &["Read-only file system"]).await;
 }
 
 #[tokio::test]
