@@ -3,6 +3,7 @@
 mod ahead;
 mod away;
 mod done;
+mod ended;
 mod listing;
 mod watch;
 mod worker;

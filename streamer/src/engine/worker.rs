@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::ahead::ReadAhead;
 use super::done::Done;
+use super::ended::Ended;
 use super::listing::Listing;
 use super::watch::Watch;
 use super::{EngineError, Event, Observer, Plan};
@@ -16,7 +17,7 @@ use crate::batch::MicroBatch;
 use crate::config::Stream;
 use crate::database::Database;
 use crate::health::Ailment;
-use crate::patience::{Impatience, Patience};
+use crate::patience::Patience;
 use crate::retry::pauses;
 use crate::schema::{SchemaError, Table};
 use crate::sink::{Checkpoints, Sink, SinkError, Stopped};
@@ -48,35 +49,11 @@ pub(super) async fn work(
     }
 }
 
-/// Why a stream's work ends.
-enum Ended {
-    Stopped,
-    Table(SchemaError),
-    Sink(SinkError),
-    Folder(std::io::Error),
-    Task(tokio::task::JoinError),
-}
-
 /// The checkpoints of the files that are there, and of some that were.
 async fn load_checkpoints(sink: &mut Sink, folder: &Folder) -> Result<Checkpoints, Ended> {
     let folder = folder.clone();
     let present = spawn_blocking(move || folder.names()).await?;
     Ok(sink.checkpoints(&present).await?)
-}
-
-impl From<SinkError> for Ended {
-    fn from(error: SinkError) -> Ended {
-        match error {
-            SinkError::Database(Impatience::Stopped) => Ended::Stopped,
-            error => Ended::Sink(error),
-        }
-    }
-}
-
-impl From<tokio::task::JoinError> for Ended {
-    fn from(error: tokio::task::JoinError) -> Ended {
-        Ended::Task(error)
-    }
 }
 
 /// The work on one stream.
@@ -154,6 +131,10 @@ impl Worker {
         while self.sleep_until(due).await {
             if !self.stopped.is_empty() && !self.rest().await? {
                 break;
+            }
+            // What stands behind a new connection may be the database of yesterday, restored.
+            if !self.sink.knows_checkpoints() {
+                self.rewind().await?;
             }
             let started = Instant::now();
             match self.next().await? {

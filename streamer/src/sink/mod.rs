@@ -54,6 +54,7 @@ pub struct Sink {
     /// How many dead letters a file may have.
     limit: Option<DeadLetterLimit>,
     claims: Claims,
+    knows_checkpoints: bool,
     patience: Patience,
 }
 
@@ -147,6 +148,7 @@ impl Sink {
             filtered: HashSet::new(),
             limit: stream.dead_letters_max,
             claims: Claims::new(),
+            knows_checkpoints: false,
             patience,
         }
     }
@@ -205,11 +207,17 @@ impl Sink {
             match in_time(load_checkpoints(&mut conn, &self.stream, present)).await {
                 Ok(checkpoints) => {
                     self.keep(conn);
+                    self.knows_checkpoints = true;
                     return Ok(checkpoints);
                 }
                 Err(error) => self.patience.pause(&self.database, error).await?,
             }
         }
+    }
+
+    /// Whether the checkpoints were read on the present connection.
+    pub fn knows_checkpoints(&self) -> bool {
+        self.knows_checkpoints
     }
 
     /// The files that have stopped the stream. Those that the limit lets pass now go on.
@@ -294,6 +302,7 @@ impl Sink {
         if let Some(conn) = self.conn.take() {
             return Ok(conn);
         }
+        self.knows_checkpoints = false;
         loop {
             let mut conn = self.patience.connect(&self.database).await?;
             match in_time(self.claims.renew(&mut conn)).await {

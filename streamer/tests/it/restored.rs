@@ -40,6 +40,20 @@ async fn what_was_loaded_since_the_backup_is_loaded_again() {
 }
 
 #[tokio::test]
+async fn a_streamer_that_has_read_all_goes_back_with_the_database_at_the_next_file() {
+    let (db, folder, verdict) = load_a_part(93).await;
+    let running = start(&db, folder.path());
+    let all = format!("select {} - ({READ})", verdict.records);
+    db.wait_for(&all, 0).await;
+    db.restore().await;
+    assert!(db.number(READ).await < verdict.records, "it is the old state");
+    std::fs::write(folder.path().join("user_events_empty.csv"), "event_id\n").unwrap();
+    db.wait_for(&all, 0).await;
+    assert_eq!(running.terminate().0, Some(0));
+    db.agrees_with(&verdict).await;
+}
+
+#[tokio::test]
 async fn a_streamer_that_is_at_work_meanwhile_goes_back_with_the_database() {
     let (db, folder, verdict) = load_a_part(92).await;
     let before = db.number(READ).await;
