@@ -45,9 +45,13 @@ try {
   await open("Schemas", "public");
   await open("public", "Tables");
   await open("Tables", "user_events");
-  await entry("user_events").click();
-  await page.keyboard.press("Alt+Shift+V");
-  // The rows are in a frame of their own.
+  // The rows come in a frame of their own. The shortcut for View Data does nothing before pgAdmin has taken
+  // notice of the choice.
+  for (let tries = 0; tries < 10 && !(await page.locator("iframe").count()); tries++) {
+    await entry("user_events").click();
+    await page.keyboard.press("Alt+Shift+V");
+    await page.locator("iframe").first().waitFor({ timeout: 10_000 }).catch(() => {});
+  }
   const result = page.frameLocator("iframe:visible");
   await result.getByRole("gridcell").first().waitFor();
   const seen = await result.getByText(/Showing rows: 1 to \d+/).textContent();

@@ -47,9 +47,10 @@ fn every_command_of_the_readme_works_as_shown() {
             assert!(is_other, "{command}");
             continue;
         }
-        // One that goes on for ever is stopped as a person would stop it.
+        // One that goes on for ever is stopped as a person would stop it: once. Without --foreground the signal
+        // goes to the process and to its group.
         let script = match command.as_str() {
-            "streamer run" => "timeout --preserve-status --signal=INT 5 streamer run",
+            "streamer run" => "timeout --foreground --preserve-status --signal=INT 5 streamer run",
             command => command,
         };
         let output = Command::new("bash")
