@@ -4,10 +4,8 @@
 //! process itself, so it is true also when the database is away and when nothing can be written.
 
 use std::collections::BTreeMap;
-use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::private;
 
 /// How long a streamer may take to say how it is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -86,7 +86,11 @@ impl Health {
     /// When there is no place for the socket, or another streamer answers there.
     pub async fn answer(&self, data: &Path) -> io::Result<Answering> {
         let socket = socket(data)?;
-        make_private(&folder())?;
+        let folder = folder();
+        if private::make_folder(&folder, &[geteuid()])?.is_none() {
+            let message = format!("{} is not a private folder of this account", folder.display());
+            return Err(io::Error::new(ErrorKind::PermissionDenied, message));
+        }
         if UnixStream::connect(&socket).await.is_ok() {
             return Err(io::Error::new(ErrorKind::AddrInUse, "another streamer answers there"));
         }
@@ -165,21 +169,6 @@ fn socket(data: &Path) -> io::Result<PathBuf> {
 
 fn folder() -> PathBuf {
     PathBuf::from(format!("/tmp/streamer-{}", geteuid()))
-}
-
-/// Makes a folder that only this account can enter. One that somebody else made, or opened to
-/// others, is not used.
-fn make_private(folder: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    let found = folder.symlink_metadata()?;
-    if !found.is_dir() || found.uid() != geteuid().as_raw() || found.mode() & 0o077 != 0 {
-        let message = format!("{} is not a private folder of this account", folder.display());
-        return Err(io::Error::new(ErrorKind::PermissionDenied, message));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

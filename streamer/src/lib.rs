@@ -20,6 +20,7 @@ pub mod limit;
 pub mod logging;
 pub mod migrate;
 pub mod patience;
+mod private;
 pub mod retry;
 pub mod schema;
 pub mod sink;

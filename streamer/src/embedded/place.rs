@@ -9,17 +9,18 @@
 //! ```
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Uid, geteuid};
+use nix::unistd::geteuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::EmbeddedError;
 use super::account::Account;
+use crate::private;
 
 /// Where data go that the server's account can't reach elsewhere.
 const SHARED_HOMES: &str = "/var/lib/streamer";
@@ -148,23 +149,12 @@ impl Place {
     /// The folder for the socket, empty. No server may be running.
     ///
     /// This folder is the access control: the server lets in, without a password, whoever gets to
-    /// its socket. Mode 0700 leaves that to its owner and to root. Below /tmp anybody could have
-    /// made a folder or symlink of this name before us, so one that is there is used only if it is
-    /// a folder, ours, and closed to others; then nobody else can replace it either.
+    /// its socket. Mode 0700 leaves that to its owner and to root.
     pub(super) fn empty_socket_folder(&self) -> Result<PathBuf, EmbeddedError> {
         let folder = self.socket_folder();
         let at = io_at(&folder);
-        match DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(at(error)),
-        }
-        let found = folder.symlink_metadata().map_err(&at)?;
-        let owner = Uid::from_raw(found.uid());
-        let ours = owner == self.account.uid || owner == geteuid();
-        if !found.is_dir() || !ours || found.mode() & 0o077 != 0 {
-            return Err(EmbeddedError::SocketFolder { path: folder });
-        }
+        let owner = private::make_folder(&folder, &[self.account.uid, geteuid()]).map_err(&at)?;
+        let Some(owner) = owner else { return Err(EmbeddedError::SocketFolder { path: folder }) };
         if owner != self.account.uid {
             self.account.give(&folder).map_err(&at)?;
         }
