@@ -16,10 +16,13 @@ const entry = (name) => page.locator(".file-entry").filter({ has: page.getByText
 // Opens a node of the tree, unless pgAdmin has opened it by itself, and waits for what is below it.
 async function open(name, child) {
   await entry(name).waitFor();
-  for (let tries = 0; tries < 10; tries++) {
-    if (await entry(name).locator(".directory-toggle:not(.open)").count()) await entry(name).locator(".directory-toggle").click();
+  for (let tries = 0; tries < 6; tries++) {
+    const isShut = await entry(name).locator(".directory-toggle:not(.open)").count();
+    // One that stays open and empty is shut first, so that pgAdmin reads what is below once more.
+    if (isShut || tries > 0) await entry(name).locator(".directory-toggle").click();
+    if (!isShut && tries > 0) await entry(name).locator(".directory-toggle:not(.open)").click();
     try {
-      return await entry(child).waitFor({ timeout: 5_000 });
+      return await entry(child).waitFor({ timeout: 8_000 });
     } catch {
       // pgAdmin may have closed it while it was reading what is below.
     }
@@ -32,7 +35,8 @@ async function refusePrompts() {
   if (asked > 0) throw new Error("pgAdmin asks for a password");
 }
 
-try {
+// From the address to the table in the tree.
+async function findTable() {
   await page.goto(url);
   await entry("Servers").waitFor();
   await refusePrompts();
@@ -45,6 +49,23 @@ try {
   await open("Schemas", "public");
   await open("public", "Tables");
   await open("Tables", "user_events");
+}
+
+// What the page says, for who reads of a failure.
+const tellPage = async () => console.error(`pgAdmin shows:\n${await page.locator("body").innerText()}`);
+
+try {
+  // pgAdmin's tree may hang while its server is slow; a person presses F5 then.
+  for (let tries = 1; ; tries++) {
+    try {
+      await findTable();
+      break;
+    } catch (error) {
+      await tellPage();
+      if (tries === 3) throw error;
+      console.error(`   ${error.message}; once more`);
+    }
+  }
   // The rows come in a frame of their own. The shortcut for View Data does nothing before pgAdmin has taken
   // notice of the choice.
   for (let tries = 0; tries < 10 && !(await page.locator("iframe").count()); tries++) {
@@ -60,6 +81,7 @@ try {
   console.log(`   ${await page.title()}: user_events opened without a login; ${seen}`);
 } catch (error) {
   await page.screenshot({ path: `${folder}/pgadmin-failed.png` });
+  await tellPage();
   throw error;
 } finally {
   await browser.close();
