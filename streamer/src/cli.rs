@@ -120,6 +120,10 @@ pub struct RunArgs {
     /// Records that a micro-batch has at most [default: 1000]
     #[arg(long, value_name = "N", env = "STREAMER_MAX_ROWS", value_parser = positive)]
     pub max_rows: Option<usize>,
+    /// Files that a stream works on at a time, with --available-now or --every 0s [default: the number of
+    /// cores, at most 4]
+    #[arg(long, value_name = "N", env = "STREAMER_WRITERS", value_parser = positive)]
+    pub writers: Option<usize>,
     /// Load everything there is as fast as possible, print a summary and end
     #[arg(long)]
     pub available_now: bool,
@@ -258,6 +262,7 @@ impl Global {
             database_url: self.database_url.clone(),
             every: None,
             max_rows: None,
+            writers: None,
         }
     }
 }

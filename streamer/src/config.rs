@@ -71,6 +71,8 @@ pub struct Overrides {
     pub every: Option<Duration>,
     /// `--max-rows`.
     pub max_rows: Option<usize>,
+    /// `--writers`.
+    pub writers: Option<usize>,
 }
 
 /// Why the settings can't be used.

@@ -1,5 +1,6 @@
 //! Waiting for a database that is away: told once when it starts and once when it ends.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use backon::ExponentialBackoff;
@@ -16,17 +17,31 @@ pub struct Patience {
     give_up_after: Option<Duration>,
     stop: CancellationToken,
     health: Health,
-    /// Whether the database was there before.
-    was_there: bool,
+    told: Arc<Mutex<Told>>,
     trouble: Option<Trouble>,
 }
 
-/// A time without the database.
+/// What workers on the same database have told, so that each thing is told once.
+#[derive(Debug, Default)]
+struct Told {
+    /// Whether the database was there before.
+    was_there: bool,
+    /// The present time without it.
+    outage: Weak<Outage>,
+}
+
+/// A time without the database; it lasts until the last worker is out of trouble.
+#[derive(Debug)]
+struct Outage {
+    since: Instant,
+    _ailment: Ailment,
+}
+
+/// A worker's part in an outage.
 #[derive(Debug)]
 struct Trouble {
-    since: Instant,
+    outage: Arc<Outage>,
     pauses: ExponentialBackoff,
-    _ailment: Ailment,
 }
 
 /// Why waiting has ended without a database.
@@ -64,7 +79,14 @@ impl Patience {
         stop: CancellationToken,
         health: Health,
     ) -> Patience {
-        Patience { give_up_after, stop, health, was_there: false, trouble: None }
+        Patience { give_up_after, stop, health, told: Arc::default(), trouble: None }
+    }
+
+    /// The patience of another worker on the same database.
+    pub fn beside(&self) -> Patience {
+        let (stop, health) = (self.stop.clone(), self.health.clone());
+        let told = self.told.clone();
+        Patience { give_up_after: self.give_up_after, stop, health, told, trouble: None }
     }
 
     /// A new connection, as soon as there is one.
@@ -82,9 +104,10 @@ impl Patience {
 
     /// Work on the database has succeeded again.
     pub fn note_success(&mut self) {
-        let was_there = std::mem::replace(&mut self.was_there, true);
-        if let Some(trouble) = self.trouble.take() {
-            let seconds = trouble.since.elapsed().as_secs_f64();
+        let was_there = std::mem::replace(&mut self.told().was_there, true);
+        let trouble = self.trouble.take();
+        if let Some(outage) = trouble.and_then(|trouble| Arc::into_inner(trouble.outage)) {
+            let seconds = outage.since.elapsed().as_secs_f64();
             let back = if was_there { "back" } else { "there" };
             tracing::info!("the database is {back} after {seconds:.1} s");
         }
@@ -103,23 +126,40 @@ impl Patience {
         if remedy(&error) != Remedy::Retry {
             return Err(Impatience::Refused { place, advice: advice(&error), source: error });
         }
-        let trouble = self.trouble.get_or_insert_with(|| {
-            let ailment = match self.was_there {
-                true => format!("trouble with the database at {place}: {}", shown(&error)),
-                false => format!("no database at {place} yet: {}", shown(&error)),
-            };
-            tracing::warn!("{ailment}; trying again");
-            let ailment = self.health.note(ailment);
-            Trouble { since: Instant::now(), pauses: pauses(), _ailment: ailment }
+        let mut trouble = self.trouble.take().unwrap_or_else(|| {
+            let outage = self.outage(&place, &error);
+            Trouble { outage, pauses: pauses() }
         });
-        let after = trouble.since.elapsed();
+        let after = trouble.outage.since.elapsed();
         if self.give_up_after.is_some_and(|limit| after > limit) {
             return Err(Impatience::GaveUp { place, after, source: error });
         }
         let pause = trouble.pauses.next().expect("pauses never end");
+        self.trouble = Some(trouble);
         tokio::select! {
             () = self.stop.cancelled() => Err(Impatience::Stopped),
             () = tokio::time::sleep(pause) => Ok(()),
         }
+    }
+
+    /// The present outage; it is told if it is new.
+    fn outage(&self, place: &str, error: &sqlx::Error) -> Arc<Outage> {
+        let mut told = self.told();
+        if let Some(outage) = told.outage.upgrade() {
+            return outage;
+        }
+        let ailment = match told.was_there {
+            true => format!("trouble with the database at {place}: {}", shown(error)),
+            false => format!("no database at {place} yet: {}", shown(error)),
+        };
+        tracing::warn!("{ailment}; trying again");
+        let ailment = self.health.note(ailment);
+        let outage = Arc::new(Outage { since: Instant::now(), _ailment: ailment });
+        told.outage = Arc::downgrade(&outage);
+        outage
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,6 +16,7 @@ use crate::engine::Event;
 use crate::schema::Table;
 use crate::sink::{DryRun, PartOutcome, load_checkpoints, load_stopped};
 use crate::source::feed::{Feed, Work};
+use crate::source::files::{Files, Survey};
 use crate::source::folder::Folder;
 
 /// How many bad records of a stream are shown one by one.
@@ -59,11 +60,14 @@ async fn check(
     let table = Arc::new(Table::load(conn, stream).await?);
     describe(stream, &table);
     let folder = Folder::new(settings.data.clone(), stream);
-    let checkpoints = load_checkpoints(conn, &stream.name, &folder.names()).await;
-    let checkpoints = checkpoints.context("read the checkpoints")?;
+    let loaded = load_checkpoints(conn, &stream.name, &Survey::of(&folder), true).await;
+    let loaded = loaded.context("read the checkpoints")?;
+    let files = Files::new(stream, table, loaded.standing);
+    let listed = files.list(&folder, usize::MAX);
+    listed.with_context(|| format!("list {}", settings.data.display()))?;
     let stream_of_many = Stream { max_rows: TRIAL_ROWS, ..stream.clone() };
-    let mut feed = Feed::new(stream_of_many, folder, table, checkpoints);
-    feed.list().with_context(|| format!("list {}", settings.data.display()))?;
+    let mut feed = Feed::new(stream_of_many, folder, files.clone());
+    feed.take_all(&loaded.checkpoints);
     let mut trial = DryRun::begin(conn).await.context("begin the trial")?;
     let mut shown = 0;
     while let Some(work) = feed.next_work() {
@@ -95,7 +99,7 @@ async fn check(
             }
         }
     }
-    if feed.is_waiting() {
+    if files.is_waiting() {
         say("  a last line without a line end is left out until its file is still for a while");
     }
     trial.end().await.context("roll the trial back")?;

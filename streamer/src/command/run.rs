@@ -23,7 +23,8 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
 const STOP_WITHIN: Duration = Duration::from_millis(4700);
 
 pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -> Result<Exit> {
-    let overrides = Overrides { every: args.every, max_rows: args.max_rows, ..global.overrides() };
+    let (every, max_rows, writers) = (args.every, args.max_rows, args.writers);
+    let overrides = Overrides { every, max_rows, writers, ..global.overrides() };
     let mut settings = Settings::load(overrides)?;
     make_folder(&settings.data)?;
     let stop = stop_on_signal()?;

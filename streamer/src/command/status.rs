@@ -168,10 +168,12 @@ fn files(
     stream: &Stream,
     partitions: Vec<Partition>,
 ) -> Result<Vec<FileStatus>> {
-    let listed = Folder::new(settings.data.clone(), stream).list();
-    let (listed, _) = listed.with_context(|| format!("list {}", settings.data.display()))?;
-    let sizes: HashMap<&str, u64> =
-        listed.iter().map(|found| (found.name.as_str(), found.stat.size)).collect();
+    let mut sizes: HashMap<String, u64> = HashMap::new();
+    let folder = Folder::new(settings.data.clone(), stream);
+    let visited = folder.visit(|found| {
+        sizes.insert(found.name, found.stat.size);
+    });
+    visited.with_context(|| format!("list {}", settings.data.display()))?;
     // Only the newest partition of a path can be the file that is there now.
     let mut newest: HashMap<&str, u32> = HashMap::new();
     for (path, number) in partitions.iter().map(|p| partition_path(&p.partition)) {
@@ -186,8 +188,8 @@ fn files(
             partition.status(size)
         })
         .collect();
-    let new = listed.iter().filter(|found| !newest.contains_key(found.name.as_str()));
-    files.extend(new.map(|found| FileStatus::pending(&found.name, found.stat.size)));
+    let new = sizes.iter().filter(|(name, _)| !newest.contains_key(name.as_str()));
+    files.extend(new.map(|(name, size)| FileStatus::pending(name, *size)));
     let order = |file: &FileStatus| (file.updated_at.is_none(), file.updated_at);
     files.sort_by(|a, b| order(b).cmp(&order(a)).then_with(|| b.file.cmp(&a.file)));
     Ok(files)

@@ -1,5 +1,6 @@
 //! The settings of one stream.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::limit::DeadLetterLimit;
 /// A longer pause is a mistake, and one that time can't be reckoned with.
 const EVERY_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Each writer has a connection, and PostgreSQL 100 of them by default.
+const WRITERS_MAX: usize = 32;
+
 /// One stream: files of a pattern into a table.
 #[derive(Debug, Clone)]
 pub struct Stream {
@@ -27,6 +31,8 @@ pub struct Stream {
     pub every: Duration,
     /// Records that a micro-batch has at most.
     pub max_rows: usize,
+    /// How many files are worked on at a time, where no pause is to be kept between micro-batches.
+    pub writers: usize,
     /// Bytes that a record has at most.
     pub record_bytes_max: usize,
     /// How long a file must be still before a last line without a line end counts as a record.
@@ -94,6 +100,7 @@ pub(super) struct StreamFile {
     #[serde(default, deserialize_with = "duration")]
     every: Option<Duration>,
     max_rows: Option<usize>,
+    writers: Option<usize>,
     max_record_bytes: Option<ByteSize>,
     #[serde(default, deserialize_with = "duration")]
     settle: Option<Duration>,
@@ -148,6 +155,10 @@ impl StreamFile {
         if max_rows == 0 {
             return Err(wrong("max_rows", "must be at least 1"));
         }
+        let writers = overrides.writers.or(self.writers).unwrap_or_else(writers_default);
+        if !(1..=WRITERS_MAX).contains(&writers) {
+            return Err(("writers", format!("must be from 1 to {WRITERS_MAX}")));
+        }
         let bytes = self.max_record_bytes.unwrap_or(ByteSize::mib(1));
         let record_bytes_max = usize::try_from(bytes.as_u64())
             .ok()
@@ -168,6 +179,7 @@ impl StreamFile {
             files,
             every,
             max_rows,
+            writers,
             record_bytes_max,
             settle: self.settle.unwrap_or(Duration::from_secs(5)),
             scan_every,
@@ -211,6 +223,11 @@ pub(super) fn introduced(mut streams: Vec<Stream>, path: &str) -> Result<Vec<Str
         }
     }
     Ok(streams)
+}
+
+/// As many as there are cores, up to four: more were no gain.
+fn writers_default() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get).min(4)
 }
 
 /// A path or pattern below the data folder.

@@ -1,11 +1,8 @@
 //! Reading ahead: the next micro-batch is read and encoded on a thread of its own while the present one
 //! is being committed.
 
-use std::io;
-
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use crate::sink::Checkpoints;
 use crate::source::feed::{Feed, Work};
 
 /// A feed that may be at work.
@@ -48,22 +45,9 @@ impl ReadAhead {
         Ok(self.ready.take())
     }
 
-    /// Lists the folder; what is found is read once it is granted.
-    pub(super) async fn list(&mut self) -> Result<io::Result<()>, JoinError> {
-        let mut feed = self.rest().await?;
-        let (feed, listed) = spawn_blocking(move || {
-            let listed = feed.list();
-            feed.set_aside();
-            (feed, listed)
-        })
-        .await?;
-        self.state = State::Idle(feed);
-        Ok(listed)
-    }
-
-    /// Forgets what was read ahead and goes on from `checkpoints`.
-    pub(super) async fn rewind(&mut self, checkpoints: Checkpoints) -> Result<(), JoinError> {
-        self.at_rest(|feed| feed.rewind(checkpoints)).await?;
+    /// Forgets what was granted and what was read ahead.
+    pub(super) async fn reset(&mut self) -> Result<(), JoinError> {
+        self.at_rest(Feed::reset).await?;
         self.ready = None;
         Ok(())
     }

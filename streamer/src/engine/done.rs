@@ -59,12 +59,8 @@ enum Verdict {
 }
 
 impl Done {
-    /// The finished files by the checkpoints; `None` if the stream keeps them.
-    pub(super) fn new(
-        stream: &Stream,
-        folder: &Folder,
-        checkpoints: &Checkpoints,
-    ) -> Option<Box<Done>> {
+    /// No finished files yet; `None` if the stream keeps them.
+    pub(super) fn new(stream: &Stream, folder: &Folder) -> Option<Done> {
         let away = match &stream.on_done {
             OnDone::Keep => return None,
             OnDone::Archive(archive) => Away::Archive(archive.clone()),
@@ -72,7 +68,7 @@ impl Done {
         };
         let others =
             stream.others.iter().map(|(name, files)| (name.clone(), files.compile_matcher()));
-        let mut done = Done {
+        Some(Done {
             folder: folder.clone(),
             away,
             settle: stream.settle,
@@ -80,9 +76,7 @@ impl Done {
             is_shared_told: false,
             files: HashMap::new(),
             in_trouble: false,
-        };
-        done.reload(checkpoints);
-        Some(Box::new(done))
+        })
     }
 
     /// Starts anew from the checkpoints.

@@ -12,10 +12,19 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Whether it is time for another: at a change, or when `scan_every` has passed. Listings take at
-    /// most a tenth of the time while files keep changing, a hundredth while nothing happens.
+    /// Whether it is time for another: at a change, or when `scan_every` has passed.
     pub(super) fn is_due(&self, scan_every: Duration, changed: bool) -> bool {
-        let pause = if changed { self.cost * 10 } else { scan_every.max(self.cost * 100) };
+        let pause = if changed { self.spacing() } else { self.rest(scan_every) };
         self.ended.is_none_or(|ended| ended.elapsed() >= pause)
+    }
+
+    /// The pause between two listings while files keep changing, of which they take at most a tenth.
+    pub(super) fn spacing(&self) -> Duration {
+        self.cost * 10
+    }
+
+    /// The pause while nothing happens, of which they take at most half a hundredth.
+    pub(super) fn rest(&self, scan_every: Duration) -> Duration {
+        scan_every.max(self.cost * 200)
     }
 }

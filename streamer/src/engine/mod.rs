@@ -7,6 +7,7 @@ mod ended;
 mod listing;
 mod watch;
 mod worker;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The streamer's own tables: checkpoints, micro-batches, dead letters.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
@@ -9,12 +9,13 @@ use sqlx::{PgConnection, Row};
 
 use super::Committed;
 use crate::batch::{DeadLetter, MicroBatch};
+use crate::source::Checkpoint;
+use crate::source::files::{Standing, Survey};
 use crate::source::fingerprint::Fingerprint;
 use crate::source::folder::partition_path;
-use crate::source::{Checkpoint, GONE_MAX};
 
 /// How many checkpoints are loaded at a time.
-const CHECKPOINTS_AT_ONCE: i64 = 10_000;
+const CHECKPOINTS_AT_ONCE: i64 = 1000;
 
 /// By partition.
 pub type Checkpoints = HashMap<String, Checkpoint>;
@@ -27,17 +28,26 @@ pub(super) struct Advanced {
     pub(super) now: DateTime<Utc>,
 }
 
-/// Reads how far the partitions of `stream` are committed: those of the files that are `present`, and of
-/// others no more than [`GONE_MAX`], since they only ever grow in number.
+/// How far the files of a folder stand.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// In brief.
+    pub standing: Standing,
+    /// In full, where that was asked for.
+    pub checkpoints: Checkpoints,
+}
+
+/// Reads how far the files that `survey` has seen are committed; `in_full` keeps all of their checkpoints.
 ///
 /// # Errors
 /// When the table can't be read, or a fingerprint in it can't be understood.
 pub async fn load_checkpoints(
     conn: &mut PgConnection,
     stream: &str,
-    present: &HashSet<String>,
-) -> Result<Checkpoints, sqlx::Error> {
-    let (mut checkpoints, mut gone, mut last) = (Checkpoints::new(), 0, String::new());
+    survey: &Survey,
+    in_full: bool,
+) -> Result<Loaded, sqlx::Error> {
+    let (mut loaded, mut last) = (Loaded::default(), String::new());
     loop {
         let rows = sqlx::query(
             "select partition, next_offset, next_line, fingerprint, state = 'done'
@@ -49,16 +59,14 @@ pub async fn load_checkpoints(
         .bind(CHECKPOINTS_AT_ONCE)
         .fetch_all(&mut *conn)
         .await?;
-        let Some(row) = rows.last() else { return Ok(checkpoints) };
+        let Some(row) = rows.last() else { return Ok(loaded) };
         last = row.get(0);
         for row in &rows {
-            let partition: &str = row.get(0);
-            let is_present = present.contains(partition_path(partition).0);
-            gone += usize::from(!is_present);
-            if !is_present && gone > GONE_MAX {
-                continue;
+            let (partition, checkpoint): (&str, Checkpoint) = (row.get(0), checkpoint(row)?);
+            loaded.standing.take(survey, partition, &checkpoint);
+            if in_full && survey.has(partition_path(partition).0) {
+                loaded.checkpoints.insert(partition.to_owned(), checkpoint);
             }
-            checkpoints.insert(partition.to_owned(), checkpoint(row)?);
         }
     }
 }

@@ -16,12 +16,12 @@ mod unchanged;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 
 use bookkeeping::refuse;
-pub use bookkeeping::{Checkpoints, load_checkpoints};
+pub use bookkeeping::{Checkpoints, Loaded, load_checkpoints};
 pub use claims::Claim;
 pub use dry_run::{DryRun, Trial};
 pub use replay::{Replayed, replay};
@@ -32,6 +32,7 @@ use crate::config::Stream;
 use crate::database::Database;
 use crate::limit::DeadLetterLimit;
 use crate::patience::{Impatience, Patience};
+use crate::source::files::Survey;
 use crate::source::share::Wanted;
 use attempt::{Attempt, Failure};
 use claims::Claims;
@@ -54,7 +55,9 @@ pub struct Sink {
     /// How many dead letters a file may have.
     limit: Option<DeadLetterLimit>,
     claims: Claims,
-    knows_checkpoints: bool,
+    /// Whether there was a connection, and when it was replaced the last time.
+    was_connected: bool,
+    reconnected: Option<Instant>,
     patience: Patience,
 }
 
@@ -148,8 +151,24 @@ impl Sink {
             filtered: HashSet::new(),
             limit: stream.dead_letters_max,
             claims: Claims::new(),
-            knows_checkpoints: false,
+            was_connected: false,
+            reconnected: None,
             patience,
+        }
+    }
+
+    /// Another sink for the same stream, with a connection of its own.
+    pub fn beside(&self) -> Sink {
+        Sink {
+            database: self.database.clone(),
+            stream: self.stream.clone(),
+            conn: None,
+            filtered: HashSet::new(),
+            limit: self.limit,
+            claims: Claims::new(),
+            was_connected: false,
+            reconnected: None,
+            patience: self.patience.beside(),
         }
     }
 
@@ -194,30 +213,30 @@ impl Sink {
         }
     }
 
-    /// Where the partitions of the stream stand: those of the files that are `present`, and some others.
+    /// How far the files that `survey` has seen stand, also `in_full`.
     ///
     /// # Errors
     /// As [`Sink::commit`].
     pub async fn checkpoints(
         &mut self,
-        present: &HashSet<String>,
-    ) -> Result<Checkpoints, SinkError> {
+        survey: &Survey,
+        in_full: bool,
+    ) -> Result<Loaded, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            match in_time(load_checkpoints(&mut conn, &self.stream, present)).await {
-                Ok(checkpoints) => {
+            match in_time(load_checkpoints(&mut conn, &self.stream, survey, in_full)).await {
+                Ok(loaded) => {
                     self.keep(conn);
-                    self.knows_checkpoints = true;
-                    return Ok(checkpoints);
+                    return Ok(loaded);
                 }
                 Err(error) => self.patience.pause(&self.database, error).await?,
             }
         }
     }
 
-    /// Whether the checkpoints were read on the present connection.
-    pub fn knows_checkpoints(&self) -> bool {
-        self.knows_checkpoints
+    /// When a connection was lost and replaced the last time.
+    pub fn reconnected(&self) -> Option<Instant> {
+        self.reconnected
     }
 
     /// The files that have stopped the stream. Those that the limit lets pass now go on.
@@ -302,11 +321,15 @@ impl Sink {
         if let Some(conn) = self.conn.take() {
             return Ok(conn);
         }
-        self.knows_checkpoints = false;
         loop {
             let mut conn = self.patience.connect(&self.database).await?;
             match in_time(self.claims.renew(&mut conn)).await {
-                Ok(()) => return Ok(conn),
+                Ok(()) => {
+                    if std::mem::replace(&mut self.was_connected, true) {
+                        self.reconnected = Some(Instant::now());
+                    }
+                    return Ok(conn);
+                }
                 Err(error) => self.patience.pause(&self.database, error).await?,
             }
         }

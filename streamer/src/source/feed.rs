@@ -1,22 +1,20 @@
 //! Putting micro-batches together: which file comes next, and how much of it.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use super::Checkpoint;
 use super::again::Again;
-use super::content::{Content, Packing};
+use super::content::Content;
 use super::file::{OpenFile, Step};
+use super::files::Files;
 use super::fingerprint::Stat;
-use super::folder::{Folder, Found, Unlisted, partition};
-use super::known::Known;
-use super::layouts::Layouts;
+use super::folder::{Folder, Found, partition};
 use super::part::Reading;
-use super::{Checkpoint, GONE_MAX};
 use crate::batch::{MicroBatch, Part};
 use crate::config::Stream;
 use crate::layout::Layout;
-use crate::schema::Table;
 
 /// Bytes that a micro-batch holds at most, give or take one record.
 const BATCH_BYTES_MAX: usize = 8 << 20;
@@ -24,25 +22,27 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Partitions that a micro-batch takes from at most: files without records fill none.
 const PARTS_MAX: usize = 1000;
 
-/// Reads the files of one stream, oldest first, each from where its checkpoint stands.
+/// Reads files of one stream, one after the other, each from where its checkpoint stands.
 #[derive(Debug)]
 pub struct Feed {
     stream: Stream,
     folder: Folder,
-    layouts: Layouts,
-    /// By path below the folder: the newest partition's number and how far it was read.
-    pub(super) positions: HashMap<String, (u32, Checkpoint)>,
-    known: Known,
-    /// What is to be told of files.
-    notices: VecDeque<Work>,
-    /// What the last listing found that is to be read, oldest first.
-    pub(super) queue: VecDeque<Found>,
-    /// What is read only once it is granted.
-    pub(super) unclaimed: VecDeque<Found>,
-    /// Whether something was not granted since the last listing.
-    pub(super) is_passed_over: bool,
+    pub(super) files: Files,
+    /// The files that were asked for, and were not granted yet.
+    pub(super) asked: Vec<Found>,
+    /// The files that are to be read.
+    pub(super) queue: VecDeque<Granted>,
+    /// The names of all files that were claimed.
+    pub(super) in_hand: Vec<String>,
     current: Option<Current>,
-    lag_bytes: u64,
+}
+
+/// A file that is to be read.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) found: Found,
+    /// The newest partition under its path: its number, and how far it was read.
+    pub(super) known: Option<(u32, Checkpoint)>,
 }
 
 /// The file that is being read.
@@ -98,76 +98,31 @@ enum Stop {
 }
 
 impl Feed {
-    /// A feed of `stream`'s files below `folder` that goes on from `checkpoints`, by partition.
-    pub fn new(
-        stream: Stream,
-        folder: Folder,
-        table: Arc<Table>,
-        checkpoints: HashMap<String, Checkpoint>,
-    ) -> Feed {
-        let known = Known::new(stream.settle);
-        let mut feed = Feed {
+    /// A reader of the stream's `files` below `folder`.
+    pub fn new(stream: Stream, folder: Folder, files: Files) -> Feed {
+        Feed {
             stream,
             folder,
-            layouts: Layouts::new(table),
-            positions: HashMap::new(),
-            known,
-            notices: VecDeque::new(),
+            files,
+            asked: Vec::new(),
             queue: VecDeque::new(),
-            unclaimed: VecDeque::new(),
-            is_passed_over: false,
+            in_hand: Vec::new(),
             current: None,
-            lag_bytes: 0,
-        };
-        feed.rewind(checkpoints);
-        feed
+        }
     }
 
-    /// Forgets what was read ahead and goes on from `checkpoints`. The folder is to be listed again.
-    pub fn rewind(&mut self, checkpoints: HashMap<String, Checkpoint>) {
-        self.positions.clear();
-        self.known.unsettle();
+    /// Forgets what was granted and what was read ahead.
+    pub fn reset(&mut self) {
+        self.put_down();
         self.queue.clear();
-        self.unclaimed.clear();
         self.current = None;
-        self.take_up(checkpoints);
-    }
-
-    /// Lists the folder: what there is to read, oldest first.
-    ///
-    /// # Errors
-    /// When the folder can't be listed.
-    pub fn list(&mut self) -> io::Result<()> {
-        let (mut found, unlisted) = self.folder.list()?;
-        for Unlisted { name, error } in unlisted {
-            self.notices
-                .extend(self.known.is_news_of(&name).then_some(Work::Unreadable { name, error }));
-        }
-        self.known.prune(&found);
-        if self.positions.len() > found.len() + GONE_MAX {
-            let names: HashSet<&str> = found.iter().map(|file| file.name.as_str()).collect();
-            self.positions.retain(|name, _| names.contains(name.as_str()));
-        }
-        found.retain(|file| !self.is_settled(file));
-        found.sort_by(|a, b| (a.stat.modified(), &a.name).cmp(&(b.stat.modified(), &b.name)));
-        self.known.keep_waiting_for(&found);
-        self.lag_bytes = found.iter().map(|file| self.rest_bytes(file)).sum();
-        if let Some(current) = &self.current {
-            found.retain(|file| file.name != current.found.name);
-        }
-        self.queue = found.into();
-        Ok(())
-    }
-
-    /// Whether a file ends in a record that is not written whole. It counts once the file is still.
-    pub fn is_waiting(&self) -> bool {
-        self.known.is_waiting()
     }
 
     /// The next piece of work from what the last listing found; `None` when all is read.
     pub fn next_work(&mut self) -> Option<Work> {
-        if let Some(notice) = self.notices.pop_front() {
-            return Some(notice);
+        let notice = self.files.state().notices.pop_front();
+        if notice.is_some() {
+            return notice;
         }
         let mut batch: Option<MicroBatch> = None;
         while let Some(mut current) = self.next_file() {
@@ -191,10 +146,10 @@ impl Feed {
         }
         if let Some(mut batch) = batch.filter(|batch| !batch.parts.is_empty()) {
             batch.finish();
-            batch.lag_bytes = self.lag_bytes;
+            batch.lag_bytes = self.files.state().lag_bytes();
             return Some(Work::Batch(batch));
         }
-        self.notices.pop_front()
+        self.files.state().notices.pop_front()
     }
 
     /// The file to read from: the one begun, else the oldest that has something.
@@ -208,29 +163,28 @@ impl Feed {
                 Err(error) => self.cannot_read(&current.found, error),
             }
         }
-        while let Some(found) = self.queue.pop_front() {
-            match self.open(&found) {
+        while let Some(granted) = self.queue.pop_front() {
+            match self.open(&granted) {
                 Ok(Some(current)) => return Some(current),
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => self.cannot_read(&found, error),
+                Err(error) => self.cannot_read(&granted.found, error),
             }
         }
         None
     }
 
     /// Opens a file where its checkpoint stands; `None` if there is nothing to read in it now.
-    fn open(&mut self, found: &Found) -> io::Result<Option<Current>> {
-        if Packing::of(&found.name).is_some() && self.known.is_being_written(found) {
+    fn open(&self, Granted { found, known }: &Granted) -> io::Result<Option<Current>> {
+        if found.is_packed() && self.files.state().known.is_being_written(found) {
             return Ok(None);
         }
         let (file, stat) = self.folder.open(found)?;
         let mut content = Content::new(file, &found.name);
         let start = content.anew();
-        let known = self.positions.get(&found.name);
-        let (number, resumed) = match Again::of(&mut content, &found.name, known)? {
+        let (number, resumed) = match Again::of(&mut content, &found.name, known.as_ref())? {
             Again::Done => {
-                self.known.settle(&found.name, stat);
+                self.files.state().settle(&found.name, stat);
                 return Ok(None);
             }
             Again::New { number } => (number, None),
@@ -240,17 +194,17 @@ impl Feed {
         };
         let partition = partition(&found.name, number);
         let mut file = OpenFile::from_start(start, stat, self.stream.record_bytes_max);
-        let still = resumed.is_some() || self.known.is_still(&found.name, stat);
+        let still = resumed.is_some() || self.files.state().known.is_still(&found.name, stat);
         let header = match file.header(still)? {
             Ok(Some(header)) => header,
             Ok(None) if file.ends_here()? => {
-                self.known.settle(&found.name, stat);
+                self.files.state().settle(&found.name, stat);
                 return Ok(None);
             }
             Ok(None) => {
                 match file.damage().filter(|_| still) {
                     Some(damage) => self.refuse(found, partition, stat, damage.to_owned()),
-                    None => self.known.wait_for(&found.name, stat),
+                    None => self.files.state().known.wait_for(&found.name, stat),
                 }
                 return Ok(None);
             }
@@ -259,7 +213,8 @@ impl Feed {
                 return Ok(None);
             }
         };
-        let layout = match self.layouts.of(header.names, &self.stream) {
+        let layout = self.files.state().layouts.of(header.names, &self.stream);
+        let layout = match layout {
             Ok(layout) => layout,
             Err(error) => {
                 self.refuse(found, partition, stat, error.to_string());
@@ -287,7 +242,7 @@ impl Feed {
 
     /// Reads records of one file into `batch` until it is full or the file has no more.
     fn read(&mut self, current: &mut Current, batch: &mut MicroBatch) -> Stop {
-        let still = self.known.is_still(&current.found.name, current.file.stat());
+        let still = self.files.state().known.is_still(&current.found.name, current.file.stat());
         let mut part = Reading::default();
         let stop = loop {
             if part.records + batch.records() >= self.records_max()
@@ -311,8 +266,10 @@ impl Feed {
             }
         };
         match stop {
-            Stop::End => self.known.settle(&current.found.name, current.file.stat()),
-            Stop::Wait => self.known.wait_for(&current.found.name, current.file.stat()),
+            Stop::End => self.files.state().settle(&current.found.name, current.file.stat()),
+            Stop::Wait => {
+                self.files.state().known.wait_for(&current.found.name, current.file.stat())
+            }
             Stop::Full | Stop::Damaged(_) | Stop::Failed(_) => {}
         }
         self.finish(part, current, batch, matches!(stop, Stop::End));
@@ -331,14 +288,8 @@ impl Feed {
             (true, true) => current.found.stat.size,
             (true, false) => 0,
         };
-        self.lag_bytes = self.lag_bytes.saturating_sub(read_bytes);
-        let checkpoint = Checkpoint {
-            next_offset: position.offset,
-            next_line: position.line,
-            fingerprint: Some(position.fingerprint.clone()),
-            is_done: end,
-        };
-        self.positions.insert(current.found.name.clone(), (current.number, checkpoint));
+        let (name, offset) = (&current.found.name, position.offset);
+        self.files.state().note_read(name, current.number, offset, read_bytes);
         (current.committed_offset, current.was_done) = (position.offset, end);
         batch.parts.push(Part {
             partition: current.partition.clone(),
@@ -351,36 +302,20 @@ impl Feed {
         });
     }
 
-    fn refuse(&mut self, found: &Found, partition: String, stat: Stat, reason: String) {
-        self.known.settle(&found.name, stat);
-        if self.known.is_news(&found.name, stat) {
-            self.notices.push_back(Work::Refused { partition, reason });
+    fn refuse(&self, found: &Found, partition: String, stat: Stat, reason: String) {
+        self.files.state().settle(&found.name, stat);
+        let mut files = self.files.state();
+        if files.known.is_news(&found.name, stat) {
+            files.notices.push_back(Work::Refused { partition, reason });
         }
     }
 
-    fn cannot_read(&mut self, found: &Found, error: io::Error) {
-        self.known.give_up(&found.name);
-        if self.known.is_news(&found.name, found.stat) {
-            self.notices.push_back(Work::Unreadable { name: found.name.clone(), error });
+    fn cannot_read(&self, found: &Found, error: io::Error) {
+        let mut files = self.files.state();
+        files.known.give_up(&found.name);
+        if files.known.is_news(&found.name, found.stat) {
+            files.notices.push_back(Work::Unreadable { name: found.name.clone(), error });
         }
-    }
-
-    fn is_settled(&self, found: &Found) -> bool {
-        let is_committed = |(_, checkpoint): &(u32, Checkpoint)| {
-            let print = checkpoint.fingerprint.as_ref();
-            checkpoint.is_done && print.and_then(|print| print.stat) == Some(found.stat)
-        };
-        self.known.is_settled(found) || self.positions.get(&found.name).is_some_and(is_committed)
-    }
-
-    /// What is left of a file behind its checkpoint, in bytes. Of a packed file all is left until the
-    /// last of it is read.
-    pub(super) fn rest_bytes(&self, found: &Found) -> u64 {
-        if Packing::of(&found.name).is_some() {
-            return found.stat.size;
-        }
-        let offset = self.positions.get(&found.name).map_or(0, |(_, c)| c.next_offset);
-        found.stat.size.checked_sub(offset).unwrap_or(found.stat.size)
     }
 
     fn is_full(&self, batch: &MicroBatch) -> bool {

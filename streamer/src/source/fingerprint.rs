@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::content::ReadAt;
+use super::known::Look;
 
 /// How many bytes each of the two hashes covers at most.
 pub const WINDOW_BYTES: usize = 4096;
@@ -84,6 +85,20 @@ impl Stat {
         }
     }
 
+    /// A hash of all of it and of the file's name.
+    pub fn look(&self, name: &str) -> Look {
+        let mut bytes = Vec::with_capacity(name.len() + 56);
+        let (modified, changed) = (self.modified, self.changed);
+        for number in [self.size, self.inode.0, self.inode.1] {
+            bytes.extend(number.to_le_bytes());
+        }
+        for number in [modified.0, modified.1, changed.0, changed.1] {
+            bytes.extend(number.to_le_bytes());
+        }
+        bytes.extend(name.as_bytes());
+        xxh3_128(&bytes)
+    }
+
     /// The inode's number on its device.
     pub fn inode(&self) -> u64 {
         self.inode.1
@@ -112,6 +127,14 @@ impl Stat {
     pub fn if_conclusive(self) -> Option<Stat> {
         let age = self.age_at(SystemTime::now());
         age.is_some_and(|age| age > STAMP_GRAIN).then_some(self)
+    }
+}
+
+#[cfg(test)]
+impl Fingerprint {
+    /// Of a file that looks so, and of which nothing was consumed.
+    pub(super) fn of_nothing(stat: Stat) -> Fingerprint {
+        Fingerprint { stat: Some(stat), ..Fingerprint::default() }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Finding the files of a stream: the listing of the folder is the truth of what files there are.
 
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,7 +11,9 @@ use globset::GlobMatcher;
 use nix::fcntl::OFlag;
 use walkdir::{DirEntry, WalkDir};
 
+use super::content::Packing;
 use super::fingerprint::Stat;
+use super::known::Look;
 use crate::config::Stream;
 
 /// The files below a folder that match a pattern.
@@ -28,12 +29,22 @@ pub struct Folder {
 /// A file that was found.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// Where it is.
-    pub path: PathBuf,
     /// What it is called in the checkpoint: its path below the folder, see [`partition_name`].
     pub name: String,
     /// What it looked like.
     pub stat: Stat,
+}
+
+impl Found {
+    /// The hash of its name and of what it looks like.
+    pub fn look(&self) -> Look {
+        self.stat.look(&self.name)
+    }
+
+    /// Whether it is to be unpacked.
+    pub fn is_packed(&self) -> bool {
+        Packing::of(&self.name).is_some()
+    }
 }
 
 /// A folder or file that could not be looked at.
@@ -68,13 +79,14 @@ impl Folder {
         self.depth_max > 1
     }
 
-    /// Lists all regular files that match, and what kept from listing a folder. Hidden files, unfinished
-    /// ones (`*.part`, `*.tmp`) and links are left out, so that nothing outside the folder is ever read.
+    /// Shows all regular files that match to `see`; returns what kept from listing a folder. Hidden files,
+    /// unfinished ones (`*.part`, `*.tmp`) and links are left out, so that nothing outside the folder is
+    /// ever read.
     ///
     /// # Errors
     /// When the folder itself can't be listed. A file or folder that vanishes meanwhile is no error.
-    pub fn list(&self) -> io::Result<(Vec<Found>, Vec<Unlisted>)> {
-        let (mut found, mut unlisted) = (Vec::new(), Vec::new());
+    pub fn visit(&self, mut see: impl FnMut(Found)) -> io::Result<Vec<Unlisted>> {
+        let mut unlisted = Vec::new();
         let walk = WalkDir::new(&self.root).max_depth(self.depth_max).follow_root_links(true);
         let is_archive = |entry: &DirEntry| self.archives.iter().any(|path| path == entry.path());
         let visible = |entry: &DirEntry| {
@@ -82,7 +94,7 @@ impl Folder {
         };
         for entry in walk.into_iter().filter_entry(visible) {
             match entry {
-                Ok(entry) => found.extend(self.matched(&entry)),
+                Ok(entry) => self.matched(&entry).into_iter().for_each(&mut see),
                 Err(error) if error.depth() == 0 => return Err(error.into()),
                 Err(error) => {
                     let path = error.path().unwrap_or(&self.root);
@@ -94,13 +106,7 @@ impl Folder {
                 }
             }
         }
-        Ok((found, unlisted))
-    }
-
-    /// The names of the files there are now; none if they can't be listed.
-    pub fn names(&self) -> HashSet<String> {
-        let (found, _) = self.list().unwrap_or_default();
-        found.into_iter().map(|file| file.name).collect()
+        Ok(unlisted)
     }
 
     /// Opens a file for reading: never by way of a link, and only a regular file, so that nothing blocks.
@@ -108,7 +114,7 @@ impl Folder {
     /// # Errors
     /// When it can't be opened, or is no regular file.
     pub fn open(&self, found: &Found) -> io::Result<(File, Stat)> {
-        self.open_below(found.path.strip_prefix(&self.root).unwrap_or(&found.path))
+        self.open_below(&partition_file(&found.name))
     }
 
     /// Opens the file at this path below the folder, as [`Folder::open`] does.
@@ -144,11 +150,7 @@ impl Folder {
             return None;
         }
         let metadata = entry.metadata().ok()?;
-        Some(Found {
-            path: entry.path().to_owned(),
-            name: partition_name(below),
-            stat: Stat::of(&metadata),
-        })
+        Some(Found { name: partition_name(below), stat: Stat::of(&metadata) })
     }
 }
 
@@ -248,10 +250,10 @@ mod tests {
 
     fn listed(root: &Path, pattern: &str) -> Vec<String> {
         let glob = GlobBuilder::new(pattern).literal_separator(true).build().unwrap();
-        let (found, _) = Folder::matching(root.to_owned(), &glob, vec![root.join("deep/archive")])
-            .list()
-            .unwrap();
-        let mut names: Vec<String> = found.into_iter().map(|file| file.name).collect();
+        let archives = vec![root.join("deep/archive")];
+        let mut names = Vec::new();
+        let folder = Folder::matching(root.to_owned(), &glob, archives);
+        folder.visit(|found| names.push(found.name)).unwrap();
         names.sort();
         names
     }
@@ -283,7 +285,8 @@ mod tests {
         fs::write(outside.path().join("1.csv"), "secret").unwrap();
         let glob = GlobBuilder::new("in/*.csv").literal_separator(true).build().unwrap();
         let files = Folder::matching(folder.path().to_owned(), &glob, Vec::new());
-        let (found, _) = files.list().unwrap();
+        let mut found = Vec::new();
+        files.visit(|file| found.push(file)).unwrap();
         assert!(files.open(&found[0]).is_ok());
         fs::rename(folder.path().join("in"), folder.path().join("in.old")).unwrap();
         std::os::unix::fs::symlink(outside.path(), folder.path().join("in")).unwrap();

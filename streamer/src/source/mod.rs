@@ -1,13 +1,14 @@
 //! Sources: files of a folder, read as logs of records with offsets.
 //!
 //! [`folder`] finds the files, [`fingerprint`] knows them again, [`content`] unpacks them, [`mod@file`] reads
-//! one of them, [`feed`] puts micro-batches together, and [`share`] leaves files to other streamers. Nothing
-//! here changes any state outside this process.
+//! one of them, [`feed`] puts micro-batches together; [`files`] is what several feeds share, and [`share`]
+//! leaves files to others. Nothing here changes any state outside this process.
 
 mod again;
 pub mod content;
 pub mod feed;
 pub mod file;
+pub mod files;
 pub mod fingerprint;
 pub mod folder;
 mod known;
@@ -18,10 +19,6 @@ pub mod share;
 use std::sync::Arc;
 
 use crate::source::fingerprint::Fingerprint;
-
-/// How many files that are gone are remembered at most, beside those that are there. Should more come back
-/// under their names, the compare-and-set of their checkpoints notices, and their checkpoints are looked up.
-pub const GONE_MAX: usize = 10_000;
 
 /// How far a partition was read, and what it looked like then: what a checkpoint holds.
 #[derive(Debug, Clone, PartialEq, Default)]

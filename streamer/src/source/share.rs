@@ -1,6 +1,9 @@
-//! Sharing the files with other streamers: one reads only those that were granted to it.
+//! Sharing the files with other readers, of this streamer and of others: one reads only those that were
+//! granted to it.
 
-use super::feed::Feed;
+use std::collections::HashSet;
+
+use super::feed::{Feed, Granted};
 use super::folder::{partition, partition_path};
 use crate::sink::{Checkpoints, Claim};
 
@@ -18,53 +21,63 @@ pub struct Wanted {
 }
 
 impl Feed {
-    /// Leaves what the last listing found unread until it is granted.
-    pub fn set_aside(&mut self) {
-        self.unclaimed = std::mem::take(&mut self.queue);
-        self.is_passed_over = false;
-    }
-
-    /// The next files to ask for, at most `max`, oldest first.
-    pub fn wanted(&self, max: usize) -> Vec<Wanted> {
-        let mut bytes = 0;
-        let few = self.unclaimed.iter().take(max).take_while(|found| {
-            let is_room = bytes < WANTED_BYTES;
-            bytes += self.rest_bytes(found);
-            is_room
-        });
-        let wanted = few.map(|found| {
-            let number = self.positions.get(&found.name).map_or(1, |(number, _)| *number);
+    /// The next files to ask for, at most `max`, oldest first. Those that were granted before are read and
+    /// committed.
+    pub fn wanted(&mut self, max: usize) -> Vec<Wanted> {
+        self.put_down();
+        let (mut bytes, mut wanted) = (0, Vec::new());
+        let mut files = self.files.state();
+        while wanted.len() < max && bytes < WANTED_BYTES {
+            let Some(found) = files.unclaimed.pop_front() else { break };
+            bytes += files.rest_bytes(&found);
+            files.in_hand.insert(found.name.clone());
+            self.in_hand.push(found.name.clone());
+            let number = files.generation(&found.name);
             let partitions = [number, number + 1].map(|number| partition(&found.name, number));
-            Wanted { name: found.name.clone(), partitions }
-        });
-        wanted.collect()
+            wanted.push(Wanted { name: found.name.clone(), partitions });
+            self.asked.push(found);
+        }
+        wanted
     }
 
     /// Takes the answer to `wanted`. Files that are not granted are passed over until the next listing.
-    pub fn grant(&mut self, wanted: &[Wanted], claim: Claim) {
-        self.take_up(claim.checkpoints);
-        for found in self.unclaimed.drain(..wanted.len()) {
+    pub fn grant(&mut self, wanted: &[Wanted], mut claim: Claim) {
+        for (found, wanted) in self.asked.drain(..).zip(wanted) {
             if claim.granted.contains(&found.name) {
-                self.queue.push_back(found);
+                let newest = wanted.partitions.iter().rev().find_map(|partition| {
+                    let checkpoint = claim.checkpoints.remove(partition)?;
+                    Some((partition_path(partition).1, checkpoint))
+                });
+                self.queue.push_back(Granted { found, known: newest });
             } else {
-                self.is_passed_over = true;
+                let mut files = self.files.state();
+                files.is_passed_over = true;
+                files.in_hand.remove(&found.name);
             }
         }
     }
 
-    /// Notes where partitions stand, of each path the newest.
-    pub(super) fn take_up(&mut self, checkpoints: Checkpoints) {
-        for (name, checkpoint) in checkpoints {
-            let (path, number) = partition_path(&name);
-            let newest = self.positions.get(path).map_or(0, |(number, _)| *number);
-            if number >= newest {
-                self.positions.insert(path.to_owned(), (number, checkpoint));
+    /// Takes all that was listed, where nobody else is to be asked: each file stands as `checkpoints` say.
+    pub fn take_all(&mut self, checkpoints: &Checkpoints) {
+        loop {
+            let wanted = self.wanted(usize::MAX);
+            if wanted.is_empty() {
+                return;
             }
+            let granted: HashSet<String> = wanted.iter().map(|file| file.name.clone()).collect();
+            let partitions = wanted.iter().flat_map(|file| &file.partitions);
+            let known = partitions.filter_map(|name| checkpoints.get_key_value(name));
+            let checkpoints = known.map(|(name, at)| (name.clone(), at.clone())).collect();
+            self.grant(&wanted, Claim { granted, checkpoints });
         }
     }
 
-    /// Whether a file was left to another streamer.
-    pub fn is_passed_over(&self) -> bool {
-        self.is_passed_over
+    /// Nothing of what was claimed is in hand any more.
+    pub(super) fn put_down(&mut self) {
+        let mut files = self.files.state();
+        for name in self.in_hand.drain(..) {
+            files.in_hand.remove(&name);
+        }
+        self.asked.clear();
     }
 }

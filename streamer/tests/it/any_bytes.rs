@@ -16,6 +16,7 @@ use streamer::layout::Reason;
 use streamer::schema::{Column, Table};
 use streamer::source::Checkpoint;
 use streamer::source::feed::{Feed, Work};
+use streamer::source::files::{Files, Standing};
 use streamer::source::folder::Folder;
 
 use crate::support::folder;
@@ -132,17 +133,19 @@ fn read_growing(bytes: &[u8], cuts: &[usize]) -> Read {
 
 /// Reads what there is from the checkpoint on, as the engine does.
 fn drain(folder: &Path, stream: Stream, read: &mut Read) {
-    let checkpoints: HashMap<String, Checkpoint> =
-        read.checkpoint.iter().map(|at| ("1.csv".to_owned(), at.clone())).collect();
     let is_patient = stream.settle > Duration::ZERO;
-    let mut feed =
-        Feed::new(stream.clone(), Folder::new(folder.to_owned(), &stream), table(), checkpoints);
+    let folder = Folder::new(folder.to_owned(), &stream);
+    let files = Files::new(&stream, table(), Standing::default());
+    let mut feed = Feed::new(stream, folder.clone(), files.clone());
     loop {
-        feed.list().unwrap();
+        files.list(&folder, usize::MAX).unwrap();
+        let checkpoints: HashMap<String, Checkpoint> =
+            read.checkpoint.iter().map(|at| ("1.csv".to_owned(), at.clone())).collect();
+        feed.take_all(&checkpoints);
         while let Some(work) = feed.next_work() {
             read.take(work);
         }
-        if is_patient || !feed.is_waiting() {
+        if is_patient || !files.is_waiting() {
             return;
         }
     }

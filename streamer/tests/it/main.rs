@@ -30,3 +30,4 @@ mod several;
 mod support;
 mod tables;
 mod values;
+mod writers;

@@ -1,0 +1,267 @@
+//! One writer of a stream: a connection, and a feed that is read ahead of it. Several work side by side,
+//! each on files of its own, so that the order within a file is kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use backon::ExponentialBackoff;
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+use super::ahead::ReadAhead;
+use super::done::Done;
+use super::ended::Ended;
+use super::{Event, Observer, Plan};
+use crate::batch::MicroBatch;
+use crate::config::Stream;
+use crate::retry::pauses;
+use crate::sink::{Committed, Loaded, Sink, SinkError};
+use crate::source::feed::{Feed, Work};
+use crate::source::files::{Files, Survey};
+use crate::source::folder::Folder;
+
+/// What the writers of one stream share.
+pub(super) struct Shared {
+    pub(super) stream: Stream,
+    pub(super) plan: Plan,
+    pub(super) observer: Observer,
+    pub(super) folder: Folder,
+    pub(super) files: Files,
+    /// What becomes of finished files, unless they stay.
+    pub(super) done: Option<Mutex<Done>>,
+    /// Whether files have stopped the stream.
+    pub(super) is_stopped: AtomicBool,
+    /// Another writer has nothing left to do, or has something for the leader to see to.
+    pub(super) news: Notify,
+    /// Tells the others of each listing.
+    pub(super) listed: watch::Sender<()>,
+    /// Whether no file is left to another streamer, as far as was told.
+    pub(super) is_alone: AtomicBool,
+}
+
+/// One writer.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) sink: Sink,
+    source: ReadAhead,
+    /// The pauses to come, while another streamer works on the same files.
+    rivalry: Option<ExponentialBackoff>,
+}
+
+/// What a writer has done.
+pub(super) enum Turn {
+    /// Committed a micro-batch.
+    Committed,
+    /// Something else.
+    Other,
+    /// Nothing: there is nothing to read in what was listed.
+    Nothing,
+}
+
+/// How far the files stand by their checkpoints; also in full, if finished files are to be moved.
+pub(super) async fn load(sink: &mut Sink, folder: &Folder, in_full: bool) -> Result<Loaded, Ended> {
+    let folder = folder.clone();
+    let survey = spawn_blocking(move || Survey::of(&folder)).await?;
+    Ok(sink.checkpoints(&survey, in_full).await?)
+}
+
+impl Shared {
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
+    }
+
+    /// Files have stopped the stream: no writer takes up work until the leader lets it go on.
+    fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+        self.news.notify_one();
+    }
+
+    /// Waits until `due`; false if the writers are to end.
+    pub(super) async fn sleep_until(&self, due: Instant) -> bool {
+        tokio::select! {
+            biased;
+            () = self.plan.stop.cancelled() => false,
+            () = tokio::time::sleep_until(due) => true,
+        }
+    }
+
+    fn tell_failure(&self, partition: &str, reason: &str) {
+        tracing::error!(stream = %self.stream.name, file = %partition, "not loaded: {reason}");
+        (self.observer)(Event::Failed { stream: &self.stream.name, partition, reason });
+    }
+
+    fn tell_commit(&self, batch: &MicroBatch, committed: &Committed, started: Instant) {
+        let elapsed = started.elapsed();
+        let total = committed.total();
+        let more = match committed.parts.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        tracing::info!(
+            stream = %self.stream.name,
+            read = total.records,
+            rows = total.rows,
+            duplicates = total.duplicates,
+            dead_letters = total.dead_letters,
+            path = %committed.path.name(),
+            ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            lag_bytes = batch.lag_bytes,
+            file = %format_args!("{}{more}", committed.parts[0].partition),
+            "committed"
+        );
+        (self.observer)(Event::Committed {
+            stream: &self.stream.name,
+            parts: &committed.parts,
+            elapsed,
+            bytes: batch.parts.iter().map(|part| part.end.offset - part.start_offset).sum(),
+            lag_bytes: batch.lag_bytes,
+        });
+    }
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, sink: Sink) -> Writer {
+        let (stream, folder) = (shared.stream.clone(), shared.folder.clone());
+        let source = ReadAhead::new(Feed::new(stream, folder, shared.files.clone()));
+        Writer { shared, sink, source, rivalry: None }
+    }
+
+    /// Another writer of the same stream.
+    pub(super) fn beside(&self) -> Writer {
+        Writer::new(self.shared.clone(), self.sink.beside())
+    }
+
+    /// Works on what the leader lists, until the end.
+    pub(super) async fn help(mut self) -> Result<(), Ended> {
+        let stop = self.shared.plan.stop.clone();
+        let mut listed = self.shared.listed.subscribe();
+        while !stop.is_cancelled() {
+            if self.shared.is_stopped() {
+                self.put_down().await?;
+            } else if !matches!(self.turn().await?, Turn::Nothing) {
+                continue;
+            }
+            self.shared.news.notify_one();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = listed.changed() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Does the next piece of work in what was listed.
+    pub(super) async fn turn(&mut self) -> Result<Turn, Ended> {
+        // What stands behind a new connection may be the database of yesterday, restored.
+        let loaded = self.shared.files.loaded();
+        if self.sink.reconnected().is_some_and(|reconnected| reconnected > loaded) {
+            self.rewind().await?;
+            return Ok(Turn::Other);
+        }
+        let started = Instant::now();
+        match self.read().await? {
+            Some(Work::Batch(batch)) => {
+                if self.shared.stream.every.is_zero() {
+                    self.source.start();
+                }
+                return self.commit(&batch, started).await;
+            }
+            Some(Work::Refused { partition, reason }) => {
+                self.sink.refuse(&partition, &reason).await?;
+                self.shared.tell_failure(&partition, &reason);
+            }
+            Some(Work::Unreadable { name, error }) => {
+                self.shared.tell_failure(&name, &format!("cannot be read now: {error}"));
+            }
+            None => return Ok(Turn::Nothing),
+        }
+        Ok(Turn::Other)
+    }
+
+    /// The next piece of work in files that were claimed; claims more of them as need be.
+    async fn read(&mut self) -> Result<Option<Work>, Ended> {
+        let is_alone = &self.shared.is_alone;
+        loop {
+            if let Some(work) = self.source.next().await? {
+                return Ok(Some(work));
+            }
+            let max = self.sink.claims_max();
+            let wanted = self.source.at_rest(|feed| feed.wanted(max)).await?;
+            if wanted.is_empty() && !self.sink.has_claims() {
+                is_alone.store(!self.shared.files.is_passed_over(), Ordering::Relaxed);
+                return Ok(None);
+            }
+            let claim = self.sink.claim(&wanted).await?;
+            self.source.at_rest(|feed| feed.grant(&wanted, claim)).await?;
+            let is_passed_over = self.shared.files.is_passed_over();
+            if is_passed_over && is_alone.swap(false, Ordering::Relaxed) {
+                tracing::info!(
+                    stream = %self.shared.stream.name,
+                    "another streamer is at work on some of the files; leaving them to it"
+                );
+            }
+        }
+    }
+
+    /// Commits a micro-batch, unless it is void because another streamer was faster.
+    async fn commit(&mut self, batch: &MicroBatch, started: Instant) -> Result<Turn, Ended> {
+        let committed = match self.sink.commit(batch).await {
+            Ok(committed) => committed,
+            Err(SinkError::Superseded) => {
+                self.yield_to_rival().await;
+                if !self.sink.stopped().await?.is_empty() {
+                    self.shared.stop();
+                }
+                self.rewind().await?;
+                return Ok(Turn::Other);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.rivalry = None;
+        if let Some(done) = &self.shared.done {
+            done.lock().await.note(&batch.parts, &committed.stopped);
+        }
+        self.shared.tell_commit(batch, &committed, started);
+        if !committed.stopped.is_empty() {
+            self.shared.stop();
+        }
+        Ok(Turn::Committed)
+    }
+
+    /// Goes on from where the checkpoints stand now.
+    pub(super) async fn rewind(&mut self) -> Result<(), Ended> {
+        self.put_down().await?;
+        let done = &self.shared.done;
+        let loaded = load(&mut self.sink, &self.shared.folder, done.is_some()).await?;
+        if let Some(done) = done {
+            done.lock().await.reload(&loaded.checkpoints);
+        }
+        self.shared.files.reload(loaded.standing);
+        self.shared.news.notify_one();
+        Ok(())
+    }
+
+    /// Forgets what was read ahead, and leaves what was claimed to whoever claims it next.
+    async fn put_down(&mut self) -> Result<(), Ended> {
+        self.source.reset().await?;
+        if self.sink.has_claims() {
+            self.sink.claim(&[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Another streamer was faster: leaves it the work for a while, longer each time. Should it end,
+    /// the next try succeeds.
+    async fn yield_to_rival(&mut self) {
+        let pauses = self.rivalry.get_or_insert_with(|| {
+            tracing::info!(
+                stream = %self.shared.stream.name,
+                "another streamer is at work on the same files; standing by"
+            );
+            pauses()
+        });
+        let pause = pauses.next().expect("pauses never end");
+        self.shared.sleep_until(Instant::now() + pause).await;
+    }
+}

@@ -1,0 +1,76 @@
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::config::{Overrides, Settings};
+use crate::source::feed::Feed;
+use crate::source::fingerprint::Fingerprint;
+
+/// A folder of files of four bytes, each last written a minute after the one before it; and the stream.
+fn files_of(names: &[&str]) -> (tempfile::TempDir, Stream, Folder) {
+    let data = tempfile::tempdir().unwrap();
+    let mut time = SystemTime::UNIX_EPOCH;
+    for name in names {
+        time += Duration::from_secs(60);
+        fs::write(data.path().join(name), "1234").unwrap();
+        let file = fs::File::options().write(true).open(data.path().join(name)).unwrap();
+        file.set_modified(time).unwrap();
+    }
+    let mut stream = Settings::shipped(Overrides::default()).unwrap().streams.remove(0);
+    stream.files = globset::Glob::new("*").unwrap();
+    let folder = Folder::new(data.path().to_owned(), &stream);
+    (data, stream, folder)
+}
+
+fn files(stream: &Stream, standing: Standing) -> Files {
+    let table = Table { quoted_name: String::new(), columns: Vec::new(), keys: Vec::new() };
+    Files::new(stream, Arc::new(table), standing)
+}
+
+fn take(feed: &mut Feed) -> Vec<String> {
+    feed.wanted(usize::MAX).into_iter().map(|wanted| wanted.name).collect()
+}
+
+#[test]
+fn a_listing_takes_down_the_oldest_that_nobody_has_in_hand() {
+    let (_data, stream, folder) = files_of(&["c", "a", "b"]);
+    let files = files(&stream, Standing::default());
+    let feed = || Feed::new(stream.clone(), folder.clone(), files.clone());
+    let (mut first, mut second) = (feed(), feed());
+    assert!(files.needs_listing() && !files.is_idle(), "nothing was listed yet");
+    files.list(&folder, 2).unwrap();
+    assert_eq!(files.state().lag_bytes(), 12, "all of them count");
+    assert_eq!(take(&mut first), ["c", "a"]);
+    assert!(files.needs_listing() && !files.is_idle(), "there is one more");
+    files.list(&folder, 2).unwrap();
+    assert!(!files.needs_listing() && !files.is_idle());
+    assert_eq!(take(&mut second), ["b"]);
+    assert!(take(&mut second).is_empty() && files.is_any_in_hand(), "the first is still at work");
+    assert!(take(&mut first).is_empty() && files.is_idle());
+}
+
+#[test]
+fn a_finished_file_needs_no_look_until_it_looks_different() {
+    let (data, stream, folder) = files_of(&["a", "b"]);
+    let look = |name: &str| Stat::of(&fs::metadata(data.path().join(name)).unwrap());
+    let done = |stat: Stat, next_offset: u64| {
+        let fingerprint = Some(Fingerprint::of_nothing(stat));
+        Checkpoint { next_offset, next_line: 1, fingerprint, is_done: true }
+    };
+    let survey = Survey::of(&folder);
+    let mut standing = Standing::default();
+    standing.take(&survey, "a", &done(look("a"), 4));
+    // The second file under its path, which has grown since.
+    standing.take(&survey, "b#2", &done(look("a"), 3));
+    standing.take(&survey, "b", &done(look("a"), 1));
+    standing.take(&survey, "gone", &done(look("a"), 4));
+    let files = files(&stream, standing);
+    files.list(&folder, LISTED_MAX).unwrap();
+    assert_eq!(files.state().lag_bytes(), 1);
+    let mut feed = Feed::new(stream, folder, files);
+    let wanted = feed.wanted(usize::MAX);
+    let partitions: Vec<&str> =
+        wanted.iter().flat_map(|file| &file.partitions).map(String::as_str).collect();
+    assert_eq!(partitions, ["b#2", "b#3"]);
+}
