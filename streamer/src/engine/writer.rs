@@ -163,7 +163,7 @@ impl Writer {
         match self.read().await? {
             Some(Work::Batch(batch)) => {
                 if self.shared.stream.every.is_zero() {
-                    self.source.start();
+                    self.read_ahead(&batch).await?;
                 }
                 return self.commit(&batch, started).await;
             }
@@ -181,27 +181,46 @@ impl Writer {
 
     /// The next piece of work in files that were claimed; claims more of them as need be.
     async fn read(&mut self) -> Result<Option<Work>, Ended> {
-        let is_alone = &self.shared.is_alone;
         loop {
             if let Some(work) = self.source.next().await? {
                 return Ok(Some(work));
             }
-            let max = self.sink.claims_max();
-            let wanted = self.source.at_rest(|feed| feed.wanted(max)).await?;
-            if wanted.is_empty() && !self.sink.has_claims() {
-                is_alone.store(!self.shared.files.is_passed_over(), Ordering::Relaxed);
+            if !self.claim(None).await? {
+                self.sink.release().await;
+                let is_alone = !self.shared.files.is_passed_over();
+                self.shared.is_alone.store(is_alone, Ordering::Relaxed);
                 return Ok(None);
             }
-            let claim = self.sink.claim(&wanted).await?;
-            self.source.at_rest(|feed| feed.grant(&wanted, claim)).await?;
-            let is_passed_over = self.shared.files.is_passed_over();
-            if is_passed_over && is_alone.swap(false, Ordering::Relaxed) {
-                tracing::info!(
-                    stream = %self.shared.stream.name,
-                    "another streamer is at work on some of the files; leaving them to it"
-                );
-            }
         }
+    }
+
+    /// Starts reading what comes behind `batch`, so that it is ready once that is committed.
+    async fn read_ahead(&mut self, batch: &MicroBatch) -> Result<(), Ended> {
+        if self.source.at_rest(|feed| feed.is_low(batch)).await? {
+            self.claim(Some(batch)).await?;
+        }
+        self.source.start();
+        Ok(())
+    }
+
+    /// Claims the next files, behind those that are read, and committed but for `uncommitted`; false if
+    /// there are none.
+    async fn claim(&mut self, uncommitted: Option<&MicroBatch>) -> Result<bool, Ended> {
+        let max = self.sink.claims_max();
+        let wish = self.source.at_rest(|feed| feed.wish(max, uncommitted)).await?;
+        if wish.wanted.is_empty() && wish.finished.is_empty() {
+            return Ok(false);
+        }
+        let claim = self.sink.claim(&wish).await?;
+        self.source.at_rest(|feed| feed.grant(&wish.wanted, claim)).await?;
+        let is_alone = &self.shared.is_alone;
+        if self.shared.files.is_passed_over() && is_alone.swap(false, Ordering::Relaxed) {
+            tracing::info!(
+                stream = %self.shared.stream.name,
+                "another streamer is at work on some of the files; leaving them to it"
+            );
+        }
+        Ok(!wish.wanted.is_empty())
     }
 
     /// Commits a micro-batch, unless it is void because another streamer was faster.
@@ -245,9 +264,7 @@ impl Writer {
     /// Forgets what was read ahead, and leaves what was claimed to whoever claims it next.
     async fn put_down(&mut self) -> Result<(), Ended> {
         self.source.reset().await?;
-        if self.sink.has_claims() {
-            self.sink.claim(&[]).await?;
-        }
+        self.sink.release().await;
         Ok(())
     }
 

@@ -11,13 +11,14 @@ use sqlx::{PgConnection, Postgres, Row};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::bookkeeping::{self, Checkpoints};
-use crate::source::share::Wanted;
+use crate::source::share::{Wanted, Wish};
 
 /// A claim whose file stands still for so long is passed over: its owner hangs, or the lock was left
 /// behind on a connection of a pool.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
-/// The share of the server's table of locks that the claims of one stream take at most.
+/// The share of the server's table of locks that one claim of all writers of a stream takes at most. Each
+/// holds two at a time: that of the files it reads, and that of those it commits.
 const LOCKS_SHARE: usize = 16;
 
 /// Of more files than these it is forgotten that others have claimed them, if they were not asked for again
@@ -33,13 +34,15 @@ pub struct Claim {
     pub checkpoints: Checkpoints,
 }
 
-/// The claims of one stream.
+/// The claims of one writer.
 #[derive(Debug)]
 pub(super) struct Claims {
+    /// How many writers the stream has.
+    writers: usize,
     /// How many files may be claimed at a time.
     pub(super) max: usize,
     /// The locks of the present claims.
-    keys: Vec<i64>,
+    keys: HashSet<i64>,
     /// Files that others have claimed.
     refused: HashMap<String, Refused>,
 }
@@ -56,31 +59,42 @@ struct Refused {
 }
 
 impl Claims {
-    pub(super) fn new() -> Claims {
-        Claims { max: 1, keys: Vec::new(), refused: HashMap::new() }
+    pub(super) fn new(writers: usize) -> Claims {
+        Claims { writers, max: 1, keys: HashSet::new(), refused: HashMap::new() }
     }
 
-    /// Whether there are none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+    /// The claims of another writer of the same stream.
+    pub(super) fn beside(&self) -> Claims {
+        Claims::new(self.writers)
     }
 
-    /// Gives up the present claims and takes those of `wanted` that nobody else has.
+    /// Gives up all claims.
+    pub(super) async fn give_up(&mut self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if !self.keys.is_empty() {
+            sqlx::query("select pg_advisory_unlock_all()").execute(conn).await?;
+            self.keys.clear();
+        }
+        Ok(())
+    }
+
+    /// Gives up the claims on `finished` files, and takes those of `wanted` that nobody else has.
     pub(super) async fn take(
         &mut self,
         conn: &mut PgConnection,
         stream: &str,
-        wanted: &[Wanted],
+        Wish { wanted, finished }: &Wish,
     ) -> Result<Claim, sqlx::Error> {
-        self.keys.clear();
+        let finished = finished.iter().map(|name| key(stream, name));
+        let finished: Vec<i64> = finished.filter(|key| self.keys.remove(key)).collect();
         let locks: i64 = sqlx::query_scalar(
             "select current_setting('max_locks_per_transaction')::bigint
                     * current_setting('max_connections')::bigint
-               from pg_advisory_unlock_all()",
+               from (select count(pg_advisory_unlock(k.key)) from unnest($1::bigint[]) k (key)) u",
         )
+        .bind(finished)
         .fetch_one(&mut *conn)
         .await?;
-        self.max = usize::try_from(locks).unwrap_or(0).div_ceil(LOCKS_SHARE);
+        self.max = usize::try_from(locks).unwrap_or(0).div_ceil(LOCKS_SHARE * self.writers);
         let keys: Vec<i64> = wanted.iter().map(|file| key(stream, &file.name)).collect();
         let taken = try_lock(conn, &keys).await?;
         let partitions = wanted.iter().flat_map(|file| &file.partitions);
@@ -99,13 +113,14 @@ impl Claims {
         if self.refused.len() > REFUSED_MAX {
             self.refused.retain(|_, refused| refused.asked.elapsed() < STANDSTILL);
         }
-        self.keys = taken.into_iter().collect();
+        self.keys.extend(taken);
         Ok(Claim { granted, checkpoints })
     }
 
     /// Takes the present claims again on a new connection, as far as nobody else has them by now.
     pub(super) async fn renew(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-        try_lock(conn, &self.keys).await.map(drop)
+        let keys: Vec<i64> = self.keys.iter().copied().collect();
+        try_lock(conn, &keys).await.map(drop)
     }
 
     /// Whether a file that another streamer has claimed has stood still for too long.

@@ -33,7 +33,7 @@ use crate::database::Database;
 use crate::limit::DeadLetterLimit;
 use crate::patience::{Impatience, Patience};
 use crate::source::files::Survey;
-use crate::source::share::Wanted;
+use crate::source::share::Wish;
 use attempt::{Attempt, Failure};
 use claims::Claims;
 
@@ -150,7 +150,7 @@ impl Sink {
             conn: None,
             filtered: HashSet::new(),
             limit: stream.dead_letters_max,
-            claims: Claims::new(),
+            claims: Claims::new(stream.writers),
             was_connected: false,
             reconnected: None,
             patience,
@@ -165,7 +165,7 @@ impl Sink {
             conn: None,
             filtered: HashSet::new(),
             limit: self.limit,
-            claims: Claims::new(),
+            claims: self.claims.beside(),
             was_connected: false,
             reconnected: None,
             patience: self.patience.beside(),
@@ -256,14 +256,14 @@ impl Sink {
         }
     }
 
-    /// Claims files, so that other streamers leave them to this one, instead of those claimed before.
+    /// Claims files, so that other writers leave them to this one.
     ///
     /// # Errors
     /// As [`Sink::commit`].
-    pub async fn claim(&mut self, wanted: &[Wanted]) -> Result<Claim, SinkError> {
+    pub async fn claim(&mut self, wish: &Wish) -> Result<Claim, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            match in_time(self.claims.take(&mut conn, &self.stream, wanted)).await {
+            match in_time(self.claims.take(&mut conn, &self.stream, wish)).await {
                 Ok(claim) => {
                     self.keep(conn);
                     return Ok(claim);
@@ -273,14 +273,17 @@ impl Sink {
         }
     }
 
+    /// Leaves what was claimed to other writers. Without a connection there is nothing to leave.
+    pub async fn release(&mut self) {
+        let Some(mut conn) = self.conn.take() else { return };
+        if in_time(self.claims.give_up(&mut conn)).await.is_ok() {
+            self.conn = Some(conn);
+        }
+    }
+
     /// How many files may be claimed at a time, by the size of the server's table of locks.
     pub fn claims_max(&self) -> usize {
         self.claims.max
-    }
-
-    /// Whether files are claimed.
-    pub fn has_claims(&self) -> bool {
-        !self.claims.is_empty()
     }
 
     /// Notes that a file can't be loaded, and why.

@@ -118,6 +118,11 @@ impl Feed {
         self.current = None;
     }
 
+    /// The file that is being read.
+    pub(super) fn current_file(&self) -> Option<&Found> {
+        self.current.as_ref().map(|current| &current.found)
+    }
+
     /// The next piece of work from what the last listing found; `None` when all is read.
     pub fn next_work(&mut self) -> Option<Work> {
         let notice = self.files.state().notices.pop_front();

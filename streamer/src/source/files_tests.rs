@@ -1,5 +1,4 @@
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::*;
@@ -29,7 +28,7 @@ fn files(stream: &Stream, standing: Standing) -> Files {
 }
 
 fn take(feed: &mut Feed) -> Vec<String> {
-    feed.wanted(usize::MAX).into_iter().map(|wanted| wanted.name).collect()
+    feed.wish(usize::MAX, None).wanted.into_iter().map(|wanted| wanted.name).collect()
 }
 
 #[test]
@@ -69,7 +68,7 @@ fn a_finished_file_needs_no_look_until_it_looks_different() {
     files.list(&folder, LISTED_MAX).unwrap();
     assert_eq!(files.state().lag_bytes(), 1);
     let mut feed = Feed::new(stream, folder, files);
-    let wanted = feed.wanted(usize::MAX);
+    let wanted = feed.wish(usize::MAX, None).wanted;
     let partitions: Vec<&str> =
         wanted.iter().flat_map(|file| &file.partitions).map(String::as_str).collect();
     assert_eq!(partitions, ["b#2", "b#3"]);

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::feed::{Feed, Granted};
 use super::folder::{partition, partition_path};
+use crate::batch::MicroBatch;
 use crate::sink::{Checkpoints, Claim};
 
 /// How much is asked for at a time, in bytes, give or take one file: large files one by one, so that
@@ -20,27 +21,55 @@ pub struct Wanted {
     pub partitions: [String; 2],
 }
 
+/// Which files are to be claimed, and which no longer.
+#[derive(Debug, Default)]
+pub struct Wish {
+    /// The next files to read, oldest first.
+    pub wanted: Vec<Wanted>,
+    /// The names of claimed files that are read and committed.
+    pub finished: Vec<String>,
+}
+
 impl Feed {
-    /// The next files to ask for, at most `max`, oldest first. Those that were granted before are read and
-    /// committed.
-    pub fn wanted(&mut self, max: usize) -> Vec<Wanted> {
-        self.put_down();
-        let (mut bytes, mut wanted) = (0, Vec::new());
+    /// Whether less is left to read in what was granted than `batch` took: the next one might not be full.
+    pub fn is_low(&self, batch: &MicroBatch) -> bool {
+        let taken: u64 = batch.parts.iter().map(|part| part.end.offset - part.start_offset).sum();
+        let files = self.files.state();
+        let left = self.queue.iter().map(|granted| &granted.found).chain(self.current_file());
+        left.map(|found| files.rest_bytes(found)).sum::<u64>() < taken
+    }
+
+    /// The next files to ask for, at most `max`. All that was granted before is read, and committed but for
+    /// `uncommitted`.
+    pub fn wish(&mut self, max: usize, uncommitted: Option<&MicroBatch>) -> Wish {
+        let mut wish = Wish::default();
         let mut files = self.files.state();
-        while wanted.len() < max && bytes < WANTED_BYTES {
+        let claimed = std::mem::take(&mut self.in_hand);
+        let parts = uncommitted.map(|batch| batch.parts.as_slice()).unwrap_or_default();
+        let mut needed: HashSet<&str> =
+            parts.iter().map(|part| partition_path(&part.partition).0).collect();
+        let left = self.queue.iter().map(|granted| &granted.found).chain(self.current_file());
+        needed.extend(left.map(|found| found.name.as_str()));
+        let is_needed = |name: &String| needed.contains(name.as_str());
+        (self.in_hand, wish.finished) = claimed.into_iter().partition(is_needed);
+        for name in &wish.finished {
+            files.in_hand.remove(name);
+        }
+        let mut bytes = 0;
+        while wish.wanted.len() < max && bytes < WANTED_BYTES {
             let Some(found) = files.unclaimed.pop_front() else { break };
             bytes += files.rest_bytes(&found);
             files.in_hand.insert(found.name.clone());
             self.in_hand.push(found.name.clone());
             let number = files.generation(&found.name);
             let partitions = [number, number + 1].map(|number| partition(&found.name, number));
-            wanted.push(Wanted { name: found.name.clone(), partitions });
+            wish.wanted.push(Wanted { name: found.name.clone(), partitions });
             self.asked.push(found);
         }
-        wanted
+        wish
     }
 
-    /// Takes the answer to `wanted`. Files that are not granted are passed over until the next listing.
+    /// Takes the answer to what was `wanted`. Files that are not granted are passed over until the next listing.
     pub fn grant(&mut self, wanted: &[Wanted], mut claim: Claim) {
         for (found, wanted) in self.asked.drain(..).zip(wanted) {
             if claim.granted.contains(&found.name) {
@@ -53,6 +82,7 @@ impl Feed {
                 let mut files = self.files.state();
                 files.is_passed_over = true;
                 files.in_hand.remove(&found.name);
+                self.in_hand.retain(|name| *name != found.name);
             }
         }
     }
@@ -60,7 +90,7 @@ impl Feed {
     /// Takes all that was listed, where nobody else is to be asked: each file stands as `checkpoints` say.
     pub fn take_all(&mut self, checkpoints: &Checkpoints) {
         loop {
-            let wanted = self.wanted(usize::MAX);
+            let Wish { wanted, .. } = self.wish(usize::MAX, None);
             if wanted.is_empty() {
                 return;
             }
