@@ -1,0 +1,71 @@
+"""Rows a second of each million, while the table grows: the streamer and psql, each alone on its own table."""
+
+import datetime
+import shutil
+from statistics import median
+
+from loaders import copy_lines, psql_command
+from process import Failed
+from process import run as run_commands
+from report import table
+
+from data import csv_files
+
+MAX_ROWS = 10_000
+FILES, ROWS = 40, 25_000
+MILLION = FILES * ROWS
+# With indexes, write-ahead log and the files of one million.
+BYTES_PER_ROW, WAL_BYTES = 300, 10 << 30
+BEGIN = datetime.datetime(2026, 1, 1)
+
+
+def run(bench):
+    wanted = bench.millions * MILLION * BYTES_PER_ROW + WAL_BYTES
+    free = shutil.disk_usage(bench.work).free
+    if free < wanted:
+        bench.report.missing(f"growth to {bench.millions} million rows", f"{free >> 30} GiB free of {wanted >> 30}")
+        return
+    kinds = {"ordered": "ids in order of time", "random": "random ids"}
+    names, columns = [], []
+    for kind, title in kinds.items():
+        for loader, commands in {"streamer": ours, "psql": psql}.items():
+            names.append(f"{loader}, {title}")
+            columns.append(speeds(bench, kind, commands))
+    rows = [[n + 1, *(f"{column[n]:,.0f}" for column in columns)] for n in range(bench.millions)]
+    last = [column[-1] / column[0] for column in columns]
+    tail = [median(column[-3:]) / median(column[:3]) for column in columns]
+    rows.append(["last to first", *(f"{ratio:.2f}" for ratio in last)])
+    rows.append(["last three to first three", *(f"{ratio:.2f}" for ratio in tail)])
+    how = f"Rows a second. max_rows {MAX_ROWS:,}, one writer; each loader and kind of id once, from the empty table on."
+    bench.report.section(f"Growth to {bench.millions} million rows", how, table(["million", *names], rows))
+    what = f"growth: million {bench.millions} to the first"
+    bench.report.target(f"{what}, ids in order of time", "≥ 0.95", last[0], least=0.95)
+    bench.report.target(f"{what}, random ids (psql: {last[3]:.2f})", "as psql, or better", last[2], least=last[3])
+
+
+def ours(bench, folder):
+    flags = ["--available-now", "--max-rows", MAX_ROWS]
+    return bench.streamer.command(folder, bench.server.socket_url, *flags, writers=1)
+
+
+def psql(bench, folder):
+    return psql_command(bench, "growth", copy_lines(folder, csv_files(folder)))
+
+
+def speeds(bench, kind, command):
+    """Loads million after million; the files of each are made before and removed after, unmeasured."""
+    bench.server.empty()
+    found = []
+    for number in range(bench.millions):
+        start = (BEGIN + datetime.timedelta(hours=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        folder = bench.data.make(kind, FILES, ROWS, seed=1000 + number, start=start)
+        folder = folder.rename(folder.with_name(f"million{number}"))
+        # A file is known by its path: no two may have one.
+        for path in csv_files(folder):
+            path.rename(path.with_name(f"user_events_{number:03}_{path.name.removeprefix('user_events_')}"))
+        found.append(MILLION / run_commands([command(bench, folder)], bench.work / "run").seconds)
+        bench.data.drop(folder)
+    rows = bench.server.number("select count(*) from user_events")
+    if rows != bench.millions * MILLION:
+        raise Failed(f"{rows} rows instead of {bench.millions * MILLION}")
+    return found

@@ -1,0 +1,47 @@
+"""All files into an empty table by one writer, against psql with the same files."""
+
+from contest import Contest
+from loaders import psql, streamer
+
+PSQL = "psql"
+CUT = "psql, files of 1,000 rows"
+
+
+def ours(max_rows):
+    return f"streamer, max_rows {max_rows:,}"
+
+
+def run(bench):
+    one_kind(bench, "random", "random ids")
+    one_kind(bench, "ordered", "ids in order of time")
+
+
+def one_kind(bench, kind, title):
+    folder = bench.data.make(kind, bench.files, bench.rows)
+    tcp = f"{ours(1000)}, TCP"
+    entrants = [psql(bench, PSQL, folder)]
+    entrants += [streamer(bench, ours(max_rows), folder, max_rows) for max_rows in (1000, 10_000, 30_000)]
+    if kind == "random":
+        entrants.append(psql(bench, CUT, bench.data.cut(folder, 1000)))
+        entrants.append(streamer(bench, tcp, folder, 1000, url=bench.server.tcp_url))
+    contest = Contest(bench, entrants).run(bench.rounds)
+    how = (
+        f"`psql \\copy`, one session, {bench.files} files of {bench.rows:,} rows, {title}; the streamer has one writer."
+    )
+    bench.report.section(f"Load, {title}", how, contest.table(PSQL))
+
+    report = bench.report
+    if kind == "ordered":
+        for max_rows in (10_000, 30_000):
+            report.target(
+                f"max_rows {max_rows:,}, {title}, to psql", "≥ 1.4", contest.ratio(ours(max_rows), PSQL), least=1.4
+            )
+        return
+    for max_rows, least in ((10_000, 1.4), (30_000, 1.6), (1000, 0.9)):
+        report.target(
+            f"max_rows {max_rows:,}, {title}, to psql", f"≥ {least}", contest.ratio(ours(max_rows), PSQL), least=least
+        )
+    report.target(
+        f"max_rows 1,000, {title}, to psql with files of 1,000 rows", "≥ 1.0", contest.ratio(ours(1000), CUT), least=1.0
+    )
+    report.target("max_rows 1,000: TCP to Unix socket", "≥ 0.9", contest.ratio(tcp, ours(1000)), least=0.9)

@@ -1,0 +1,63 @@
+"""A Spark Structured Streaming job of the same work, as a whole process. It removes no duplicates and may load rows
+twice after a crash."""
+
+import shutil
+import tempfile
+
+from contest import Contest
+from loaders import streamer
+from machine import first_line
+from peer import Peers
+
+OURS, USUAL, BEST = "streamer", "Spark, usual settings", "Spark, best settings"
+# maxFilesPerTrigger (0: no limit), batchsize, reWriteBatchedInserts
+SETTINGS = {USUAL: (1, 1000, "false"), BEST: (0, 10_000, "true")}
+# files of 30,000 rows, most rounds, least ratios to the usual and the best settings
+SIZES = ((10, 99, 22, 16), (100, 3, 8, 3.5))
+
+
+def run(bench):
+    peers = Peers(bench)
+    java = first_line(["java", "-version"])
+    jars = sorted(bench.venv.glob("postgresql-*.jar")) if bench.venv else []
+    if not peers.need("pyspark"):
+        return
+    if not java or not jars:
+        bench.report.missing("pyspark", "no Java" if not java else "no JDBC driver (bench/README.md)")
+        return
+    for files, most_rounds, usual, best in SIZES[: 1 if bench.quick else None]:
+        size(bench, peers, jars[-1], (files, min(bench.rounds, most_rounds), usual, best), java)
+
+
+def size(bench, peers, jar, figures, java):
+    files, rounds, usual, best = figures
+    records = files * bench.rows
+    folder = bench.data.make("random", files, bench.rows)
+    url = f"jdbc:postgresql://127.0.0.1:{bench.server.port}/postgres?stringtype=unspecified"
+    checkpoints = []
+
+    def job(settings):
+        for old in checkpoints:
+            shutil.rmtree(old, ignore_errors=True)
+        checkpoints[:] = [tempfile.mkdtemp(dir=bench.work)]
+        return peers.job("spark_job.py", folder, url, jar, checkpoints[0], *settings)
+
+    entrants = [streamer(bench, OURS, folder, 30_000, records=records)]
+    for name, settings in SETTINGS.items():
+        entrants.append(peers.entrant(name, lambda settings=settings: job(settings), records=records))
+    contest = Contest(bench, entrants).run(rounds)
+    bench.report.section(
+        f"Spark, {records:,} rows",
+        f"Spark {peers.version('pyspark')} with {jar.stem}, {java}, `local[*]`: file source, `foreachBatch`, JDBC "
+        "append, `availableNow`; the whole process from start to end. Usual settings: `maxFilesPerTrigger=1`, "
+        "`batchsize=1000`. Best: no limit of files, `batchsize=10000`, `reWriteBatchedInserts=true`. The streamer: "
+        f"one writer, max_rows 30,000. Random ids, {rounds} rounds.",
+        contest.table(OURS),
+    )
+    for name, least in ((USUAL, usual), (BEST, best)):
+        if contest.took_part(name):
+            what = f"{records:,} rows, to {name}"
+            bench.report.target(what, f"≥ {least}", contest.ratio(OURS, name), least=least)
+    if contest.took_part(BEST):
+        share = contest.middle(OURS, "peak_mb") / contest.middle(BEST, "peak_mb")
+        bench.report.target(f"{records:,} rows, memory to Spark's", "≤ 1/12 = 0.08", share, most=1 / 12)
