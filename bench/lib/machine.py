@@ -1,5 +1,6 @@
 """Where and with what the measurements were made."""
 
+import datetime
 import os
 import platform
 import re
@@ -22,22 +23,36 @@ def memory_gib():
     return kib / 1024**2
 
 
+def processor():
+    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return found.group(1) if found else platform.machine()
+
+
 def busy():
     """The load of the last minute: above a few tenths, somebody else is at work."""
     return os.getloadavg()[0]
 
 
-def header(bench, words):
-    commit = first_line(["git", "-C", bench.repository, "describe", "--always", "--dirty"]) or "unknown"
+def described(bench):
+    """The lines that stand above all results."""
+    linux = ".".join(platform.release().split(".")[:2])
     settings = ", ".join(f"{key} = {value}" for key, value in bench.server.settings.items())
-    machine = f"{os.cpu_count()} cores, {memory_gib():.0f} GiB, Linux {platform.release()}"
-    streamer = first_line([bench.streamer.binary, "--version"])
-    return f"""{bench.begun:%Y-%m-%d %H:%M} UTC, `{" ".join(["bench/run", *words])}`
-
-* machine: {machine}; load {busy():.1f} at the start
-* {streamer}, commit {commit}
-* PostgreSQL {bench.server.version}, fsync and synchronous_commit on, {settings}; by Unix socket unless said
-* {bench.files} files of {bench.rows:,} rows, {bench.rounds} rounds, unless said; loaders take turns
-
-Ratios are of records a second, the median of the rounds' ratios; in brackets the least and the largest.
+    return f"""* Machine: {os.cpu_count()} cores ({processor()}), {memory_gib():.0f} GiB, Linux {linux}.
+* PostgreSQL {bench.server.version}: fsync and synchronous_commit on, {settings}; reached by its Unix socket unless said.
+* Ratios are of records a second: the median of the rounds' ratios, in brackets the least and the largest. Seconds
+  likewise; CPU, memory and WAL are medians, peak memory the largest.
 """
+
+
+def moment(bench):
+    """When and with what a case is measured."""
+    streamer = first_line([bench.streamer.binary, "--version"])
+    git = ["git", "-C", bench.repository]
+    commit = first_line([*git, "rev-parse", "--short", "HEAD"]) or "unknown"
+    if first_line([*git, "status", "--porcelain", "--", "streamer", "generator", "Cargo.lock"]):
+        commit += " with changes"
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return (
+        f"Measured {now:%Y-%m-%d %H:%M} UTC: {streamer}, commit {commit}, rounds: {bench.rounds}, "
+        f"files: {bench.files}, load before: {busy():.1f}."
+    )

@@ -12,6 +12,8 @@ from process import Command
 class Peers:
     def __init__(self, bench):
         self.bench = bench
+        # What they keep for themselves goes with the work folder.
+        self.home = {"HOME": str(bench.work), "DLT_DATA_DIR": str(bench.work / "dlt-data")}
         self.python = bench.venv / "bin" / "python" if bench.venv else None
 
     def version(self, package):
@@ -19,7 +21,7 @@ class Peers:
         if not self.python or not self.python.exists():
             return None
         found = metadata.distributions(path=[str(path) for path in self.bench.venv.glob("lib/python*/site-packages")])
-        versions = {dist.metadata["Name"].lower(): dist.version for dist in found}
+        versions = {dist.metadata["Name"].lower().replace("_", "-"): dist.version for dist in found}
         return versions.get(package)
 
     def need(self, *packages):
@@ -32,7 +34,7 @@ class Peers:
     def job(self, script, *arguments):
         """The command of one of our scripts in bench/peers."""
         path = self.bench.repository / "bench" / "peers" / script
-        return Command([self.python, path, *arguments], {"PYTHONDONTWRITEBYTECODE": "1"}, family=True)
+        return Command([self.python, path, *arguments], {**self.home, "PYTHONDONTWRITEBYTECODE": "1"}, family=True)
 
     def entrant(self, name, command, prepare=None, check=None, records=None):
         """`command` is called before each run."""

@@ -36,11 +36,12 @@ class Usage:
 
 
 def start(command, log):
-    """Starts a command in a session of its own, with both outputs in the file `log`."""
+    """Starts a command in a session of its own, in the folder of the file `log`, which gets both outputs."""
     with open(log, "wb") as out:
         return subprocess.Popen(
             [str(word) for word in command.words],
             env={**os.environ, **command.environment},
+            cwd=Path(log).parent,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

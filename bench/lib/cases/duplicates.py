@@ -1,11 +1,10 @@
 """Rows that are there already, and records that are refused: what they cost, and against staging + ON CONFLICT."""
 
 from contest import Contest
+from data import csv_files
 from loaders import copy_lines, count_is, psql, psql_command, staging_lines, streamer
 from process import Failed
 from process import run as run_commands
-
-from data import csv_files
 
 MAX_ROWS = 10_000
 
@@ -49,7 +48,7 @@ def run(bench):
         ],
     ).run(bench.rounds)
     bench.report.section(
-        "Duplicates and bad records",
+        "and bad records",
         f"max_rows {MAX_ROWS:,}, one writer, random ids. Staging is one psql: for each file a transaction that copies "
         "into a temporary table and inserts from there with `on conflict do nothing`. Of 1 % bad records it would load "
         "nothing.",

@@ -34,7 +34,7 @@ def run(bench):
     rows += [["10 rows, random ids", name, len(ms), spread(ms, 1)] for name, ms in found.items()]
     bench.report.target("10 rows visible", "< 20 ms", median(found[OURS]), most=20, unit=" ms")
     bench.report.section(
-        "Latency",
+        "from the rename to visible rows",
         f"`streamer run --every 0s`, max_rows {MAX_ROWS:,}. From the rename, for psql from the command, until the "
         "file's last row is visible to another connection, which looks each millisecond. They take turns, file by file.",
         table(["file", "loader", "files", "milliseconds"], rows),

@@ -11,8 +11,11 @@ def ours(max_rows):
     return f"streamer, max_rows {max_rows:,}"
 
 
-def run(bench):
+def random(bench):
     one_kind(bench, "random", "random ids")
+
+
+def ordered(bench):
     one_kind(bench, "ordered", "ids in order of time")
 
 
@@ -28,7 +31,7 @@ def one_kind(bench, kind, title):
     how = (
         f"`psql \\copy`, one session, {bench.files} files of {bench.rows:,} rows, {title}; the streamer has one writer."
     )
-    bench.report.section(f"Load, {title}", how, contest.table(PSQL))
+    bench.report.section(title, how, contest.table(PSQL))
 
     report = bench.report
     if kind == "ordered":

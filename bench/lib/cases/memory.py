@@ -2,10 +2,9 @@
 many files."""
 
 from contest import Contest
+from data import csv_files
 from loaders import count_is, streamer
 from process import Failed
-
-from data import csv_files
 
 MAX_ROWS = 10_000
 MOST_MB = 64
@@ -51,7 +50,7 @@ def run(bench):
         "|" + "|".join(cell for n, cell in enumerate(row.split("|")[1:-1]) if n != 1) + "|" for row in rows
     )
     how = f"`--available-now`, max_rows {MAX_ROWS:,}, as many writers as by default, once each."
-    bench.report.section("Memory", how, text)
+    bench.report.section("peaks", how, text)
     worst = max(contest.middle(contest.entrants[0].name, "peak_mb") for contest in contests)
     bench.report.target(f"peak memory, max_rows {MAX_ROWS:,}", f"< {MOST_MB} MB", worst, most=MOST_MB, unit=" MB")
 

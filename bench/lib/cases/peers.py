@@ -3,11 +3,10 @@
 import shutil
 
 from contest import Contest
+from data import csv_files, header
 from loaders import psql, streamer
 from peer import Peers, program_version
 from process import Command, Failed
-
-from data import csv_files, header
 
 FILES = 10
 OURS = "streamer, max_rows 10,000"
@@ -25,7 +24,7 @@ def run(bench):
     records = files * bench.rows
     folder = bench.data.make("random", files, bench.rows)
     peers = Peers(bench)
-    url = f"postgresql://bench@127.0.0.1:{bench.server.port}/postgres"
+    url = f"postgresql://bench:trusted@127.0.0.1:{bench.server.port}/postgres"
     entrants = [
         streamer(bench, OURS, folder, 10_000, records=records),
         psql(bench, "psql", folder, records=records),
@@ -36,7 +35,7 @@ def run(bench):
     ]
     contest = Contest(bench, entrants).run(bench.rounds)
     how = f"{records:,} rows in {files} files, random ids, whole processes. The streamer has one writer."
-    bench.report.section("Other loaders", how, contest.table("psql"))
+    bench.report.section("other loaders", how, contest.table("psql"))
     for entrant in entrants[2:]:
         if contest.took_part(entrant.name):
             ratio = contest.ratio(OURS, entrant.name)
@@ -76,16 +75,13 @@ def python(bench, peers, folder, records, url):
 
 
 def sling(bench, peers, folder, records, url):
-    if not peers.need("sling"):
+    if not peers.need("sling-linux-amd64"):
         return []
-    binaries = sorted(bench.venv.glob("lib/python*/site-packages/sling_*/bin/sling-*"))
-    if not binaries:
-        bench.report.missing("sling", "the package has no program for this machine")
-        return []
-    environment = {"BENCH": f"{url}?sslmode=disable", "HOME": str(bench.work), "SLING_DISABLE_TELEMETRY": "true"}
-    words = [binaries[-1], "run", "--src-stream", f"file://{folder}/", "--tgt-conn", "BENCH"]
+    binary = next(bench.venv.glob("lib/python*/site-packages/sling_linux_amd64/bin/sling-*"))
+    environment = {"BENCH": f"{url}?sslmode=disable", **peers.home, "SLING_DISABLE_TELEMETRY": "true"}
+    words = [binary, "run", "--src-stream", f"file://{folder}/", "--tgt-conn", "BENCH"]
     words += ["--tgt-object", "public.user_events"]
-    version = peers.version("sling")
+    version = peers.version("sling-linux-amd64")
 
     def entrant(name, *flags):
         return peers.entrant(name, lambda: Command([*words, *flags], environment, family=True), records=records)

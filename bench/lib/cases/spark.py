@@ -12,11 +12,19 @@ from peer import Peers
 OURS, USUAL, BEST = "streamer", "Spark, usual settings", "Spark, best settings"
 # maxFilesPerTrigger (0: no limit), batchsize, reWriteBatchedInserts
 SETTINGS = {USUAL: (1, 1000, "false"), BEST: (0, 10_000, "true")}
-# files of 30,000 rows, most rounds, least ratios to the usual and the best settings
-SIZES = ((10, 99, 22, 16), (100, 3, 8, 3.5))
 
 
-def run(bench):
+def small(bench):
+    against(bench, 10, bench.rounds, 22, 16)
+
+
+def large(bench):
+    """Three rounds at most: one takes two minutes."""
+    against(bench, 20 if bench.quick else 100, min(bench.rounds, 3), 8, 3.5)
+
+
+def against(bench, files, rounds, usual, best):
+    """`usual` and `best` are the ratios wanted to Spark's settings of these names."""
     peers = Peers(bench)
     java = first_line(["java", "-version"])
     jars = sorted(bench.venv.glob("postgresql-*.jar")) if bench.venv else []
@@ -25,12 +33,7 @@ def run(bench):
     if not java or not jars:
         bench.report.missing("pyspark", "no Java" if not java else "no JDBC driver (bench/README.md)")
         return
-    for files, most_rounds, usual, best in SIZES[: 1 if bench.quick else None]:
-        size(bench, peers, jars[-1], (files, min(bench.rounds, most_rounds), usual, best), java)
-
-
-def size(bench, peers, jar, figures, java):
-    files, rounds, usual, best = figures
+    jar = jars[-1]
     records = files * bench.rows
     folder = bench.data.make("random", files, bench.rows)
     url = f"jdbc:postgresql://127.0.0.1:{bench.server.port}/postgres?stringtype=unspecified"
@@ -47,7 +50,7 @@ def size(bench, peers, jar, figures, java):
         entrants.append(peers.entrant(name, lambda settings=settings: job(settings), records=records))
     contest = Contest(bench, entrants).run(rounds)
     bench.report.section(
-        f"Spark, {records:,} rows",
+        f"{records:,} rows",
         f"Spark {peers.version('pyspark')} with {jar.stem}, {java}, `local[*]`: file source, `foreachBatch`, JDBC "
         "append, `availableNow`; the whole process from start to end. Usual settings: `maxFilesPerTrigger=1`, "
         "`batchsize=1000`. Best: no limit of files, `batchsize=10000`, `reWriteBatchedInserts=true`. The streamer: "

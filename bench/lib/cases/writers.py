@@ -17,7 +17,7 @@ def run(bench):
         bench.report.missing("streamer, 2 writers", "this streamer has no `--writers`")
     contest = Contest(bench, entrants).run(bench.rounds)
     how = "max_rows 10,000, random ids. The two psql run at the same time, each with half of the files."
-    bench.report.section("Two writers", how, contest.table("one psql"))
+    bench.report.section("two side by side", how, contest.table("one psql"))
     if bench.streamer.knows_writers:
         for base, least in (("one psql", 1.9), ("two psql", 1.2)):
             ratio = contest.ratio("streamer, 2 writers", base)
