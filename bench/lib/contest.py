@@ -1,12 +1,15 @@
 """Loaders against each other: each in turn, round after round, each time from the same start."""
 
+import os
 import sys
 from dataclasses import dataclass
 from statistics import median
 from typing import Callable
 
-from process import Failed, run
+from process import Failed, machine_seconds, run
 from report import spread, table
+
+TITLES = ["loader", "rows/s", "seconds", "CPU s client + server", "peak MB", "WAL MB"]
 
 
 @dataclass
@@ -30,6 +33,8 @@ class Sample:
     server_cpu: float
     peak_mb: float
     wal_mb: float
+    # CPU seconds of everybody else on the machine: what disturbed it.
+    others_cpu: float
 
 
 class Contest:
@@ -58,11 +63,18 @@ class Contest:
         server = self.bench.server
         entrant.prepare()
         commands = entrant.commands()
-        wal, cpu = server.wal_bytes(), server.cpu_seconds()
+        wal, cpu, machine = server.wal_bytes(), server.cpu_seconds(), machine_seconds()
         usage = run(commands, self.bench.work / "run")
-        cpu, wal = server.cpu_seconds() - cpu, server.wal_bytes() - wal
+        machine, cpu, wal = machine_seconds() - machine, server.cpu_seconds() - cpu, server.wal_bytes() - wal
         entrant.check()
-        return Sample(usage.seconds, usage.client_cpu, cpu, usage.peak_mb, wal / 1e6)
+        others = max(0.0, machine - cpu - usage.client_cpu)
+        return Sample(usage.seconds, usage.client_cpu, cpu, usage.peak_mb, wal / 1e6, others)
+
+    def others(self):
+        """Says how much of the machine went to others meanwhile."""
+        samples = [sample for some in self.samples.values() for sample in some]
+        share = sum(s.others_cpu for s in samples) / sum(s.seconds for s in samples) / os.cpu_count()
+        return f"Others took {share:.0%} of the machine meanwhile."
 
     def took_part(self, name):
         return bool(self.samples.get(name))
@@ -81,18 +93,18 @@ class Contest:
     def middle(self, name, measure):
         return median(getattr(sample, measure) for sample in self.samples[name])
 
-    def table(self, base):
-        titles = ["loader", f"times {base}", "rows/s", "seconds", "CPU s client + server", "peak MB", "WAL MB"]
+    def rows(self, base=None):
+        """Of the table: without `base` each is its own measure, and nothing is compared."""
         rows = []
         for entrant in self.entrants:
-            if not self.took_part(entrant.name):
-                continue
             name = entrant.name
+            if not self.took_part(name):
+                continue
             peak = max(sample.peak_mb for sample in self.samples[name])
             rows.append(
                 [
                     name,
-                    spread(self.ratios(name, base)),
+                    *([spread(self.ratios(name, base))] if base else []),
                     f"{entrant.records / self.middle(name, 'seconds'):,.0f}",
                     spread([sample.seconds for sample in self.samples[name]]),
                     f"{self.middle(name, 'client_cpu'):.2f} + {self.middle(name, 'server_cpu'):.2f}",
@@ -100,4 +112,7 @@ class Contest:
                     f"{self.middle(name, 'wal_mb'):.0f}",
                 ]
             )
-        return table(titles, rows)
+        return rows
+
+    def table(self, base):
+        return table([TITLES[0], f"times {base}", *TITLES[1:]], self.rows(base)) + "\n" + self.others()

@@ -79,6 +79,12 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def machine_seconds():
+    """CPU time that the whole machine has spent so far: user, nice, system, interrupts."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    return sum(fields[n] for n in (0, 1, 2, 5, 6)) / TICKS
+
+
 class Watcher(threading.Thread):
     """Looks at a process until told to stop."""
 

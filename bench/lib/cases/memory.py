@@ -1,63 +1,61 @@
 """Peak memory of the streamer with what could make it grow: one large file, a quote never closed, long records,
 many files."""
 
-from contest import Contest
+from contest import TITLES, Contest
 from data import csv_files
 from loaders import count_is, streamer
 from process import Failed
+from report import table
 
 MAX_ROWS = 10_000
 MOST_MB = 64
 
 
 def run(bench):
-    data, server = bench.data, bench.server
-    rows = 1_000_000 if bench.quick else 10_000_000
-    large = data.make("ordered", 1, rows)
-    entrants = [entrant(bench, f"one file of {rows:,} rows", large, rows)]
-    contests = [Contest(bench, entrants).run(1)]
+    data, rows, peaks = bench.data, [], []
+
+    def measure(name, folder, records, **other):
+        other.setdefault("check", count_is(bench.server, records))
+        entrant = streamer(bench, name, folder, MAX_ROWS, writers=None, records=records, **other)
+        contest = Contest(bench, [entrant]).run(1)
+        rows.extend(contest.rows())
+        peaks.append(contest.middle(name, "peak_mb"))
+
+    count = 1_000_000 if bench.quick else 10_000_000
+    large = data.make("ordered", 1, count)
+    measure(f"one file of {count:,} rows", large, count)
     break_quote(csv_files(large)[0])
-
-    def all_told():
-        records = server.number("select sum(records) from streamer.micro_batch")
-        if not records or records != server.number(
-            "select sum(rows + duplicates + dead_letters) from streamer.micro_batch"
-        ):
-            raise Failed(f"{records} records, not all of them told")
-
-    broken = entrant(bench, "the same with a quote that is never closed", large, rows, check=all_told, success=(3,))
-    contests.append(Contest(bench, [broken]).run(1))
+    broken = "the same with a quote that is never closed"
+    measure(broken, large, count, check=lambda: all_told(bench.server), success=(3,))
     data.drop(large)
 
-    count = 2 if bench.quick else 70
-    folder = data.make("ordered", count, bench.rows)
-    many = data.cut(folder, 100)
-    records = count * bench.rows
-    contests.append(Contest(bench, [entrant(bench, f"{records // 100:,} files of 100 rows", many, records)]).run(1))
+    files = 2 if bench.quick else 70
+    events = data.make("ordered", files, bench.rows)
+    many = data.cut(events, 100)
+    measure(f"{files * bench.rows // 100:,} files of 100 rows", many, files * bench.rows)
+    data.drop(events)
     data.drop(many)
 
+    count = 50 if bench.quick else 1000
     long = data.folder / "long"
     long.mkdir()
-    count = 50 if bench.quick else 1000
     long_records(long / "user_events_long.csv", count)
-    contests.append(Contest(bench, [entrant(bench, f"{count:,} records of 1 MB", long, count)]).run(1))
+    measure(f"{count:,} records of 1 MB", long, count)
     data.drop(long)
 
-    lines = [contest.table(contest.entrants[0].name).splitlines() for contest in contests]
-    rows = [*lines[0], *(line for more in lines[1:] for line in more[2:])]
-    # Each is its own measure: there is nothing to compare with.
-    text = "\n".join(
-        "|" + "|".join(cell for n, cell in enumerate(row.split("|")[1:-1]) if n != 1) + "|" for row in rows
-    )
     how = f"`--available-now`, max_rows {MAX_ROWS:,}, as many writers as by default, once each."
-    bench.report.section("peaks", how, text)
-    worst = max(contest.middle(contest.entrants[0].name, "peak_mb") for contest in contests)
-    bench.report.target(f"peak memory, max_rows {MAX_ROWS:,}", f"< {MOST_MB} MB", worst, most=MOST_MB, unit=" MB")
+    bench.report.section("peaks", how, table(TITLES, rows))
+    bench.report.target(f"peak memory, max_rows {MAX_ROWS:,}", f"< {MOST_MB} MB", max(peaks), most=MOST_MB, unit=" MB")
 
 
-def entrant(bench, name, folder, records, **other):
-    other.setdefault("check", count_is(bench.server, records))
-    return streamer(bench, name, folder, MAX_ROWS, writers=None, records=records, **other)
+def all_told(server):
+    """A check: there are dead letters, and every record is a row, a duplicate or one of them."""
+    sums = server.sql(
+        "select sum(records), sum(rows + duplicates + dead_letters), sum(dead_letters) from streamer.micro_batch"
+    )
+    records, told, dead_letters = (int(number or 0) for number in sums.split("|"))
+    if not dead_letters or records != told:
+        raise Failed(f"{records} records, {told} of them told, {dead_letters} dead letters")
 
 
 def break_quote(path):
