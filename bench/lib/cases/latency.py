@@ -30,7 +30,7 @@ def run(bench):
         times = median(found[OPEN]) / median(found[OURS])
         what = f"30,000 rows visible, {title}: psql's time to the streamer's"
         bench.report.target(what, "≥ 1.0", times, least=1.0)
-    found = turns(bench, "random", 10, 30 * bench.rounds, [OURS, OPEN])
+    found = turns(bench, "random", 10, 20 * bench.rounds, [OURS, OPEN])
     rows += [["10 rows, random ids", name, len(ms), spread(ms, 1)] for name, ms in found.items()]
     bench.report.target("10 rows visible", "< 20 ms", median(found[OURS]), most=20, unit=" ms")
     bench.report.section(
