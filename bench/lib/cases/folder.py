@@ -6,13 +6,14 @@ import time
 from pathlib import Path
 from statistics import median
 
-from process import Command, kill, start, status_mb
+from process import Command, cpu_seconds, kill, start, status_mb
 from process import run as run_commands
 from report import table
 from server import Session
 
 ROWS = 3
-IDLE_SECONDS = 40
+# At least so long, and until so many scans were seen, but no longer than that.
+IDLE_SECONDS, SCANS, LONGEST_IDLE_SECONDS = 40, 4, 180
 # On-CPU time that counts as work, in 20 ms, and how long nothing may happen before the next burst.
 WORK_NS, QUIET_SECONDS = 1_000_000, 0.3
 
@@ -38,7 +39,7 @@ def run(bench):
         expect(session, files * ROWS)
         loaded_mb = status_mb(streamer.pid, "VmHWM")
         time.sleep(6)
-        bursts, busy = idle(streamer.pid)
+        bursts, busy, seconds = idle(streamer.pid)
         new_ms = new_file(inbox, session)
         idle_mb = status_mb(streamer.pid, "VmHWM")
         streamer.send_signal(signal.SIGTERM)
@@ -51,7 +52,13 @@ def run(bench):
     expect_rows = server.number("select count(*) from tiny")
     if expect_rows != files * ROWS + 1:
         raise SystemExit(f"bench/run: {expect_rows} rows instead of {files * ROWS + 1}")
-    tell(bench, tenths, bursts, busy, {"new": new_ms, "loaded": loaded_mb, "idle": idle_mb, "starts": starts})
+    tell(
+        bench,
+        tenths,
+        bursts,
+        busy,
+        {"seconds": seconds, "new": new_ms, "loaded": loaded_mb, "idle": idle_mb, "starts": starts},
+    )
     bench.data.drop(inbox)
 
 
@@ -88,33 +95,37 @@ def expect(session, rows):
 
 
 def on_cpu_ns(pid):
-    total = 0
+    """Time on the CPU of each thread. That of ended ones is lost, so it is only good for short steps."""
+    found = {}
     for task in os.listdir(f"/proc/{pid}/task"):
         try:
-            total += int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
-        except FileNotFoundError:
+            found[task] = int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
+        except (FileNotFoundError, ProcessLookupError):
             continue
-    return total
+    return found
 
 
 def idle(pid):
-    """Bursts of work of the idle process as [seconds from first to last sign, CPU seconds], and its share of a core.
+    """Bursts of work of the idle process as [seconds from first to last sign, CPU seconds], its share of a core, and
+    for how long it was looked at.
 
     Idle, it does nothing of length but list the folder.
     """
     begin = last = time.monotonic()
-    first = before = on_cpu_ns(pid)
+    cpu, before = cpu_seconds(pid), on_cpu_ns(pid)
     bursts, quiet_since = [], begin - 1
-    while last - begin < IDLE_SECONDS:
+    while last - begin < IDLE_SECONDS or (len(bursts) < SCANS and last - begin < LONGEST_IDLE_SECONDS):
         time.sleep(0.02)
         now, used = time.monotonic(), on_cpu_ns(pid)
-        if used - before > WORK_NS:
+        step = sum(ns - before.get(task, 0) for task, ns in used.items())
+        if step > WORK_NS:
             if last - quiet_since > QUIET_SECONDS:
                 bursts.append([last, now, 0])
             bursts[-1][1] = quiet_since = now
-            bursts[-1][2] += (used - before) / 1e9
+            bursts[-1][2] += step / 1e9
         last, before = now, used
-    return [[end - start, cpu] for start, end, cpu in bursts], (before - first) / 1e9 / (last - begin)
+    seconds = last - begin
+    return [[end - start, cpu] for start, end, cpu in bursts], (cpu_seconds(pid) - cpu) / seconds, seconds
 
 
 def new_file(inbox, session):
@@ -131,7 +142,7 @@ def tell(bench, tenths, bursts, busy, found):
     walls, cpus = [wall * 1000 for wall, _ in bursts] or [0], [cpu * 1000 for _, cpu in bursts] or [0]
     rows = [
         ["idle, of a core", f"{busy * 100:.2f} %"],
-        [f"a scan ({len(bursts)} seen in {IDLE_SECONDS} s), CPU", f"{median(cpus):.0f} ms"],
+        [f"a scan ({len(bursts)} seen in {found['seconds']:.0f} s), CPU", f"{median(cpus):.0f} ms"],
         ["a scan, from begin to end (seen each 20 ms)", f"{median(walls):.0f} ms"],
         ["a new file is visible after", f"{found['new']:.0f} ms"],
         ["peak memory while loading", f"{found['loaded']:.0f} MB"],
@@ -147,5 +158,8 @@ def tell(bench, tenths, bursts, busy, found):
     )
     target = bench.report.target
     target(f"idle with {bench.tiny:,} finished files", "< 1 % of a core", busy * 100, most=1, unit=" %")
-    target("a scan of them", "< 200 ms", median(walls), most=200, unit=" ms")
+    if bursts:
+        target("a scan of them", "< 200 ms", median(walls), most=200, unit=" ms")
+    else:
+        bench.report.missing("a scan", "none was seen")
     target("peak memory with them", "< 64 MB", found["idle"], most=64, unit=" MB")
