@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 # What differs from PostgreSQL's defaults. Nothing here touches durability.
-SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "listen_addresses": "127.0.0.1"}
+SETTINGS = {"shared_buffers": "512MB", "min_wal_size": "8GB", "max_wal_size": "8GB", "listen_addresses": "127.0.0.1"}
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -100,6 +100,14 @@ class Server:
     def forget(self):
         """The streamer has seen no file; the rows stay."""
         self.sql("truncate streamer.checkpoint, streamer.micro_batch, streamer.dead_letter", "checkpoint")
+
+    def warm(self, megabytes):
+        """Writes so much WAL: whoever writes first would else pay for making the files that later runs use again."""
+        self.sql(
+            "do $$ begin for n in 1.."
+            f"{megabytes} loop perform pg_logical_emit_message(false, 'warm', repeat('x', 1000000)); end loop; end $$",
+            "checkpoint",
+        )
 
     def cpu_seconds(self):
         """Of the server and all its processes, those included that have ended."""

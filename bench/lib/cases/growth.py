@@ -24,6 +24,7 @@ def run(bench):
     if free < wanted:
         bench.report.missing(f"growth to {bench.millions} million rows", f"{free >> 30} GiB free of {wanted >> 30}")
         return
+    bench.server.warm(300 * bench.millions)
     kinds = {"ordered": "ids in order of time", "random": "random ids"}
     names, columns = [], []
     for kind, title in kinds.items():

@@ -9,7 +9,8 @@ from loaders import streamer
 from machine import first_line
 from peer import Peers
 
-OURS, USUAL, BEST = "streamer", "Spark, usual settings", "Spark, best settings"
+OURS, ONE = "streamer", "streamer, one writer"
+USUAL, BEST = "Spark, usual settings", "Spark, best settings"
 # maxFilesPerTrigger (0: no limit), batchsize, reWriteBatchedInserts
 SETTINGS = {USUAL: (1, 1000, "false"), BEST: (0, 10_000, "true")}
 
@@ -45,7 +46,10 @@ def against(bench, files, rounds, usual, best):
         checkpoints[:] = [tempfile.mkdtemp(dir=bench.work)]
         return peers.job("spark_job.py", folder, url, jar, checkpoints[0], *settings)
 
-    entrants = [streamer(bench, OURS, folder, 30_000, records=records)]
+    # Spark takes every core, so the streamer may too.
+    entrants = [streamer(bench, OURS, folder, 30_000, writers=None, records=records)]
+    if bench.streamer.knows_writers:
+        entrants.append(streamer(bench, ONE, folder, 30_000, records=records))
     for name, settings in SETTINGS.items():
         entrants.append(peers.entrant(name, lambda settings=settings: job(settings), records=records))
     contest = Contest(bench, entrants).run(rounds)
@@ -54,7 +58,7 @@ def against(bench, files, rounds, usual, best):
         f"Spark {peers.version('pyspark')} with {jar.stem}, {java}, `local[*]`: file source, `foreachBatch`, JDBC "
         "append, `availableNow`; the whole process from start to end. Usual settings: `maxFilesPerTrigger=1`, "
         "`batchsize=1000`. Best: no limit of files, `batchsize=10000`, `reWriteBatchedInserts=true`. The streamer: "
-        f"one writer, max_rows 30,000. Random ids, {rounds} rounds.",
+        f"max_rows 30,000, as many writers as by default. Random ids, {rounds} rounds.",
         contest.table(OURS),
     )
     for name, least in ((USUAL, usual), (BEST, best)):
