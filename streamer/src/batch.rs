@@ -164,8 +164,8 @@ impl MicroBatch {
     }
 
     /// The next row with the same key, in the order of reading.
-    pub fn next_repeat(&self, row: &RowPlace) -> Option<RowPlace> {
-        self.rows.get(row.index + 1).filter(|next| next.is_repeat).copied()
+    pub fn next_repeat(&self, row: &RowPlace) -> Option<&RowPlace> {
+        self.rows.get(row.index + 1).filter(|next| next.is_repeat)
     }
 
     /// The dead letter that the row's record becomes.

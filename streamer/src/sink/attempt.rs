@@ -4,8 +4,9 @@ use sqlx::error::DatabaseError;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::bookkeeping::{self, Advanced};
+use super::careful::careful;
 use super::rows::{self, Written};
-use super::{Committed, PartOutcome, Path, stops, unchanged};
+use super::{Committed, PartOutcome, Path, stops};
 use crate::batch::{DeadLetter, MicroBatch};
 use crate::limit::DeadLetterLimit;
 use crate::retry::{Remedy, remedy_of};
@@ -82,10 +83,9 @@ impl Attempt<'_> {
             rows = rows::without_existing(tx, batch, rows).await?;
         }
         if self.path == Path::Careful {
-            return rows::careful(tx, batch, rows, advanced).await;
+            return careful(tx, batch, &rows, advanced).await;
         }
         rows::copy(tx, batch, &rows, advanced).await?;
-        unchanged::demand(tx, &batch.layout).await?;
         Ok(Written { inserted: rows, dead: Vec::new() })
     }
 

@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
-use super::Committed;
+use super::{Committed, unchanged};
 use crate::batch::{DeadLetter, MicroBatch};
 use crate::source::Checkpoint;
 use crate::source::files::{Standing, Survey};
@@ -185,7 +185,8 @@ pub(super) async fn advance(
     Ok(Some(Advanced { batch_ids, now: moved[0].get(2) }))
 }
 
-/// Writes down what the transaction did, and the records it refused.
+/// Writes down what the transaction did, and the records it refused; demands that the table is still what the
+/// rows were encoded for, in the same statement, because each costs a round trip.
 pub(super) async fn record(
     tx: &mut PgConnection,
     stream: &str,
@@ -194,27 +195,33 @@ pub(super) async fn record(
     dead_letters: &[(usize, &DeadLetter)],
 ) -> Result<(), sqlx::Error> {
     let parts = &committed.parts;
-    sqlx::query(
-        "insert into streamer.micro_batch (batch_id, stream, partition, start_offset, end_offset,
-                                           records, rows, duplicates, dead_letters, path)
-         select v.batch_id, $1, v.partition, v.start_offset, v.end_offset,
-                v.records, v.rows, v.duplicates, v.dead_letters, $10
-           from unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                       $8::bigint[], $9::bigint[])
-                v (batch_id, partition, start_offset, end_offset, records, rows, duplicates, dead_letters)",
-    )
-    .bind(stream)
-    .bind(parts.iter().map(|p| p.batch_id).collect::<Vec<_>>())
-    .bind(parts.iter().map(|p| p.partition.as_str()).collect::<Vec<_>>())
-    .bind(signed(batch.parts.iter().map(|p| p.start_offset)))
-    .bind(signed(batch.parts.iter().map(|p| p.end.offset)))
-    .bind(signed(parts.iter().map(|p| p.records)))
-    .bind(signed(parts.iter().map(|p| p.rows)))
-    .bind(signed(parts.iter().map(|p| p.duplicates)))
-    .bind(signed(parts.iter().map(|p| p.dead_letters)))
-    .bind(committed.path.name())
-    .execute(&mut *tx)
-    .await?;
+    let statement = sqlx::query_as(concat!(
+        "with recorded as (
+             insert into streamer.micro_batch (batch_id, stream, partition, start_offset, end_offset,
+                                               records, rows, duplicates, dead_letters, path)
+             select v.batch_id, $5, v.partition, v.start_offset, v.end_offset,
+                    v.records, v.rows, v.duplicates, v.dead_letters, $14
+               from unnest($6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[],
+                           $11::bigint[], $12::bigint[], $13::bigint[])
+                    v (batch_id, partition, start_offset, end_offset, records, rows, duplicates,
+                       dead_letters)
+         ) ",
+        unchanged::changed!()
+    ));
+    let changed = unchanged::bind(statement, &batch.layout)
+        .bind(stream)
+        .bind(parts.iter().map(|p| p.batch_id).collect::<Vec<_>>())
+        .bind(parts.iter().map(|p| p.partition.as_str()).collect::<Vec<_>>())
+        .bind(signed(batch.parts.iter().map(|p| p.start_offset)))
+        .bind(signed(batch.parts.iter().map(|p| p.end.offset)))
+        .bind(signed(parts.iter().map(|p| p.records)))
+        .bind(signed(parts.iter().map(|p| p.rows)))
+        .bind(signed(parts.iter().map(|p| p.duplicates)))
+        .bind(signed(parts.iter().map(|p| p.dead_letters)))
+        .bind(committed.path.name())
+        .fetch_optional(&mut *tx)
+        .await?;
+    unchanged::refuse(&batch.layout, changed)?;
     if dead_letters.is_empty() {
         return Ok(());
     }

@@ -4,7 +4,9 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::attempt::begin;
 use super::bookkeeping::{Advanced, count};
+use super::careful::careful;
 use super::rows::{self, Written};
+use super::unchanged;
 use crate::batch::{DeadLetter, MicroBatch};
 
 /// What would become of a micro-batch's records, by part.
@@ -42,7 +44,8 @@ impl<'c> DryRun<'c> {
         let now = sqlx::query_scalar("select now()").fetch_one(&mut *tx).await?;
         let advanced = Advanced { batch_ids: vec![0; batch.parts.len()], now };
         let rows = rows::without_existing(tx, batch, batch.first_of_each_key()).await?;
-        let Written { inserted, dead } = rows::careful(tx, batch, rows, &advanced).await?;
+        let Written { inserted, dead } = careful(tx, batch, &rows, &advanced).await?;
+        unchanged::demand(tx, &batch.layout).await?;
         let per_part = |part: usize| count(inserted.iter().filter(|row| row.part == part).count());
         Ok(Trial {
             rows: (0..batch.parts.len()).map(per_part).collect(),

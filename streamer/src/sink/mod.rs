@@ -7,6 +7,7 @@
 
 mod attempt;
 mod bookkeeping;
+mod careful;
 mod claims;
 mod dry_run;
 mod replay;

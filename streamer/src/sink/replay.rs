@@ -8,7 +8,9 @@ use sqlx::types::Json;
 
 use super::attempt::begin;
 use super::bookkeeping::{Advanced, count};
+use super::careful::careful;
 use super::rows::{self, Written};
+use super::unchanged;
 use crate::batch::{MicroBatch, Part, RecordPlace, RowPlace};
 use crate::config::Stream;
 use crate::format::csv::{Cut, Splitter};
@@ -119,7 +121,8 @@ async fn replay_alike(
             .await?;
     let advanced = Advanced { batch_ids: vec![batch_id], now };
     let rows = rows::without_existing(tx, batch, batch.first_of_each_key()).await?;
-    let Written { inserted, dead } = rows::careful(tx, batch, rows, &advanced).await?;
+    let Written { inserted, dead } = careful(tx, batch, &rows, &advanced).await?;
+    unchanged::demand(tx, &batch.layout).await?;
     for (row, letter) in dead {
         if let Some(id) = trial.ids.remove(&row.offset()) {
             trial.refused.push((id, letter.reasons));

@@ -1,4 +1,4 @@
-//! Rows into the table: COPY, the lookup of existing keys, and the search for refused rows.
+//! Rows into the table: COPY, and the lookup of existing keys.
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -7,10 +7,8 @@ use sqlx::postgres::{PgArgumentBuffer, PgCopyIn, PgTypeInfo};
 use sqlx::{Encode, PgConnection, Postgres, Row};
 
 use super::bookkeeping::Advanced;
-use super::unchanged;
 use crate::batch::{DeadLetter, MicroBatch, RowPlace};
-use crate::layout::{Filled, LayoutKey, Reason, escaped};
-use crate::retry::{Remedy, remedy};
+use crate::layout::{Filled, LayoutKey};
 use crate::sql;
 
 /// What a COPY in binary format begins with: signature, flags, length of the header extension.
@@ -129,77 +127,6 @@ fn lookup_statement(key: &LayoutKey) -> String {
         key.table,
         equal.join(" and ")
     )
-}
-
-/// Copies rows in, halving them wherever PostgreSQL refuses some, until each refused row stands alone.
-/// A row that repeats the key of a refused one takes its turn after it.
-///
-/// # Errors
-/// Any that is not the fault of a row.
-pub(super) async fn careful(
-    tx: &mut PgConnection,
-    batch: &MicroBatch,
-    rows: Vec<RowPlace>,
-    advanced: &Advanced,
-) -> Result<Written, sqlx::Error> {
-    // No row is to blame for what a change of the table does to it.
-    unchanged::demand(tx, &batch.layout).await?;
-    let mut outcome = Written { inserted: Vec::new(), dead: Vec::new() };
-    let mut stack = vec![rows];
-    while let Some(mut rows) = stack.pop() {
-        let Some(error) = refusal(tx, batch, &rows, advanced).await? else {
-            outcome.inserted.append(&mut rows);
-            continue;
-        };
-        if rows.len() > 1 {
-            let right = rows.split_off(rows.len() / 2);
-            stack.extend([right, rows]);
-        } else if let Some(row) = rows.pop() {
-            let is_duplicate = error.code().as_deref() == Some("23505")
-                && without_existing(tx, batch, vec![row]).await?.is_empty();
-            if !is_duplicate {
-                let letter = batch.dead_letter(&row, reason(error.as_ref()));
-                outcome.dead.push((row, letter));
-                stack.extend(batch.next_repeat(&row).map(|repeat| vec![repeat]));
-            }
-        }
-    }
-    unchanged::demand(tx, &batch.layout).await?;
-    Ok(outcome)
-}
-
-/// Copies rows in within a savepoint: what PostgreSQL has against one of them, if anything.
-async fn refusal(
-    tx: &mut PgConnection,
-    batch: &MicroBatch,
-    rows: &[RowPlace],
-    advanced: &Advanced,
-) -> Result<Option<Box<dyn sqlx::error::DatabaseError>>, sqlx::Error> {
-    sqlx::query("savepoint careful").execute(&mut *tx).await?;
-    let refusal = match copy(tx, batch, rows, advanced).await {
-        Ok(()) => None,
-        Err(error) if remedy(&error) == Remedy::Data => {
-            sqlx::query("rollback to savepoint careful").execute(&mut *tx).await?;
-            error.into_database_error()
-        }
-        Err(error) => return Err(error),
-    };
-    sqlx::query("release savepoint careful").execute(&mut *tx).await?;
-    Ok(refusal)
-}
-
-/// PostgreSQL's own words.
-fn reason(error: &dyn sqlx::error::DatabaseError) -> Reason {
-    let postgres = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
-    // PostgreSQL's words show values as they are.
-    let safe = |text: &str| escaped(text.as_bytes());
-    Reason {
-        column: postgres.and_then(|error| error.column()).map(str::to_owned),
-        value: None,
-        sqlstate: error.code().unwrap_or_default().into_owned(),
-        reason: safe(error.message()),
-        detail: postgres.and_then(|error| error.detail()).map(safe),
-    }
 }
 
 /// An array of key values in the binary format, built from values encoded for COPY.

@@ -102,3 +102,57 @@ async fn every_kind_of_refusal_costs_only_its_row_and_keeps_postgresqls_words() 
     let retried = run(&["dead-letters", "retry", "--all"]).expect(3).stdout;
     assert_eq!(retried, "9 rows loaded, 0 duplicates, 2 still refused\n");
 }
+
+/// A table whose constraints refuse rows in different moments: while a row is read, when it goes into the table,
+/// behind the last row of the statement. PostgreSQL's line for `code` is wrong: its name ends with another one.
+const MOMENTS: &str = "
+    create domain evil as integer check (value <> 666);
+    create table hotels (hotel integer primary key);
+    insert into hotels values (1);
+    create table stays (
+        id integer primary key,
+        hotel integer references hotels,
+        guests integer constraint some_guests check (guests > 0),
+        room integer unique,
+        \"code, line 1\" evil
+    );
+";
+
+#[tokio::test]
+async fn many_refused_rows_among_good_ones_are_told_apart_whenever_they_are_refused() {
+    let (db, folder) = (TestDb::create().await, folder());
+    db.execute(MOMENTS).await;
+    fs::write(folder.path().join("streams.toml"), "[stream.stays]\nfiles = '*.csv'\n").unwrap();
+    let mut text = String::from("id,hotel,guests,room,\"code, line 1\"\n");
+    let mut expected = Vec::new();
+    for id in 1..=2000 {
+        let (hotel, guests, room, code, refused) = match id {
+            // The first, neighbours, and one in a hundred.
+            1 | 500 | 501 | 502 => (1, 0, id, 0, Some("23514")),
+            _ if id % 100 == 7 => (1, 0, id, 0, Some("23514")),
+            900 | 1300 | 2000 => (2, 1, id, 0, Some("23503")),
+            1003 | 1600 => (1, 1, id - 2, 0, Some("23505")),
+            150 | 1700 | 1702 => (1, 1, id, 666, Some("23514")),
+            _ => (1, 1, id, 0, None),
+        };
+        text += &format!("{id},{hotel},{guests},{room},{code}\n");
+        expected.extend(refused.map(|sqlstate| format!("{}|{sqlstate}", id + 1)));
+        // Its key again: good where the first one was not.
+        if id % 500 == 7 {
+            text += &format!("{id},1,1,{},0\n", id + 10_000);
+        }
+    }
+    fs::write(folder.path().join("s.csv"), text).unwrap();
+    let run =
+        |args: &[&str]| Ended::of(streamer(folder.path(), args).env("DATABASE_URL", db.url()));
+    run(&["run", "--available-now"]).expect(3);
+    let letters = "select (raw_id + 1)::text || '|' || sqlstate from (
+         select split_part(convert_from(raw, 'UTF8'), ',', 1)::int raw_id, reasons->0->>'sqlstate' sqlstate
+           from streamer.dead_letter) l order by raw_id";
+    assert_eq!(db.rows(letters).await, expected);
+    let rows = i64::try_from(2000 - expected.len()).unwrap() + 4;
+    assert_eq!(db.number("select count(*) from stays").await, rows, "all others are rows");
+    let good = "select count(*) from stays where id % 500 = 7 and room = id + 10000";
+    assert_eq!(db.number(good).await, 4, "a repeated key takes its turn");
+    assert_eq!(db.rows("select distinct path from streamer.micro_batch").await, ["careful"]);
+}
