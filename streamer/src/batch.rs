@@ -15,6 +15,9 @@ pub struct MicroBatch {
     pub parts: Vec<Part>,
     /// The encoded rows, one behind the other, in the order of [`MicroBatch::rows`]' making.
     pub bytes: Vec<u8>,
+    /// The records of the rows as they stand in their files, one behind the other, without their line ends:
+    /// for those that the table refuses.
+    pub raw: Vec<u8>,
     /// The rows in key order. Rows with equal keys stand together, the first read first.
     pub rows: Vec<RowPlace>,
     /// Rows, their raw records and dead letters, in bytes: what the micro-batch takes in memory.
@@ -38,8 +41,6 @@ pub struct Part {
     pub records: u64,
     /// Records that can't be rows, known before the table is asked.
     pub dead_letters: Vec<DeadLetter>,
-    /// The records' bytes without their line ends, for those that the table refuses.
-    pub raw: Vec<u8>,
 }
 
 /// Where one row lies and where its record came from.
@@ -84,7 +85,7 @@ pub const RAW_BYTES_MAX: usize = 64 * 1024;
 pub struct RecordPlace {
     /// Where it starts in its partition.
     pub offset: u64,
-    /// Where it starts in the part's raw bytes.
+    /// Where it starts in [`MicroBatch::raw`].
     pub start: usize,
     /// Where it ends there, its line end excluded.
     pub end: usize,
@@ -99,10 +100,18 @@ impl MicroBatch {
             layout,
             parts: Vec::new(),
             bytes: Vec::new(),
+            raw: Vec::new(),
             rows: Vec::new(),
             held_bytes: 0,
             lag_bytes: 0,
         }
+    }
+
+    /// A micro-batch without records, in the memory of one that is committed.
+    pub fn reused(self, layout: Arc<Layout>) -> MicroBatch {
+        let MicroBatch { mut bytes, mut raw, mut rows, .. } = self;
+        (bytes.clear(), raw.clear(), rows.clear());
+        MicroBatch { bytes, raw, rows, ..MicroBatch::new(layout) }
     }
 
     /// Records taken from all partitions.
@@ -171,7 +180,7 @@ impl MicroBatch {
     /// The dead letter that the row's record becomes.
     pub fn dead_letter(&self, row: &RowPlace, reason: Reason) -> DeadLetter {
         let record = &row.record;
-        let raw = &self.parts[row.part].raw[record.start..record.end];
+        let raw = &self.raw[record.start..record.end];
         DeadLetter::new(record.offset, record.line, raw, vec![reason])
     }
 }

@@ -3,6 +3,7 @@
 
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
+use crate::batch::MicroBatch;
 use crate::source::feed::{Feed, Work};
 
 /// A feed that may be at work.
@@ -10,6 +11,8 @@ pub(super) struct ReadAhead {
     state: State,
     /// What was read ahead and not asked for yet.
     ready: Option<Work>,
+    /// What is committed, and whose memory the next micro-batch may have.
+    spare: Option<MicroBatch>,
 }
 
 enum State {
@@ -21,13 +24,21 @@ enum State {
 
 impl ReadAhead {
     pub(super) fn new(feed: Feed) -> ReadAhead {
-        ReadAhead { state: State::Idle(Box::new(feed)), ready: None }
+        ReadAhead { state: State::Idle(Box::new(feed)), ready: None, spare: None }
+    }
+
+    /// Gives back a micro-batch that is committed.
+    pub(super) fn give_back(&mut self, batch: MicroBatch) {
+        self.spare = Some(batch);
     }
 
     /// Starts reading the next micro-batch.
     pub(super) fn start(&mut self) {
         self.state = match std::mem::replace(&mut self.state, State::Lent) {
             State::Idle(mut feed) if self.ready.is_none() => {
+                if let Some(spare) = self.spare.take() {
+                    feed.reuse(spare);
+                }
                 State::Reading(spawn_blocking(move || {
                     let work = feed.next_work();
                     (feed, work)

@@ -132,10 +132,12 @@ impl Writer {
         Writer::new(self.shared.clone(), self.sink.beside())
     }
 
-    /// Works on what the leader lists, until the end.
+    /// Works on what the leader lists, until the end. It connects at once: only who had a connection notices
+    /// that the database is another one.
     pub(super) async fn help(mut self) -> Result<(), Ended> {
         let stop = self.shared.plan.stop.clone();
         let mut listed = self.shared.listed.subscribe();
+        self.sink.connect().await?;
         while !stop.is_cancelled() {
             if self.shared.is_stopped() {
                 self.put_down().await?;
@@ -153,19 +155,22 @@ impl Writer {
 
     /// Does the next piece of work in what was listed.
     pub(super) async fn turn(&mut self) -> Result<Turn, Ended> {
+        let started = Instant::now();
+        let work = self.read().await?;
         // What stands behind a new connection may be the database of yesterday, restored.
         let loaded = self.shared.files.loaded();
         if self.sink.reconnected().is_some_and(|reconnected| reconnected > loaded) {
             self.rewind().await?;
             return Ok(Turn::Other);
         }
-        let started = Instant::now();
-        match self.read().await? {
+        match work {
             Some(Work::Batch(batch)) => {
                 if self.shared.stream.every.is_zero() {
                     self.read_ahead(&batch).await?;
                 }
-                return self.commit(&batch, started).await;
+                let turn = self.commit(&batch, started).await?;
+                self.source.give_back(batch);
+                return Ok(turn);
             }
             Some(Work::Refused { partition, reason }) => {
                 self.sink.refuse(&partition, &reason).await?;

@@ -235,6 +235,16 @@ impl Sink {
         }
     }
 
+    /// Connects, if that was not done yet.
+    ///
+    /// # Errors
+    /// As [`Sink::commit`].
+    pub async fn connect(&mut self) -> Result<(), SinkError> {
+        let conn = self.connection().await?;
+        self.keep(conn);
+        Ok(())
+    }
+
     /// When a connection was lost and replaced the last time.
     pub fn reconnected(&self) -> Option<Instant> {
         self.reconnected

@@ -203,9 +203,8 @@ impl Trial {
             span: (starts.min().unwrap_or_default(), ends.max().unwrap_or_default()),
         };
         let mut splitter = Splitter::new(b',', record_bytes_max);
-        let mut raw = Vec::new();
         for letter in letters {
-            if let Err(reasons) = trial.take(letter, &mut splitter, &mut raw) {
+            if let Err(reasons) = trial.take(letter, &mut splitter) {
                 trial.refused.push((letter.dead_letter_id, reasons));
             }
         }
@@ -216,19 +215,13 @@ impl Trial {
             end: Position::default(),
             records: 0,
             dead_letters: Vec::new(),
-            raw,
         });
         trial.batch.finish();
         trial
     }
 
     /// Encodes one letter as a row of the batch.
-    fn take(
-        &mut self,
-        letter: &Letter,
-        splitter: &mut Splitter,
-        raw: &mut Vec<u8>,
-    ) -> Result<(), Vec<Reason>> {
+    fn take(&mut self, letter: &Letter, splitter: &mut Splitter) -> Result<(), Vec<Reason>> {
         let of_record = |reason: &str| vec![Reason::of_record(BAD_COPY_FILE_FORMAT, reason)];
         let len = i64::try_from(letter.raw.len()).unwrap_or_default();
         if len < letter.end_offset - letter.start_offset {
@@ -246,11 +239,12 @@ impl Trial {
             self.batch.bytes.truncate(at);
             return Err(reasons);
         }
-        let start = raw.len();
-        raw.extend_from_slice(&letter.raw);
+        let start = self.batch.raw.len();
+        self.batch.raw.extend_from_slice(&letter.raw);
         let unsigned = |value: i64| u64::try_from(value).expect("constraints keep it positive");
         let offset = unsigned(letter.start_offset);
-        let place = RecordPlace { offset, line: unsigned(letter.line), start, end: raw.len() };
+        let place =
+            RecordPlace { offset, line: unsigned(letter.line), start, end: self.batch.raw.len() };
         self.batch.push_row(at, key_end, place);
         self.ids.insert(offset, letter.dead_letter_id);
         Ok(())

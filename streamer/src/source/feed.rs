@@ -35,6 +35,8 @@ pub struct Feed {
     /// The names of all files that were claimed.
     pub(super) in_hand: Vec<String>,
     current: Option<Current>,
+    /// The memory for the next micro-batch.
+    spare: Option<MicroBatch>,
 }
 
 /// A file that is to be read.
@@ -108,7 +110,13 @@ impl Feed {
             queue: VecDeque::new(),
             in_hand: Vec::new(),
             current: None,
+            spare: None,
         }
+    }
+
+    /// Takes back a micro-batch that is committed, so that its memory is used again; not that of a giant.
+    pub fn reuse(&mut self, batch: MicroBatch) {
+        self.spare = Some(batch).filter(|batch| batch.held_bytes <= 2 * BATCH_BYTES_MAX);
     }
 
     /// Forgets what was granted and what was read ahead.
@@ -131,7 +139,11 @@ impl Feed {
         }
         let mut batch: Option<MicroBatch> = None;
         while let Some(mut current) = self.next_file() {
-            let into = batch.get_or_insert_with(|| MicroBatch::new(current.layout.clone()));
+            let layout = || current.layout.clone();
+            let into = batch.get_or_insert_with(|| match self.spare.take() {
+                Some(spare) => spare.reused(layout()),
+                None => MicroBatch::new(layout()),
+            });
             if !Arc::ptr_eq(&into.layout, &current.layout) || self.is_full(into) {
                 self.current = Some(current);
                 break;
@@ -303,7 +315,6 @@ impl Feed {
             end: position,
             records: part.records,
             dead_letters: part.dead_letters,
-            raw: part.raw,
         });
     }
 

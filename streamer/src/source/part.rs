@@ -10,8 +10,6 @@ pub(super) struct Reading {
     /// How many so far.
     pub(super) records: u64,
     pub(super) dead_letters: Vec<DeadLetter>,
-    /// The rows' records as they stand in the file.
-    pub(super) raw: Vec<u8>,
     reasons: Vec<Reason>,
 }
 
@@ -25,10 +23,10 @@ impl Reading {
                 let layout = batch.layout.clone();
                 let key_end = layout.encode(&record, &mut batch.bytes, &mut self.reasons);
                 if self.reasons.is_empty() {
-                    let start = self.raw.len();
-                    self.raw.extend_from_slice(raw);
+                    let start = batch.raw.len();
+                    batch.raw.extend_from_slice(raw);
                     batch.held_bytes += batch.bytes.len() - at + raw.len();
-                    let place = RecordPlace { offset, line, start, end: self.raw.len() };
+                    let place = RecordPlace { offset, line, start, end: batch.raw.len() };
                     batch.push_row(at, key_end, place);
                 } else {
                     batch.bytes.truncate(at);

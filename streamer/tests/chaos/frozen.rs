@@ -14,7 +14,7 @@ const LEFT: &str = "select 2 - count(*) from streamer.checkpoint where state = '
 async fn freeze(state: &str, seed: u64) {
     let (db, folder) = (TestDb::create().await, folder());
     let verdict = judge(&generate(folder.path(), 2, 8000, seed));
-    let run = ["run", "--every", "0s", "--max-rows", "20"];
+    let run = ["run", "--every", "0s", "--max-rows", "20", "--writers", "1"];
     let start = || Running::start(streamer(folder.path(), &run).env("DATABASE_URL", db.url()));
     let frozen = start();
     frozen.wait_for_log("committed");

@@ -222,7 +222,7 @@ async fn without_a_database_the_streamer_runs_its_own_and_takes_it_along_however
 async fn a_crash_of_the_server_in_mid_load_loses_nothing_and_doubles_nothing() {
     let folder = folder();
     let verdict = judge(&generate(folder.path(), 2, 5000, 42));
-    let run = ["run", "--every", "0s", "--max-rows", "20"];
+    let run = ["run", "--every", "0s", "--max-rows", "20", "--writers", "1"];
     let running = Running::start(&mut streamer(folder.path(), &run));
     for _ in 0..3 {
         running.wait_for_log("committed");

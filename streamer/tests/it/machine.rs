@@ -195,7 +195,7 @@ async fn without_file_descriptors_it_waits_and_goes_on_when_there_are_some() {
     write(folder.path(), 2);
     let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity
         where datname = current_database() and application_name = 'streamer'";
-    assert_eq!(db.number(end).await, 1);
+    assert!(db.number(end).await > 0);
     running.wait_for_log("Too many open files");
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(db.number(ROWS).await, 1);
