@@ -56,23 +56,25 @@ fn make_set(generator: &mut Generator, stop: &Stop) -> anyhow::Result<SetEnd> {
     let Settings { rows, files, .. } = *generator.settings();
     let mixed = generator.settings().duplicates > 0.0 || generator.settings().bad > 0.0;
     let bar = progress_bar(rows.saturating_mul(u64::from(files)));
-    for file in 0..u64::from(files) {
-        let mut progress = |made| {
-            bar.set_position(rows.saturating_mul(file).saturating_add(made));
-            if stop.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        let Some(written) = generator.write_file(&mut progress)? else {
-            return Ok(SetEnd::Stopped);
-        };
+    let mut progress = |made| {
+        bar.set_position(made);
+        if stop.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let mut printed = Ok(());
+    let mut tell = |written: Written| {
         if mixed {
             bar.suspend(|| say(format_args!("{}", Mixture(&written))));
         }
-        match bar.suspend(|| print_path(&written)) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(SetEnd::ReaderGone),
-            printed => printed.context("cannot write to standard output")?,
-        }
+        printed = bar.suspend(|| print_path(&written));
+        if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let end = generator.write_files(files, &mut progress, &mut tell)?;
+    match printed {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(SetEnd::ReaderGone),
+        Err(error) => Err(error).context("cannot write to standard output"),
+        Ok(()) if end.is_break() => Ok(SetEnd::Stopped),
+        Ok(()) => Ok(SetEnd::Made),
     }
-    Ok(SetEnd::Made)
 }
 
 /// The path byte for byte, which need not be UTF-8.

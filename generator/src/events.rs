@@ -11,11 +11,14 @@ use crate::visits::Visits;
 use rand::SeedableRng;
 use rand::distr::{Bernoulli, Distribution};
 use rand_chacha::ChaCha8Rng;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-/// Larger writes are not faster.
-const BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes handed on at a time, and a line more. Larger writes are not faster.
+pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Room for the line that ends a chunk.
+const LINE_BYTES: usize = 1_024;
 
 /// Records between two calls of [`Progress`]: about a millisecond of work.
 const PROGRESS_RECORDS: u64 = 1_024;
@@ -49,7 +52,6 @@ pub struct Generator {
     files_left_in_set: u32,
     ids: EventIds,
     text: EventText,
-    line: Vec<u8>,
     earlier: Earlier,
 }
 
@@ -71,7 +73,6 @@ impl Generator {
             files_left_in_set: 0,
             ids: EventIds::default(),
             text: EventText::new(),
-            line: Vec::new(),
             earlier: Earlier::default(),
             settings,
         })
@@ -89,23 +90,43 @@ impl Generator {
     /// Those of `out`.
     pub fn write_events(
         &mut self,
-        out: impl Write,
+        mut out: impl Write,
         progress: &mut Progress,
     ) -> io::Result<Option<Counts>> {
-        let mut out = BufWriter::with_capacity(BUFFER_BYTES, out);
+        let counts = self.make_file(progress, &mut |chunk| {
+            out.write_all(chunk)?;
+            chunk.clear();
+            Ok(())
+        })?;
+        out.flush()?;
+        Ok(counts)
+    }
+
+    /// Makes the next file of the run in chunks of about [`CHUNK_BYTES`], the last one shorter. `put`
+    /// takes each chunk and leaves an empty one. `None` if `progress` broke off.
+    ///
+    /// # Errors
+    /// Those of `put`.
+    pub(crate) fn make_file(
+        &mut self,
+        progress: &mut Progress,
+        put: &mut dyn FnMut(&mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<Option<Counts>> {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES + LINE_BYTES);
         let mut moments = self.moments_of_next_file();
         let mut counts = Counts::default();
-        put_header(&mut self.line);
-        out.write_all(&self.line)?;
+        put_line(COLUMNS.map(str::as_bytes), &mut chunk);
         while counts.rows < self.settings.rows {
             if counts.rows % PROGRESS_RECORDS == 0 && progress(counts.rows).is_break() {
                 return Ok(None);
             }
             let moment = moments.next(&mut self.rng);
-            self.make_line(moment, &mut counts);
-            out.write_all(&self.line)?;
+            self.put_record(moment, &mut counts, &mut chunk);
+            if chunk.len() >= CHUNK_BYTES {
+                put(&mut chunk)?;
+            }
         }
-        out.flush()?;
+        put(&mut chunk)?;
         self.moments = Some(moments);
         Ok(progress(counts.rows).is_continue().then_some(counts))
     }
@@ -124,17 +145,16 @@ impl Generator {
         }
     }
 
-    /// Leaves the next record in `self.line`.
-    fn make_line(&mut self, moment: u64, counts: &mut Counts) {
+    /// Adds the next record to `out`.
+    fn put_record(&mut self, moment: u64, counts: &mut Counts, out: &mut Vec<u8>) {
         let rng = &mut self.rng;
-        self.line.clear();
         counts.rows += 1;
         let kind = self.mix.draw(rng);
         if kind == Kind::Duplicate
             && let Some(line) = self.earlier.any(rng)
         {
             counts.duplicates += 1;
-            self.line.extend_from_slice(line);
+            out.extend_from_slice(line);
             return;
         }
         let id = self.ids.next(moment, rng);
@@ -144,19 +164,15 @@ impl Generator {
         let fields = self.text.fields(id, moment, visit.event_type, user, product);
         if kind == Kind::Bad {
             counts.bad += 1;
-            put_broken_line(&fields, rng, &mut self.line);
+            put_broken_line(&fields, rng, out);
             return;
         }
-        put_line(fields, &mut self.line);
+        let start = out.len();
+        put_line(fields, out);
         if self.settings.duplicates > 0.0 {
-            self.earlier.remember(&self.line, rng);
+            self.earlier.remember(&out[start..], rng);
         }
     }
-}
-
-fn put_header(line: &mut Vec<u8>) {
-    line.clear();
-    put_line(COLUMNS.map(str::as_bytes), line);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

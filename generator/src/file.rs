@@ -1,11 +1,24 @@
-//! Files that appear whole: written under a temporary name in the same folder, synced, and only
-//! then given their name. No file is ever replaced, and none is left half-made.
+//! The files of a run. One thread makes the records, because each depends on the one before; other
+//! threads write and sync the files, several at a time.
 
+use crate::draft::{Draft, failed, sync_folder};
 use crate::events::{Counts, Generator, Progress};
-use chrono::Utc;
-use std::fs::{self, File, OpenOptions};
+use std::collections::VecDeque;
+use std::fs;
 use std::io::{self, ErrorKind};
+use std::mem;
+use std::ops::ControlFlow;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread::{self, ScopedJoinHandle};
+
+/// Files that are written at a time. More are not faster: while one waits for the disk, the next is written.
+const FILES_AT_A_TIME: usize = 3;
+
+/// Chunks that may wait to be written to a file: with the file's two that are being made and written, and
+/// as many for each file at a time, it bounds the memory.
+const CHUNKS_WAITING: usize = 4;
 
 /// A file that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,137 +38,102 @@ impl Generator {
     /// Whatever kept the file from being made. It names the path and says what to do, and nothing
     /// is left of the file unless syncing the folder, the last step, was what failed.
     pub fn write_file(&mut self, progress: &mut Progress) -> anyhow::Result<Option<Written>> {
-        let folder = self.settings().out.clone();
-        fs::create_dir_all(&folder).map_err(failed("make folder", &folder))?;
-        let mut draft = Draft::create(&folder).map_err(failed("make a file in", &folder))?;
-        let path = draft.path();
-        let counts =
-            self.write_events(&mut draft.file, progress).map_err(failed("write", &path))?;
-        let Some(counts) = counts else { return Ok(None) };
-        draft.file.sync_all().map_err(failed("write", &path))?;
-        let path = draft.publish().map_err(failed("name", &path))?;
-        sync_folder(&folder).map_err(failed("sync folder", &folder))?;
-        Ok(Some(Written { path, counts }))
-    }
-}
-
-/// A file under its temporary name; removed when dropped, so unless published nothing remains.
-#[derive(Debug)]
-struct Draft {
-    folder: PathBuf,
-    /// The final name without suffix and ending.
-    stem: String,
-    suffix: u32,
-    temporary: PathBuf,
-    file: File,
-}
-
-impl Draft {
-    /// The temporary name also reserves the final one among generators at work at the same time,
-    /// as it is the final name with a dot before and `.part` behind.
-    fn create(folder: &Path) -> io::Result<Self> {
-        let stem = Utc::now().format("user_events_%Y%m%d_%H%M%S").to_string();
-        for suffix in 0..=u32::MAX {
-            let name = file_name(&stem, suffix);
-            let temporary = folder.join(format!(".{name}.part"));
-            let file = match OpenOptions::new().write(true).create_new(true).open(&temporary) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
-                opened => opened?,
-            };
-            let draft =
-                Self { folder: folder.to_owned(), stem: stem.clone(), suffix, temporary, file };
-            if !folder.join(name).try_exists()? {
-                return Ok(draft);
-            }
-        }
-        Err(io::Error::from(ErrorKind::AlreadyExists))
-    }
-
-    /// The final name, if nobody else takes it meanwhile.
-    fn path(&self) -> PathBuf {
-        self.folder.join(file_name(&self.stem, self.suffix))
-    }
-
-    /// Gives the file its final name or the next free one. A hard link is the portable way that
-    /// never replaces a file. Where there are no hard links, the reservation and a look at the
-    /// folder must do.
-    fn publish(mut self) -> io::Result<PathBuf> {
-        loop {
-            let path = self.path();
-            match fs::hard_link(&self.temporary, &path) {
-                Ok(()) => return Ok(path),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(_) if path.try_exists()? => {}
-                Err(_) => return fs::rename(&self.temporary, &path).map(|()| path),
-            }
-            self.suffix =
-                self.suffix.checked_add(1).ok_or(io::Error::from(ErrorKind::AlreadyExists))?;
-        }
-    }
-}
-
-impl Drop for Draft {
-    /// Once the file has its final name, only the temporary one goes.
-    fn drop(&mut self) {
-        // Nobody is left to be told: either an error is already on its way, or a rename has taken
-        // the temporary name.
-        let _ = fs::remove_file(&self.temporary);
-    }
-}
-
-fn file_name(stem: &str, suffix: u32) -> String {
-    match suffix {
-        0 => format!("{stem}.csv"),
-        _ => format!("{stem}_{suffix}.csv"),
-    }
-}
-
-/// Makes the names in `folder` survive a loss of power. Systems other than Unix cannot open
-/// folders, and some file systems cannot sync them.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if !cfg!(unix) {
-        return Ok(());
-    }
-    match File::open(folder)?.sync_all() {
-        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
-            Ok(())
-        }
-        synced => synced,
-    }
-}
-
-/// Says which `step` failed at which path, and what the user can do.
-fn failed<'a>(step: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> anyhow::Error + 'a {
-    move |error| {
-        let remedy = match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                "free some space there, ask for fewer rows, or choose another folder"
-            }
-            ErrorKind::PermissionDenied => &may_not_write(path),
-            ErrorKind::ReadOnlyFilesystem => "let this user write there, or choose another folder",
-            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
-                "a part of this path is a file; choose another folder"
-            }
-            ErrorKind::NotFound => "the folder is gone; make it again, or choose another one",
-            _ => "choose another folder",
+        let mut written = None;
+        let mut keep = |file| {
+            written = Some(file);
+            ControlFlow::Continue(())
         };
-        anyhow::Error::new(error).context(format!("cannot {step} {}: {remedy}", path.display()))
+        // Breaking off is the only other end, and then nothing was kept.
+        let _ = self.write_files(1, progress, &mut keep)?;
+        Ok(written)
+    }
+
+    /// Writes the next `count` files of the run, as [`Generator::write_file`] does, several at a time. They
+    /// get their names in their order, and `tell` is given each once it has its own. `progress` is told the
+    /// records of all these files together. Files that are whole when it breaks off are kept; where `tell`
+    /// breaks off, only those told.
+    ///
+    /// # Errors
+    /// Those of [`Generator::write_file`]; the files before the one that failed are kept and told.
+    pub fn write_files(
+        &mut self,
+        count: u32,
+        progress: &mut Progress,
+        tell: &mut dyn FnMut(Written) -> ControlFlow<()>,
+    ) -> anyhow::Result<ControlFlow<()>> {
+        let folder = self.settings().out.clone();
+        let rows = self.settings().rows;
+        fs::create_dir_all(&folder).map_err(failed("make folder", &folder))?;
+        thread::scope(|scope| {
+            let mut writing = VecDeque::with_capacity(FILES_AT_A_TIME);
+            let mut end = Ok(ControlFlow::Continue(()));
+            for file in 0..u64::from(count) {
+                if writing.len() == FILES_AT_A_TIME
+                    && let Some(oldest) = writing.pop_front()
+                    && tell(publish(oldest, &folder)?).is_break()
+                {
+                    return Ok(ControlFlow::Break(()));
+                }
+                let draft = match Draft::create(&folder) {
+                    Ok(draft) => draft,
+                    Err(error) => {
+                        end = Err(failed("make a file in", &folder)(error));
+                        break;
+                    }
+                };
+                let (chunks, waiting) = mpsc::sync_channel(CHUNKS_WAITING);
+                let writer = scope.spawn(|| fill(draft, waiting));
+                let made_before = rows.saturating_mul(file);
+                let mut progress = |made: u64| progress(made_before.saturating_add(made));
+                match self.make_file(&mut progress, &mut |chunk| hand_over(chunk, &chunks)) {
+                    Ok(Some(counts)) => writing.push_back(Writing { writer, counts }),
+                    Ok(None) => {
+                        end = Ok(ControlFlow::Break(()));
+                        break;
+                    }
+                    // The writer has hung up; why, comes out when its file is to be published.
+                    Err(_) => {
+                        writing.push_back(Writing { writer, counts: Counts::default() });
+                        break;
+                    }
+                }
+            }
+            for next in writing {
+                if tell(publish(next, &folder)?).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            end
+        })
     }
 }
 
-/// What to do where this account may not write: names it, and the account that may.
-fn may_not_write(path: &Path) -> String {
-    #[cfg(unix)]
-    if let Some(owner) = path.ancestors().find_map(|folder| fs::metadata(folder).ok()) {
-        use std::os::unix::fs::MetadataExt;
-        let (uid, gid) = (owner.uid(), owner.gid());
-        let own = nix::unistd::geteuid();
-        return format!(
-            "this runs as user {own}, and there user {uid} may write; choose another folder, or make \
-             the two one: for a container by HOST_UID={uid} and HOST_GID={gid} in .env, else by chown"
-        );
-    }
-    format!("let this user write in {}, or choose another folder", path.display())
+/// A file that is being written. Dropped, the file is removed once its writer has ended.
+struct Writing<'scope> {
+    writer: ScopedJoinHandle<'scope, anyhow::Result<Draft>>,
+    counts: Counts,
+}
+
+/// Sends `chunk` to the writer of its file, and leaves an empty one. The only error is that the writer has
+/// ended.
+fn hand_over(chunk: &mut Vec<u8>, chunks: &SyncSender<Vec<u8>>) -> io::Result<()> {
+    let next = Vec::with_capacity(chunk.capacity());
+    chunks.send(mem::replace(chunk, next)).map_err(|_| io::Error::from(ErrorKind::BrokenPipe))
+}
+
+/// The work of a writer: the whole file, synced.
+fn fill(mut draft: Draft, chunks: Receiver<Vec<u8>>) -> anyhow::Result<Draft> {
+    draft.fill(chunks).map_err(failed("write", &draft.path()))?;
+    Ok(draft)
+}
+
+/// Waits until the file is written, and gives it its name.
+fn publish(file: Writing<'_>, folder: &Path) -> anyhow::Result<Written> {
+    let draft = file.writer.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+    let path = draft.path();
+    let path = draft.publish().map_err(failed("name", &path))?;
+    sync_folder(folder).map_err(failed("sync folder", folder))?;
+    Ok(Written { path, counts: file.counts })
 }
 
 #[cfg(test)]
@@ -201,44 +179,66 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_taken_are_passed_over_and_their_files_kept() {
+    fn files_written_at_the_same_time_are_those_written_one_by_one() {
+        let content = |file: &Written| fs::read(&file.path).unwrap();
+        let seeded = |folder: &Path| {
+            let settings = Settings {
+                rows: 5_000,
+                files: 7,
+                seed: Some(1),
+                ..generator(folder, 0).settings().clone()
+            };
+            Generator::new(settings).unwrap()
+        };
         let folder = tempfile::tempdir().unwrap();
-        let mut draft = Draft::create(folder.path()).unwrap();
-        draft.stem = "user_events_20260101_000000".to_owned();
-        let first = draft.path();
-        fs::write(&first, "mine").unwrap();
-        let published = draft.publish().unwrap();
-        assert_eq!(published, folder.path().join("user_events_20260101_000000_1.csv"));
-        assert_eq!(fs::read_to_string(first).unwrap(), "mine");
-        assert_eq!(names(folder.path()).len(), 2);
+        let mut together = Vec::new();
+        let mut seen = 0;
+        let mut progress = |made| {
+            assert!(made >= seen);
+            seen = made;
+            ControlFlow::Continue(())
+        };
+        let mut tell = |file| {
+            together.push(file);
+            ControlFlow::Continue(())
+        };
+        let end = seeded(folder.path()).write_files(7, &mut progress, &mut tell).unwrap();
+        assert!(end.is_continue());
+        assert_eq!((seen, together.len()), (35_000, 7));
+        assert_eq!(names(folder.path()).len(), 7);
+        let alone = tempfile::tempdir().unwrap();
+        let mut one_by_one = seeded(alone.path());
+        for file in &together {
+            let other = one_by_one.write_file(&mut |_| ControlFlow::Continue(())).unwrap().unwrap();
+            assert!(content(file) == content(&other));
+        }
     }
 
     #[test]
-    fn drafts_at_work_at_the_same_time_have_different_names() {
+    fn files_that_are_whole_when_progress_breaks_off_are_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let drafts: Vec<Draft> = (0..5).map(|_| Draft::create(folder.path()).unwrap()).collect();
-        let paths: std::collections::HashSet<PathBuf> = drafts.iter().map(Draft::path).collect();
-        assert_eq!(paths.len(), 5);
-        drop(drafts);
-        assert_eq!(names(folder.path()), Vec::<String>::new());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn who_may_not_write_is_told_who_may_and_how_to_mend_it() {
-        let denied = io::Error::from(ErrorKind::PermissionDenied);
-        let error = failed("make a file in", Path::new("/"))(denied).to_string();
-        assert!(error.contains("there user 0 may write"), "{error}");
-        assert!(error.contains("HOST_UID=0 and HOST_GID=0 in .env"), "{error}");
-        let own = format!("this runs as user {},", nix::unistd::geteuid());
-        assert!(error.contains(&own), "{error}");
+        let mut stop_in_the_third = |made| match made {
+            0..12_000 => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        };
+        let mut told = 0;
+        let mut tell = |_| {
+            told += 1;
+            ControlFlow::Continue(())
+        };
+        let mut generator = generator(folder.path(), 5_000);
+        let end = generator.write_files(9, &mut stop_in_the_third, &mut tell).unwrap();
+        assert!(end.is_break());
+        assert_eq!((told, names(folder.path()).len()), (2, 2));
     }
 
     #[test]
-    fn a_failure_names_the_path_and_a_remedy() {
-        let full = io::Error::from(ErrorKind::StorageFull);
-        let error = failed("write", Path::new("data/x.csv"))(full);
-        assert!(error.to_string().starts_with("cannot write data/x.csv: free some space"));
-        assert_eq!(error.chain().count(), 2);
+    fn only_files_that_were_told_are_kept_when_nobody_listens_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut go_on = |_| ControlFlow::Continue(());
+        let mut generator = generator(folder.path(), 10);
+        let end = generator.write_files(9, &mut go_on, &mut |_| ControlFlow::Break(())).unwrap();
+        assert!(end.is_break());
+        assert_eq!(names(folder.path()).len(), 1);
     }
 }

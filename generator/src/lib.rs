@@ -29,7 +29,9 @@ mod broken;
 mod earlier;
 mod event_id;
 mod record;
+mod time_text;
 
+mod draft;
 mod events;
 mod file;
 
