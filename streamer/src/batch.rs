@@ -110,7 +110,9 @@ impl MicroBatch {
     /// A micro-batch without records, in the memory of one that is committed.
     pub fn reused(self, layout: Arc<Layout>) -> MicroBatch {
         let MicroBatch { mut bytes, mut raw, mut rows, .. } = self;
-        (bytes.clear(), raw.clear(), rows.clear());
+        bytes.clear();
+        raw.clear();
+        rows.clear();
         MicroBatch { bytes, raw, rows, ..MicroBatch::new(layout) }
     }
 

@@ -165,9 +165,6 @@ impl Writer {
         }
         match work {
             Some(Work::Batch(batch)) => {
-                if self.shared.stream.every.is_zero() {
-                    self.read_ahead(&batch).await?;
-                }
                 let turn = self.commit(&batch, started).await?;
                 self.source.give_back(batch);
                 return Ok(turn);
@@ -199,15 +196,6 @@ impl Writer {
         }
     }
 
-    /// Starts reading what comes behind `batch`, so that it is ready once that is committed.
-    async fn read_ahead(&mut self, batch: &MicroBatch) -> Result<(), Ended> {
-        if self.source.at_rest(|feed| feed.is_low(batch)).await? {
-            self.claim(Some(batch)).await?;
-        }
-        self.source.start();
-        Ok(())
-    }
-
     /// Claims the next files, behind those that are read, and committed but for `uncommitted`; false if
     /// there are none.
     async fn claim(&mut self, uncommitted: Option<&MicroBatch>) -> Result<bool, Ended> {
@@ -230,7 +218,17 @@ impl Writer {
 
     /// Commits a micro-batch, unless it is void because another streamer was faster.
     async fn commit(&mut self, batch: &MicroBatch, started: Instant) -> Result<Turn, Ended> {
-        let committed = match self.sink.commit(batch).await {
+        let reads_ahead = self.shared.stream.every.is_zero();
+        if reads_ahead && self.source.at_rest(|feed| feed.is_low(batch)).await? {
+            self.claim(Some(batch)).await?;
+        }
+        let source = &mut self.source;
+        let mut read_ahead = || {
+            if reads_ahead {
+                source.start();
+            }
+        };
+        let committed = match self.sink.commit(batch, &mut read_ahead).await {
             Ok(committed) => committed,
             Err(SinkError::Superseded) => {
                 self.yield_to_rival().await;

@@ -5,7 +5,7 @@ use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::bookkeeping::{self, Advanced};
 use super::careful::careful;
-use super::rows::{self, Written};
+use super::rows::{self, Busy, Written};
 use super::{Committed, PartOutcome, Path, stops};
 use crate::batch::{DeadLetter, MicroBatch};
 use crate::limit::DeadLetterLimit;
@@ -42,13 +42,14 @@ impl Attempt<'_> {
         &self,
         conn: &mut PgConnection,
         in_doubt: &mut Option<Committed>,
+        busy: Busy<'_>,
     ) -> Result<Committed, Failure> {
         let mut tx = begin(conn).await?;
         let Some(advanced) = bookkeeping::advance(&mut tx, self.stream, self.batch).await? else {
             tx.rollback().await?;
             return Err(Failure::Superseded);
         };
-        let written = match self.write_rows(&mut tx, &advanced).await {
+        let written = match self.write_rows(&mut tx, &advanced, busy).await {
             Ok(written) => written,
             Err(sqlx::Error::Database(error)) if self.is_refusal(error.as_ref()) => {
                 tx.rollback().await?;
@@ -76,6 +77,7 @@ impl Attempt<'_> {
         &self,
         tx: &mut PgConnection,
         advanced: &Advanced,
+        busy: Busy<'_>,
     ) -> Result<Written, sqlx::Error> {
         let batch = self.batch;
         let mut rows = batch.first_of_each_key();
@@ -85,7 +87,7 @@ impl Attempt<'_> {
         if self.path == Path::Careful {
             return careful(tx, batch, &rows, advanced).await;
         }
-        rows::copy(tx, batch, &rows, advanced).await?;
+        rows::copy(tx, batch, &rows, advanced, busy).await?;
         Ok(Written { inserted: rows, dead: Vec::new() })
     }
 

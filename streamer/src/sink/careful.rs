@@ -94,7 +94,7 @@ async fn refusal(
     rows: &[RowPlace],
     advanced: &Advanced,
 ) -> Result<Option<Box<dyn DatabaseError>>, sqlx::Error> {
-    match copy(tx, batch, rows, advanced).await {
+    match copy(tx, batch, rows, advanced, &mut || {}).await {
         Ok(()) => {
             raw_sql("release savepoint careful; savepoint careful").execute(tx).await?;
             Ok(None)

@@ -174,18 +174,23 @@ impl Sink {
     }
 
     /// Commits `batch`, whatever it takes: waits for a database that is away, and takes the careful path
-    /// for rows that it refuses.
+    /// for rows that it refuses. `busy` is called, perhaps more than once, when the server has work for a while:
+    /// what it starts does not compete with this for the processor, as it would if it were started before.
     ///
     /// # Errors
     /// [`SinkError`]; nothing of the micro-batch is then in the database.
-    pub async fn commit(&mut self, batch: &MicroBatch) -> Result<Committed, SinkError> {
+    pub async fn commit(
+        &mut self,
+        batch: &MicroBatch,
+        busy: &mut (dyn FnMut() + Send),
+    ) -> Result<Committed, SinkError> {
         let mut path = self.first_path(batch);
         let mut filtered_tries = 0;
         let mut in_doubt = None;
         loop {
             let mut conn = self.connection().await?;
             let attempt = Attempt { stream: &self.stream, limit: self.limit, batch, path };
-            let failure = match in_time(attempt.run(&mut conn, &mut in_doubt)).await {
+            let failure = match in_time(attempt.run(&mut conn, &mut in_doubt, &mut *busy)).await {
                 Ok(committed) => {
                     self.keep(conn);
                     self.note_path(batch, path);

@@ -23,8 +23,14 @@ const COPY_TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 /// a COPY of 1,000 rows took a third longer, one of 10,000 a quarter.
 const COPY_MESSAGE_BYTES: usize = 32 * 1000;
 
+/// With so many messages a server is busy for some milliseconds.
+const BUSY_MESSAGES: u32 = 4;
+
 /// Microseconds from 1970 to 2000, where PostgreSQL's timestamps start.
 const EPOCH_2000_MICROS: i64 = 946_684_800_000_000;
+
+/// What is called when the server has work for a while, and this process none; perhaps more than once.
+pub(super) type Busy<'a> = &'a mut (dyn FnMut() + Send);
 
 /// What became of rows; those in neither list are duplicates.
 pub(super) struct Written {
@@ -34,18 +40,19 @@ pub(super) struct Written {
     pub(super) dead: Vec<(RowPlace, DeadLetter)>,
 }
 
-/// Copies rows into the table: all or none.
+/// Copies rows into the table: all or none. `busy` is called once the server has enough to work on.
 pub(super) async fn copy(
     tx: &mut PgConnection,
     batch: &MicroBatch,
     rows: &[RowPlace],
     advanced: &Advanced,
+    busy: Busy<'_>,
 ) -> Result<(), sqlx::Error> {
     if rows.is_empty() {
         return Ok(());
     }
     let mut copy = tx.copy_in_raw(&batch.layout.copy_statement).await?;
-    if let Err(error) = send(&mut copy, batch, rows, advanced).await {
+    if let Err(error) = send(&mut copy, batch, rows, advanced, busy).await {
         // The connection is in the middle of a COPY; the caller closes it.
         drop(copy.abort("the data could not be sent").await);
         return Err(error);
@@ -60,9 +67,11 @@ async fn send(
     batch: &MicroBatch,
     rows: &[RowPlace],
     advanced: &Advanced,
+    busy: Busy<'_>,
 ) -> Result<(), sqlx::Error> {
     let now = advanced.now.timestamp_micros() - EPOCH_2000_MICROS;
     let mut message = Vec::with_capacity(2 * COPY_MESSAGE_BYTES);
+    let mut sent = 0;
     message.extend_from_slice(COPY_HEADER);
     for row in rows {
         message.extend_from_slice(batch.row_bytes(row));
@@ -77,10 +86,15 @@ async fn send(
         if message.len() >= COPY_MESSAGE_BYTES {
             copy.send(message.as_slice()).await?;
             message.clear();
+            sent += 1;
+            if sent == BUSY_MESSAGES {
+                busy();
+            }
         }
     }
     message.extend_from_slice(&COPY_TRAILER);
     copy.send(message.as_slice()).await?;
+    busy();
     Ok(())
 }
 
