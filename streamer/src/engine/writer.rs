@@ -132,12 +132,11 @@ impl Writer {
         Writer::new(self.shared.clone(), self.sink.beside())
     }
 
-    /// Works on what the leader lists, until the end. It connects at once: only who had a connection notices
-    /// that the database is another one.
+    /// Works on what the leader lists, until the end.
     pub(super) async fn help(mut self) -> Result<(), Ended> {
         let stop = self.shared.plan.stop.clone();
         let mut listed = self.shared.listed.subscribe();
-        self.sink.connect().await?;
+        self.connect().await;
         while !stop.is_cancelled() {
             if self.shared.is_stopped() {
                 self.put_down().await?;
@@ -151,6 +150,19 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Connects, at once: only who had a connection notices that the database is another one. A helper that
+    /// gets none is no trouble, the leader works without it.
+    async fn connect(&mut self) {
+        let mut pauses = pauses();
+        while let Err(error) = self.sink.connect().await {
+            tracing::debug!("no connection for another writer: {error}; trying again");
+            let pause = pauses.next().expect("pauses never end");
+            if !self.shared.sleep_until(Instant::now() + pause).await {
+                return;
+            }
+        }
     }
 
     /// Does the next piece of work in what was listed.

@@ -240,13 +240,13 @@ impl Sink {
         }
     }
 
-    /// Connects, if that was not done yet.
+    /// Tries to connect, once.
     ///
     /// # Errors
-    /// As [`Sink::commit`].
-    pub async fn connect(&mut self) -> Result<(), SinkError> {
-        let conn = self.connection().await?;
-        self.keep(conn);
+    /// Why there is no connection.
+    pub async fn connect(&mut self) -> Result<(), sqlx::Error> {
+        self.conn = Some(self.database.connect().await?);
+        self.was_connected = true;
         Ok(())
     }
 

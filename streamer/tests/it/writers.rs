@@ -53,6 +53,25 @@ async fn more_writers_than_cores_load_everything_once_and_each_file_in_order() {
     assert_eq!(db.number(disorder).await, 0);
 }
 
+#[tokio::test]
+async fn writers_that_get_no_connection_are_done_without() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let verdict = judge(&generate(folder.path(), 4, 500, 30));
+    db.execute(
+        "create role one login connection limit 2;
+         grant insert, select on user_events to one; grant usage on schema streamer to one;
+         grant select, insert, update on all tables in schema streamer to one;
+         grant usage on all sequences in schema streamer to one",
+    )
+    .await;
+    let args = ["run", "--available-now", "--writers", "8", "--max-rows", "10"];
+    let mut run = streamer(folder.path(), &args);
+    run.env("DATABASE_URL", db.url().replace("//streamer@", "//one@"));
+    let ended = Ended::of(&mut run).expect(3);
+    assert!(!ended.stderr.contains("too many connections"), "{}", ended.stderr);
+    db.agrees_with(&verdict).await;
+}
+
 #[test]
 fn the_number_of_writers_has_bounds() {
     let folder = folder();
