@@ -41,7 +41,7 @@ pub(super) async fn run(global: &Global) -> Result<Exit> {
 }
 
 async fn check_all(conn: &mut PgConnection, settings: &Settings) -> Result<Exit> {
-    let mut summary = Summary::default();
+    let mut summary = Summary::of_all();
     for stream in &settings.streams {
         let context = || format!("check stream {}", stream.name);
         check(conn, settings, stream, &mut summary).await.with_context(context)?;

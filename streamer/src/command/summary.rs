@@ -1,20 +1,37 @@
 //! What a run did, file by file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Exit;
 use super::table::{counted, grouped, table};
 use crate::engine::Event;
 use crate::sink::PartOutcome;
 
+/// How many files are remembered one by one.
+const FILES_KEPT: usize = 1000;
+
+/// How many are shown; those with dead letters before the others.
+const FILES_SHOWN: usize = 100;
+
 /// Gathers the engine's events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Summary {
+    files_max: usize,
     files: Vec<File>,
     /// Where a stream's file stands in `files`.
     places: HashMap<(String, String), usize>,
+    /// The files beyond `files_max`: hashes of their names, and what became of all their records.
+    others: (HashSet<u64>, File),
     failures: Vec<Failure>,
+}
+
+impl Default for Summary {
+    fn default() -> Summary {
+        Summary::of(FILES_KEPT)
+    }
 }
 
 /// A file that was not loaded, or not to its end.
@@ -34,6 +51,21 @@ struct File {
 }
 
 impl Summary {
+    /// A summary that remembers every file.
+    pub(super) fn of_all() -> Summary {
+        Summary::of(usize::MAX)
+    }
+
+    fn of(files_max: usize) -> Summary {
+        Summary {
+            files_max,
+            files: Vec::new(),
+            places: HashMap::new(),
+            others: (HashSet::new(), File::default()),
+            failures: Vec::new(),
+        }
+    }
+
     /// Takes an event in.
     pub(super) fn note(&mut self, event: &Event<'_>) {
         match event {
@@ -68,14 +100,23 @@ impl Summary {
 
     fn add(&mut self, stream: &str, part: &PartOutcome, elapsed: Duration) {
         let key = (stream.to_owned(), part.partition.clone());
-        let place = *self.places.entry(key).or_insert_with(|| {
-            self.files.push(File::default());
-            self.files.len() - 1
-        });
-        let File { outcome, elapsed: total } = &mut self.files[place];
-        outcome.partition.clone_from(&part.partition);
-        outcome.add(part);
-        *total += elapsed;
+        let file = match self.places.get(&key) {
+            Some(&place) => &mut self.files[place],
+            None if self.files.len() < self.files_max => {
+                let partition = part.partition.clone();
+                let outcome = PartOutcome { partition, ..PartOutcome::default() };
+                self.places.insert(key, self.files.len());
+                self.files.push(File { outcome, elapsed: Duration::ZERO });
+                let last = self.files.len() - 1;
+                &mut self.files[last]
+            }
+            None => {
+                self.others.0.insert(xxh3_64(format!("{stream}\0{}", part.partition).as_bytes()));
+                &mut self.others.1
+            }
+        };
+        file.outcome.add(part);
+        file.elapsed += elapsed;
     }
 
     /// What became of each file's records in `stream`.
@@ -88,7 +129,7 @@ impl Summary {
 
     /// The sums over all files.
     pub(super) fn total(&self) -> PartOutcome {
-        let mut total = PartOutcome::default();
+        let mut total = self.others.1.outcome.clone();
         self.files.iter().for_each(|file| total.add(&file.outcome));
         total
     }
@@ -111,11 +152,24 @@ impl Summary {
             let rate = per_second(outcome.rows, elapsed);
             lines.add_row([name.to_owned()].into_iter().chain(counts.map(grouped)).chain([rate]));
         };
-        for file in &self.files {
+        let mut files: Vec<&File> = self.files.iter().collect();
+        if files.len() > FILES_SHOWN {
+            files.sort_by_key(|file| file.outcome.dead_letters == 0);
+        }
+        let (shown, hidden) = files.split_at(files.len().min(FILES_SHOWN));
+        for file in shown {
             row(&file.outcome.partition, &file.outcome, file.elapsed);
         }
-        let total = self.total();
-        row(&counted(self.files.len(), "file"), &total, wall);
+        let (others, rest) = &self.others;
+        let mut more = rest.outcome.clone();
+        hidden.iter().for_each(|file| more.add(&file.outcome));
+        let more_elapsed = hidden.iter().map(|file| file.elapsed).sum::<Duration>() + rest.elapsed;
+        let more_count = hidden.len() + others.len();
+        if more_count > 0 {
+            row(&counted(more_count, "more file"), &more, more_elapsed);
+        }
+        let count = self.files.len() + others.len();
+        row(&counted(count, "file"), &self.total(), wall);
         let mut text = format!("{lines}\n");
         if self.files.is_empty() {
             let nothing = if self.failures.is_empty() { "nothing new to load\n" } else { "" };
@@ -140,4 +194,41 @@ fn per_second(rows: u64, elapsed: Duration) -> String {
 #[allow(clippy::cast_precision_loss, reason = "a share of a duration needs no more digits")]
 fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_files_the_first_are_shown_and_all_are_counted() {
+        let mut summary = Summary::default();
+        let files = FILES_KEPT as u64 + 20;
+        for number in 0..files {
+            let dead_letters = u64::from(number == 500);
+            let partition = format!("{number}.csv");
+            let outcome = PartOutcome {
+                partition,
+                records: 2,
+                rows: 2,
+                dead_letters,
+                batch_id: 0,
+                duplicates: 0,
+            };
+            let parts = [outcome.clone(), outcome];
+            let elapsed = Duration::from_millis(2);
+            summary.note(&Event::Committed {
+                stream: "a",
+                parts: &parts,
+                elapsed,
+                bytes: 0,
+                lag_bytes: 0,
+            });
+        }
+        let text = summary.text(Duration::from_secs(1));
+        assert!(text.lines().count() < FILES_SHOWN + 10, "{text}");
+        assert!(text.contains("500.csv") && text.contains("920 more files"), "{text}");
+        assert!(text.contains("1,020 files") && text.contains("4,080"), "{text}");
+        assert_eq!(summary.total().dead_letters, 2);
+    }
 }
