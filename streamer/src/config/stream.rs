@@ -225,7 +225,7 @@ pub(super) fn introduced(mut streams: Vec<Stream>, path: &str) -> Result<Vec<Str
     Ok(streams)
 }
 
-/// As many as there are cores, up to four: more were no gain.
+/// As many as there are cores, up to four.
 fn writers_default() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get).min(4)
 }
