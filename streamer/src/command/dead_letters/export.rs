@@ -90,7 +90,7 @@ async fn groups(conn: &mut PgConnection, which: &Selection) -> Result<Vec<Group>
            from streamer.dead_letter
           where resolved_at is null and (cardinality($1::bigint[]) = 0 or dead_letter_id = any($1))
             and ($2::text is null or stream = $2) and ($3::text is null or partition = $3)
-          group by stream, header, columns order by stream, min(dead_letter_id)",
+          group by stream, header, columns order by stream, min(partition), header, columns",
     )
     .bind(&which.ids)
     .bind(&which.stream)
