@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nix::sys::stat::FileStat;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -82,6 +83,18 @@ impl Stat {
             inode: (metadata.dev(), metadata.ino()),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Takes the same from what the system itself says of an entry of a folder.
+    // The types differ between systems.
+    #[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions)]
+    pub fn of_entry(stat: &FileStat) -> Stat {
+        Stat {
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            inode: (u64::try_from(stat.st_dev).unwrap_or_default(), stat.st_ino.into()),
+            modified: (stat.st_mtime.into(), stat.st_mtime_nsec.into()),
+            changed: (stat.st_ctime.into(), stat.st_ctime_nsec.into()),
         }
     }
 

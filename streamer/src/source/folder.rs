@@ -8,8 +8,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
-use nix::fcntl::OFlag;
-use walkdir::{DirEntry, WalkDir};
+use nix::dir::{Dir, Type};
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{SFlag, fstatat};
 
 use super::content::Packing;
 use super::fingerprint::Stat;
@@ -87,26 +88,72 @@ impl Folder {
     /// When the folder itself can't be listed. A file or folder that vanishes meanwhile is no error.
     pub fn visit(&self, mut see: impl FnMut(Found)) -> io::Result<Vec<Unlisted>> {
         let mut unlisted = Vec::new();
-        let walk = WalkDir::new(&self.root).max_depth(self.depth_max).follow_root_links(true);
-        let is_archive = |entry: &DirEntry| self.archives.iter().any(|path| path == entry.path());
-        let visible = |entry: &DirEntry| {
-            entry.depth() == 0 || !(is_hidden(entry.file_name()) || is_archive(entry))
-        };
-        for entry in walk.into_iter().filter_entry(visible) {
-            match entry {
-                Ok(entry) => self.matched(&entry).into_iter().for_each(&mut see),
-                Err(error) if error.depth() == 0 => return Err(error.into()),
-                Err(error) => {
-                    let path = error.path().unwrap_or(&self.root);
-                    let name = partition_name(path.strip_prefix(&self.root).unwrap_or(path));
-                    let error = io::Error::from(error);
-                    if error.kind() != io::ErrorKind::NotFound {
-                        unlisted.push(Unlisted { name, error });
-                    }
+        // What is still to be listed, and how deep the files in it lie.
+        let mut folders = vec![(PathBuf::new(), 1)];
+        while let Some((below, depth)) = folders.pop() {
+            let descend = |folder: &Path| {
+                if depth < self.depth_max && !self.is_archive(folder) {
+                    folders.push((folder.to_owned(), depth + 1));
                 }
+            };
+            match self.visit_one(&below, &mut see, descend) {
+                Err(error) if below.as_os_str().is_empty() => return Err(error),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    unlisted.push(Unlisted { name: partition_name(&below), error });
+                }
+                Ok(()) | Err(_) => {}
             }
         }
         Ok(unlisted)
+    }
+
+    /// Shows the files of the folder at `below` to `see`, and the folders in it to `descend`.
+    fn visit_one(
+        &self,
+        below: &Path,
+        see: &mut impl FnMut(Found),
+        mut descend: impl FnMut(&Path),
+    ) -> io::Result<()> {
+        let folder = self.open_folder(below)?;
+        let mut path = below.as_os_str().as_bytes().to_vec();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        let folder_len = path.len();
+        for entry in Dir::from_fd(folder.try_clone()?.into())?.iter() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if is_hidden(name.to_bytes()) {
+                continue;
+            }
+            path.truncate(folder_len);
+            path.extend(name.to_bytes());
+            let path = Path::new(OsStr::from_bytes(&path));
+            match entry.file_type() {
+                Some(Type::Directory) => descend(path),
+                Some(Type::File) if !self.is_wanted(path) => {}
+                // Not every file system tells what an entry is.
+                kind @ (Some(Type::File) | None) => {
+                    // What has vanished meanwhile is not there.
+                    let Ok(stat) = fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
+                        continue;
+                    };
+                    match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
+                        SFlag::S_IFDIR => descend(path),
+                        SFlag::S_IFREG if kind.is_some() || self.is_wanted(path) => {
+                            see(Found { name: partition_name(path), stat: Stat::of_entry(&stat) });
+                        }
+                        _ => {}
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn is_archive(&self, below: &Path) -> bool {
+        self.archives.iter().any(|archive| *archive == self.root.join(below))
     }
 
     /// Opens a file for reading: never by way of a link, and only a regular file, so that nothing blocks.
@@ -141,16 +188,8 @@ impl Folder {
         open_below(&self.root, below, OFlag::O_DIRECTORY)
     }
 
-    fn matched(&self, entry: &DirEntry) -> Option<Found> {
-        if !entry.file_type().is_file() || is_unfinished(entry.file_name()) {
-            return None;
-        }
-        let below = entry.path().strip_prefix(&self.root).ok()?;
-        if !self.pattern.is_match(below) {
-            return None;
-        }
-        let metadata = entry.metadata().ok()?;
-        Some(Found { name: partition_name(below), stat: Stat::of(&metadata) })
+    fn is_wanted(&self, below: &Path) -> bool {
+        !is_unfinished(below) && self.pattern.is_match(below)
     }
 }
 
@@ -179,22 +218,27 @@ fn open_plainly(path: &Path, flags: OFlag) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
-fn is_hidden(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(b".")
+fn is_hidden(name: &[u8]) -> bool {
+    name.starts_with(b".")
 }
 
-fn is_unfinished(name: &OsStr) -> bool {
-    name.as_bytes().ends_with(b".part") || name.as_bytes().ends_with(b".tmp")
+fn is_unfinished(path: &Path) -> bool {
+    let path = path.as_os_str().as_bytes();
+    path.ends_with(b".part") || path.ends_with(b".tmp")
 }
 
 /// A file's name in the checkpoint: its path as text that a table and a log can hold. Bytes that are no
 /// UTF-8, control characters, `\` and `#` are written as `\xNN`, so that different paths have different
 /// names and `#2` can mark a second file under the same path.
 pub fn partition_name(below: &Path) -> String {
+    let is_odd = |c: char| c.is_control() || c == '\\' || c == '#';
+    if let Some(plain) = below.to_str().filter(|name| !name.contains(is_odd)) {
+        return plain.to_owned();
+    }
     let mut name = String::new();
     for chunk in below.as_os_str().as_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c.is_control() || c == '\\' || c == '#' {
+            if is_odd(c) {
                 let mut utf8 = [0; 4];
                 escape(&mut name, c.encode_utf8(&mut utf8).as_bytes());
             } else {
