@@ -1,4 +1,9 @@
 //! The streamer's own tables: checkpoints, micro-batches, dead letters.
+//!
+//! Where checkpoints of several partitions are looked for, the stream's name stands in each row of what they
+//! are joined to, behind a fence (`offset 0`, or an expression used twice). Beside it, as `stream = $1`, it lets
+//! old statistics that do not know the stream promise next to no rows: PostgreSQL then reads all of the stream's
+//! checkpoints for each partition.
 
 use std::collections::HashMap;
 
@@ -79,7 +84,8 @@ pub(super) async fn checkpoints_of(
 ) -> Result<Checkpoints, sqlx::Error> {
     let rows = sqlx::query(
         "select partition, next_offset, next_line, fingerprint, state = 'done'
-           from streamer.checkpoint where stream = $1 and partition = any($2)",
+           from (select $1::text as stream, * from unnest($2::text[]) v (partition) offset 0) v
+           join streamer.checkpoint using (stream, partition)",
     )
     .bind(stream)
     .bind(partitions)
@@ -148,12 +154,13 @@ pub(super) async fn advance(
     let fingerprints = parts.iter().map(|p| Json(&p.end.fingerprint));
     let moved = sqlx::query(
         "with moving as (
-             select * from unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-                                  $7::text[], $8::jsonb[])
+             select $1::text as stream, *
+               from unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                           $7::text[], $8::jsonb[])
                     v (partition, start_offset, end_offset, end_line, records, state, fingerprint)
          ), held as (
-             select c.partition from streamer.checkpoint c join moving v using (partition)
-              where c.stream = $1 and c.next_offset = v.start_offset
+             select c.partition from streamer.checkpoint c join moving v using (stream, partition)
+              where c.next_offset = v.start_offset
                 and not exists (select from streamer.checkpoint s
                                  where s.stream = $1 and s.refusal is not null
                                    and s.state = 'stopped')
@@ -164,7 +171,7 @@ pub(super) async fn advance(
                 judged_records = c.judged_records + v.records, state = v.state,
                 fingerprint = v.fingerprint, refusal = null, updated_at = now()
            from moving v join held using (partition)
-          where c.stream = $1 and c.partition = v.partition and c.next_offset = v.start_offset
+          where c.stream = v.stream and c.partition = v.partition and c.next_offset = v.start_offset
          returning c.partition, nextval('streamer.micro_batch_batch_id_seq'), now()",
     )
     .bind(stream)

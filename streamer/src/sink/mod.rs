@@ -10,6 +10,7 @@ mod bookkeeping;
 mod careful;
 mod claims;
 mod dry_run;
+mod plans;
 mod replay;
 mod rows;
 mod stops;
@@ -37,6 +38,7 @@ use crate::source::files::Survey;
 use crate::source::share::Wish;
 use attempt::{Attempt, Failure};
 use claims::Claims;
+use plans::Plans;
 
 /// After this time without an end a transaction's connection is given up; the checkpoint then tells
 /// whether it was committed.
@@ -56,6 +58,7 @@ pub struct Sink {
     /// How many dead letters a file may have.
     limit: Option<DeadLetterLimit>,
     claims: Claims,
+    plans: Plans,
     /// Whether there was a connection, and when it was replaced the last time.
     was_connected: bool,
     reconnected: Option<Instant>,
@@ -152,6 +155,7 @@ impl Sink {
             filtered: HashSet::new(),
             limit: stream.dead_letters_max,
             claims: Claims::new(stream.writers),
+            plans: Plans::new(),
             was_connected: false,
             reconnected: None,
             patience,
@@ -167,6 +171,7 @@ impl Sink {
             filtered: HashSet::new(),
             limit: self.limit,
             claims: self.claims.beside(),
+            plans: Plans::new(),
             was_connected: false,
             reconnected: None,
             patience: self.patience.beside(),
@@ -192,7 +197,10 @@ impl Sink {
             let attempt = Attempt { stream: &self.stream, limit: self.limit, batch, path };
             let failure = match in_time(attempt.run(&mut conn, &mut in_doubt, &mut *busy)).await {
                 Ok(committed) => {
-                    self.keep(conn);
+                    // What was committed stays so: without this connection the next one goes on.
+                    if in_time(self.plans.note(&mut conn, batch)).await.is_ok() {
+                        self.keep(conn);
+                    }
                     self.note_path(batch, path);
                     return Ok(committed);
                 }
@@ -344,6 +352,7 @@ impl Sink {
             let mut conn = self.patience.connect(&self.database).await?;
             match in_time(self.claims.renew(&mut conn)).await {
                 Ok(()) => {
+                    self.plans = Plans::new();
                     if std::mem::replace(&mut self.was_connected, true) {
                         self.reconnected = Some(Instant::now());
                     }

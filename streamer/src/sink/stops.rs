@@ -29,8 +29,9 @@ pub(super) async fn judge(
     }
     let judged: Vec<(String, i64, i64)> = sqlx::query_as(
         "update streamer.checkpoint c set judged_dead_letters = c.judged_dead_letters + v.dead_letters
-           from unnest($2::text[], $3::bigint[]) v (partition, dead_letters)
-          where c.stream = $1 and c.partition = v.partition
+           from (select $1::text as stream, * from unnest($2::text[], $3::bigint[])
+                           v (partition, dead_letters) offset 0) v
+          where c.stream = v.stream and c.partition = v.partition
          returning c.partition, c.judged_records, c.judged_dead_letters",
     )
     .bind(stream)

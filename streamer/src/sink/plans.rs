@@ -1,0 +1,45 @@
+//! Plans of prepared statements that fit tables which grow.
+//!
+//! PostgreSQL plans a prepared statement anew five times, and then may keep one plan until a table is analysed
+//! (src/backend/utils/cache/plancache.c, `choose_custom_plan`). A plan kept from when few checkpoints were
+//! there reads all of them for each file.
+
+use sqlx::{Connection, PgConnection};
+
+use crate::batch::MicroBatch;
+
+/// With so few checkpoints any plan is good.
+const FEW: usize = 100;
+
+/// When the plans of one connection are to be made anew: each time it has doubled its checkpoints.
+#[derive(Debug)]
+pub(super) struct Plans {
+    /// Partitions that this connection has begun.
+    begun: usize,
+    /// At how many of them the plans are next to be made anew.
+    renewed_at: usize,
+}
+
+impl Plans {
+    /// Of a new connection.
+    pub(super) fn new() -> Plans {
+        Plans { begun: 0, renewed_at: FEW }
+    }
+
+    /// Notes what `conn` has committed; lets it plan anew where that is due.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub(super) async fn note(
+        &mut self,
+        conn: &mut PgConnection,
+        batch: &MicroBatch,
+    ) -> Result<(), sqlx::Error> {
+        self.begun += batch.parts.iter().filter(|part| part.start_offset == 0).count();
+        if self.begun < self.renewed_at {
+            return Ok(());
+        }
+        self.renewed_at = self.begun * 2;
+        conn.clear_cached_statements().await
+    }
+}
