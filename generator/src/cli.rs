@@ -2,57 +2,123 @@
 
 use chrono::{DateTime, Utc};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
-use generator::Settings;
+use clap::{CommandFactory, Parser, Subcommand};
+use generator::{Banking, Dataset, Settings};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Makes believable e-commerce user events as CSV files.
+/// Makes believable events of several kinds as CSV files: user events of a shop, unless a dataset
+/// is named.
 ///
 /// Without flags it writes one file of 30,000 events of the last hour to the folder `data` and
 /// prints the file's path. A file appears under its name only when it is whole.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(version, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(subcommand_value_name = "DATASET", subcommand_help_heading = "Datasets")]
 struct Flags {
+    #[command(subcommand)]
+    dataset: Option<DatasetFlags>,
+
     /// Records in each file, duplicates and broken ones included
-    #[arg(long, value_name = "N", default_value_t = 30_000, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        default_value_t = 30_000,
+        allow_negative_numbers = true
+    )]
     rows: u64,
 
     /// Files to make
-    #[arg(long, value_name = "K", default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "K",
+        default_value_t = 1,
+        allow_negative_numbers = true
+    )]
     files: u32,
 
     /// Make that many files again and again, at this interval, until stopped [such as: 30s, 5m]
-    #[arg(long, value_name = "TIME", value_parser = interval)]
+    #[arg(long, global = true, value_name = "TIME", value_parser = interval)]
     every: Option<Duration>,
 
     /// Folder for the files; made if missing
-    #[arg(long, value_name = "FOLDER", default_value = "data")]
+    #[arg(long, global = true, value_name = "FOLDER", default_value = "data")]
     out: PathBuf,
 
     /// Time in which the events happen, all files together; it ends now unless there is a start
     /// or a seed [default: the interval of --every, otherwise 1h]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, value_name = "TIME", value_parser = humantime::parse_duration)]
     span: Option<Duration>,
 
     /// When the events begin [such as: 2026-01-01T00:00:00Z]
-    #[arg(long, value_name = "TIME", value_parser = rfc3339)]
+    #[arg(long, global = true, value_name = "TIME", value_parser = rfc3339)]
     start: Option<DateTime<Utc>>,
 
     /// Make the same events each time: equal flags, equal bytes. The events then begin at
     /// 2026-01-01T00:00:00Z unless --start is given
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, global = true, value_name = "NUMBER", allow_negative_numbers = true)]
     seed: Option<u64>,
 
     /// Share of records that repeat an earlier record of this run [such as: 0.01]
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SHARE",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
     #[arg(hide_default_value = true)]
     duplicates: f64,
 
     /// Share of records that are broken in many ways, to see how a loader copes [such as: 0.001]
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SHARE",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
     #[arg(hide_default_value = true)]
     bad: f64,
+}
+
+#[derive(Debug, Subcommand)]
+enum DatasetFlags {
+    /// What users do in a shop
+    UserEvents,
+
+    /// Views, clicks and purchases of the ads of ten campaigns
+    AdEvents {
+        /// Print the ads, each with its campaign, as CSV, and make no events. They hang on the seed
+        #[arg(long)]
+        mappings: bool,
+    },
+
+    /// Bank transfers
+    Transfers {
+        /// With the names of the account's holder and of the other side
+        #[arg(long)]
+        people: bool,
+
+        /// A region and its share of the accounts, instead of the five by default; as often as there
+        /// are to be regions [such as: 'East Asian=0.25']
+        #[arg(long = "region", value_name = "NAME=WEIGHT", value_parser = region)]
+        regions: Vec<(String, f64)>,
+    },
+
+    /// Positions of vehicles
+    Gps,
+
+    /// Sales at the tills of stores
+    Pos,
+
+    /// Reactions to a show
+    Emoji,
+
+    /// A value that wanders in time
+    Simulator,
 }
 
 const EXAMPLES: &str = "\
@@ -62,6 +128,7 @@ Examples:
   generator --files 12 --span 24h         a day of events in twelve files
   generator --seed 7 --out /tmp/events    the same events each time it is run
   generator --duplicates 0.01 --bad 0.001 some records twice, some broken
+  generator transfers --rows 1000         1,000 bank transfers in data/transfers_<date>_<time>.csv
 
 Exit codes: 0 done, 1 failed or stopped before it was done, 2 wrong usage";
 
@@ -72,6 +139,8 @@ pub(crate) struct Order {
     pub(crate) settings: Settings,
     /// The interval at which sets of files are made; one set only if there is none.
     pub(crate) every: Option<Duration>,
+    /// The ads with their campaigns instead of files.
+    pub(crate) mappings: bool,
 }
 
 /// Reads the command line of this process. Ends the process with help, the version, or a usage
@@ -82,7 +151,9 @@ pub(crate) fn parse() -> Order {
 
 fn order(flags: Flags) -> Result<Order, clap::Error> {
     let span = flags.span.or(flags.every).unwrap_or(Settings::default().span);
+    let mappings = matches!(flags.dataset, Some(DatasetFlags::AdEvents { mappings: true }));
     let settings = Settings {
+        dataset: flags.dataset.map_or(Dataset::default(), dataset),
         rows: flags.rows,
         files: flags.files,
         span,
@@ -95,7 +166,30 @@ fn order(flags: Flags) -> Result<Order, clap::Error> {
     settings
         .check()
         .map_err(|invalid| Flags::command().error(ErrorKind::ValueValidation, invalid))?;
-    Ok(Order { settings, every: flags.every })
+    Ok(Order { settings, every: flags.every, mappings })
+}
+
+fn dataset(flags: DatasetFlags) -> Dataset {
+    match flags {
+        DatasetFlags::UserEvents => Dataset::UserEvents,
+        DatasetFlags::AdEvents { .. } => Dataset::AdEvents,
+        DatasetFlags::Transfers { people, regions } if regions.is_empty() => {
+            Dataset::Transfers(Banking { people, ..Banking::default() })
+        }
+        DatasetFlags::Transfers { people, regions } => {
+            Dataset::Transfers(Banking { regions, people })
+        }
+        DatasetFlags::Gps => Dataset::Gps,
+        DatasetFlags::Pos => Dataset::Pos,
+        DatasetFlags::Emoji => Dataset::Emoji,
+        DatasetFlags::Simulator => Dataset::Simulator,
+    }
+}
+
+fn region(text: &str) -> Result<(String, f64), String> {
+    let (name, weight) = text.rsplit_once('=').ok_or("it looks like 'East Asian=0.25'")?;
+    let weight = weight.parse().map_err(|_| format!("`{weight}` is not a number"))?;
+    Ok((name.to_owned(), weight))
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -127,7 +221,7 @@ mod tests {
 
     #[test]
     fn no_flags_mean_the_default_settings() {
-        let default = Order { settings: Settings::default(), every: None };
+        let default = Order { settings: Settings::default(), every: None, mappings: false };
         assert_eq!(parsed(&[]).unwrap(), default);
     }
 
@@ -142,6 +236,21 @@ mod tests {
     fn a_start_may_have_another_time_zone() {
         let order = parsed(&["--start", "2026-03-01T02:00:00+02:00"]).unwrap();
         assert_eq!(order.settings.start.unwrap().to_rfc3339(), "2026-03-01T00:00:00+00:00");
+    }
+
+    #[test]
+    fn a_dataset_takes_flags_of_its_own_and_the_common_ones_on_either_side() {
+        let flags = ["--rows", "7", "transfers", "--region", "A=B=0.5", "--people", "--seed", "1"];
+        let regions = vec![("A=B".to_owned(), 0.5)];
+        let dataset = Dataset::Transfers(Banking { regions, people: true });
+        let settings = Settings { dataset, rows: 7, seed: Some(1), ..Settings::default() };
+        assert_eq!(parsed(&flags).unwrap().settings, settings);
+        assert!(parsed(&["ad-events", "--mappings"]).unwrap().mappings);
+        assert!(parsed(&["gps", "--mappings"]).is_err());
+        for region in ["North", "North=", "North=much", "North=-1", "=0.5"] {
+            let error = parsed(&["transfers", "--region", region]).unwrap_err();
+            assert!(error.to_string().contains("--region"), "{region}: {error}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::cli::Order;
 use anyhow::{Context, bail};
-use generator::{Generator, Settings, Written};
+use generator::{Generator, Settings, Written, mappings};
 use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fmt;
@@ -16,7 +16,11 @@ use std::time::{Duration, Instant};
 
 /// Does what was ordered. Errors are told on standard error.
 pub(crate) fn run(order: Order) -> ExitCode {
-    match make_sets(order) {
+    let done = match order.mappings {
+        true => print_mappings(order.settings.seed),
+        false => make_sets(order),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("error: {error}"));
@@ -25,6 +29,13 @@ pub(crate) fn run(order: Order) -> ExitCode {
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+fn print_mappings(seed: Option<u64>) -> anyhow::Result<()> {
+    match io::stdout().write_all(mappings(seed).as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.context("cannot write to standard output"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Makes believable e-commerce user events as CSV files.
+//! Makes believable records of several kinds as CSV files: user events of a shop by default.
 //!
 //! A [`Generator`] is one run: it is made from [`Settings`] and then writes file after file. A
 //! reader of the folder sees whole files only. Everything that is random comes from one seeded
@@ -20,22 +20,33 @@
 #![warn(clippy::missing_errors_doc)]
 
 mod settings;
-
-mod shop;
 mod timeline;
-mod visits;
+
+mod lines;
+mod skew;
+mod time_text;
 
 mod broken;
+mod dataset;
 mod earlier;
 mod event_id;
-mod record;
-mod time_text;
+
+mod ad_events;
+mod emoji;
+mod gps;
+mod pos;
+mod shop;
+mod simulator;
+mod transfers;
+mod user_events;
+mod visits;
 
 mod draft;
 mod events;
 mod file;
 
+pub use ad_events::mappings;
+pub use dataset::{Banking, Dataset};
 pub use events::{Counts, Generator, Progress};
 pub use file::Written;
-pub use record::COLUMNS;
 pub use settings::{InvalidSetting, Settings};

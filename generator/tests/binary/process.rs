@@ -15,6 +15,16 @@ fn help_has_examples_and_version_a_number() {
 }
 
 #[test]
+fn mappings_are_printed_and_no_file_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["ad-events", "--mappings", "--seed", "1"];
+    let output = generator(folder.path()).args(flags).output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), generator::mappings(Some(1)));
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+}
+
+#[test]
 fn usage_errors_exit_with_2_name_the_flag_and_make_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for flags in [["--rows", "-5"], ["--duplicates", "2"], ["--every", "now"], ["--colour", "red"]]
