@@ -222,6 +222,9 @@ async fn without_a_database_the_streamer_runs_its_own_and_takes_it_along_however
 async fn a_crash_of_the_server_in_mid_load_loses_nothing_and_doubles_nothing() {
     let folder = folder();
     let verdict = judge(&generate(folder.path(), 2, 5000, 42));
+    // One stream and one writer, so that the log tells once that the database is back.
+    let stream = "[stream.user_events]\nfiles = 'user_events_*.csv'\n";
+    fs::write(folder.path().join("streams.toml"), stream).unwrap();
     let run = ["run", "--every", "0s", "--max-rows", "20", "--writers", "1"];
     let running = Running::start(&mut streamer(folder.path(), &run));
     for _ in 0..3 {
