@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
-use generator::{Banking, Dataset, Settings};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use generator::{Banking, Dataset, Pace, Pattern, Settings};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -82,6 +82,45 @@ struct Flags {
     )]
     #[arg(hide_default_value = true)]
     bad: f64,
+
+    /// Where to: `-` is standard output, instead of files. One header, then --rows records at once or
+    /// records at a --rate
+    #[arg(long, global = true, value_name = "TARGET", value_parser = ["-"])]
+    #[arg(allow_hyphen_values = true, hide_possible_values = true)]
+    #[arg(conflicts_with_all = ["files", "every", "out"])]
+    to: Option<String>,
+
+    /// Records per second, each written when it is due by the clock; until stopped, unless there is a
+    /// --count or --duration
+    #[arg(long, global = true, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(requires = "to", conflicts_with_all = ["rows", "span"], value_parser = above_zero)]
+    rate: Option<f64>,
+
+    /// How the records are spread over time: evenly, at random (Poisson), or in bursts (MMPP: calm and
+    /// busy times by turns, of two seconds on average)
+    #[arg(long, global = true, requires = "rate", value_enum, default_value_t = PatternFlag::Uniform)]
+    #[arg(hide_default_value = true)]
+    pattern: PatternFlag,
+
+    /// How many times as high the rate is in busy times as in calm ones
+    #[arg(long, global = true, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(requires = "rate", value_parser = above_zero, default_value_t = 5.0)]
+    rate_ratio: f64,
+
+    /// Stop after so many records
+    #[arg(long, global = true, value_name = "N", requires = "rate")]
+    count: Option<u64>,
+
+    /// Stop after so long a time
+    #[arg(long, global = true, value_name = "TIME", requires = "rate", value_parser = interval)]
+    duration: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PatternFlag {
+    Uniform,
+    Poisson,
+    Mmpp,
 }
 
 #[derive(Debug, Subcommand)]
@@ -128,6 +167,7 @@ Examples:
   generator --files 12 --span 24h         a day of events in twelve files
   generator --seed 7 --out /tmp/events    the same events each time it is run
   generator --duplicates 0.01 --bad 0.001 some records twice, some broken
+  generator gps --to - --rate 100         100 positions a second on standard output, until Ctrl-C
   generator transfers --rows 1000         1,000 bank transfers in data/transfers_<date>_<time>.csv
 
 Exit codes: 0 done, 1 failed or stopped before it was done, 2 wrong usage";
@@ -137,10 +177,18 @@ Exit codes: 0 done, 1 failed or stopped before it was done, 2 wrong usage";
 pub(crate) struct Order {
     /// Checked.
     pub(crate) settings: Settings,
-    /// The interval at which sets of files are made; one set only if there is none.
-    pub(crate) every: Option<Duration>,
-    /// The ads with their campaigns instead of files.
-    pub(crate) mappings: bool,
+    pub(crate) output: Output,
+}
+
+/// What comes out of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Output {
+    /// Sets of files at this interval; one set only if there is none.
+    Files(Option<Duration>),
+    /// Records on standard output: those of one file at once, or at a pace.
+    Stdout(Option<Pace>),
+    /// The ads with their campaigns.
+    Mappings,
 }
 
 /// Reads the command line of this process. Ends the process with help, the version, or a usage
@@ -151,7 +199,11 @@ pub(crate) fn parse() -> Order {
 
 fn order(flags: Flags) -> Result<Order, clap::Error> {
     let span = flags.span.or(flags.every).unwrap_or(Settings::default().span);
-    let mappings = matches!(flags.dataset, Some(DatasetFlags::AdEvents { mappings: true }));
+    let output = match (&flags.dataset, &flags.to) {
+        (Some(DatasetFlags::AdEvents { mappings: true }), _) => Output::Mappings,
+        (_, None) => Output::Files(flags.every),
+        (_, Some(_)) => Output::Stdout(flags.rate.map(|rate| pace(rate, &flags))),
+    };
     let settings = Settings {
         dataset: flags.dataset.map_or(Dataset::default(), dataset),
         rows: flags.rows,
@@ -166,7 +218,17 @@ fn order(flags: Flags) -> Result<Order, clap::Error> {
     settings
         .check()
         .map_err(|invalid| Flags::command().error(ErrorKind::ValueValidation, invalid))?;
-    Ok(Order { settings, every: flags.every, mappings })
+    Ok(Order { settings, output })
+}
+
+fn pace(rate: f64, flags: &Flags) -> Pace {
+    let pattern = match flags.pattern {
+        PatternFlag::Uniform => Pattern::Uniform,
+        PatternFlag::Poisson => Pattern::Poisson,
+        PatternFlag::Mmpp => Pattern::Mmpp,
+    };
+    let Flags { rate_ratio, duration, count, .. } = *flags;
+    Pace { pattern, rate, rate_ratio, duration, count }
 }
 
 fn dataset(flags: DatasetFlags) -> Dataset {
@@ -190,6 +252,15 @@ fn region(text: &str) -> Result<(String, f64), String> {
     let (name, weight) = text.rsplit_once('=').ok_or("it looks like 'East Asian=0.25'")?;
     let weight = weight.parse().map_err(|_| format!("`{weight}` is not a number"))?;
     Ok((name.to_owned(), weight))
+}
+
+fn above_zero(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
+    if number > 0.0 && number.is_finite() {
+        Ok(number)
+    } else {
+        Err("it must be above zero".to_owned())
+    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -221,7 +292,7 @@ mod tests {
 
     #[test]
     fn no_flags_mean_the_default_settings() {
-        let default = Order { settings: Settings::default(), every: None, mappings: false };
+        let default = Order { settings: Settings::default(), output: Output::Files(None) };
         assert_eq!(parsed(&[]).unwrap(), default);
     }
 
@@ -245,11 +316,33 @@ mod tests {
         let dataset = Dataset::Transfers(Banking { regions, people: true });
         let settings = Settings { dataset, rows: 7, seed: Some(1), ..Settings::default() };
         assert_eq!(parsed(&flags).unwrap().settings, settings);
-        assert!(parsed(&["ad-events", "--mappings"]).unwrap().mappings);
+        assert_eq!(parsed(&["ad-events", "--mappings"]).unwrap().output, Output::Mappings);
         assert!(parsed(&["gps", "--mappings"]).is_err());
         for region in ["North", "North=", "North=much", "North=-1", "=0.5"] {
             let error = parsed(&["transfers", "--region", region]).unwrap_err();
             assert!(error.to_string().contains("--region"), "{region}: {error}");
+        }
+    }
+
+    #[test]
+    fn standard_output_takes_a_pace() {
+        let flags = ["gps", "--to", "-", "--rate", "100", "--pattern", "mmpp", "--count", "7"];
+        let pace = Pace {
+            pattern: Pattern::Mmpp,
+            rate: 100.0,
+            rate_ratio: 5.0,
+            duration: None,
+            count: Some(7),
+        };
+        assert_eq!(parsed(&flags).unwrap().output, Output::Stdout(Some(pace)));
+        assert_eq!(parsed(&["--to", "-"]).unwrap().output, Output::Stdout(None));
+        assert!(parsed(&["--rate", "100"]).is_err(), "files have no pace");
+        assert!(parsed(&["--to", "-", "--pattern", "poisson"]).is_err(), "no rate");
+        assert!(parsed(&["--to", "-", "--files", "2"]).is_err());
+        assert!(parsed(&["--to", "-", "--rate", "100", "--rows", "2"]).is_err());
+        for rate in ["0", "-1", "inf", "NaN", "many"] {
+            let error = parsed(&["--to", "-", "--rate", rate]).unwrap_err();
+            assert!(error.to_string().contains("--rate"), "{rate}: {error}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! Carries out the command line: signals, standard output, the progress bar, the exit code.
 
-use crate::cli::Order;
+use crate::cli::{Order, Output};
 use anyhow::{Context, bail};
-use generator::{Generator, Settings, Written, mappings};
+use generator::{Generator, Pace, Report, Settings, Written, mappings};
 use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fmt;
@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 
 /// Does what was ordered. Errors are told on standard error.
 pub(crate) fn run(order: Order) -> ExitCode {
-    let done = match order.mappings {
-        true => print_mappings(order.settings.seed),
-        false => make_sets(order),
+    let done = match order.output {
+        Output::Files(every) => make_sets(order.settings, every),
+        Output::Stdout(pace) => write_to_stdout(order.settings, pace),
+        Output::Mappings => print_mappings(order.settings.seed),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,20 +34,57 @@ pub(crate) fn run(order: Order) -> ExitCode {
 }
 
 fn print_mappings(seed: Option<u64>) -> anyhow::Result<()> {
-    match io::stdout().write_all(mappings(seed).as_bytes()) {
+    unless_reader_gone(io::stdout().write_all(mappings(seed).as_bytes()))
+}
+
+/// That nobody reads any more is no error.
+fn unless_reader_gone(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.context("cannot write to standard output"),
+        written => written.context("cannot write to standard output"),
     }
 }
 
-/// One set of files, or set after set until a signal comes or nobody reads the paths any more.
-fn make_sets(order: Order) -> anyhow::Result<()> {
+/// The records of one file at once, or records at a pace until there are enough or a signal comes.
+fn write_to_stdout(settings: Settings, pace: Option<Pace>) -> anyhow::Result<()> {
     let stop = Stop::on_signals()?;
-    let mut generator = Generator::new(order.settings)?;
+    let stopped =
+        || if stop.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let mut generator = Generator::new(settings)?;
+    let mut stdout = io::stdout().lock();
+    let Some(pace) = pace else {
+        let written = generator.write_events(stdout, &mut |_| stopped());
+        if matches!(written, Ok(None)) {
+            bail!("stopped before all records were made");
+        }
+        return unless_reader_gone(written.map(drop));
+    };
+    let bar = ProgressBar::new_spinner().with_finish(ProgressFinish::AndClear);
+    let mut last = Report::default();
+    let mut progress = |report: &Report| {
+        last = *report;
+        bar.set_message(report.to_string());
+        bar.tick();
+        stopped()
+    };
+    let written = generator.write_paced(&mut stdout, &pace, &mut progress);
+    drop(bar);
+    say(format_args!("{}", written.as_ref().unwrap_or(&last)));
+    unless_reader_gone(written.map(drop))?;
+    if stop.is_asked() && (pace.count.is_some() || pace.duration.is_some()) {
+        bail!("stopped before all records were written");
+    }
+    Ok(())
+}
+
+/// One set of files, or set after set until a signal comes or nobody reads the paths any more.
+fn make_sets(settings: Settings, every: Option<Duration>) -> anyhow::Result<()> {
+    let stop = Stop::on_signals()?;
+    let mut generator = Generator::new(settings)?;
     loop {
         let begun = Instant::now();
         let end = make_set(&mut generator, &stop)?;
-        match (end, order.every) {
+        match (end, every) {
             (SetEnd::Stopped, None) => bail!("stopped before all files were made"),
             (SetEnd::Made, Some(every)) if !stop.comes_before(begun, every) => {}
             _ => return Ok(()),

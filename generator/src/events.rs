@@ -41,13 +41,13 @@ pub struct Counts {
 pub struct Generator {
     settings: Settings,
     mix: Mix,
-    rng: ChaCha8Rng,
+    pub(crate) rng: ChaCha8Rng,
     records: Box<dyn Records>,
     timeline: Timeline,
     /// The times of the present set.
     moments: Option<Moments>,
     files_left_in_set: u32,
-    lines: Lines,
+    pub(crate) lines: Lines,
     earlier: Earlier,
 }
 
@@ -106,11 +106,9 @@ impl Generator {
         progress: &mut Progress,
         put: &mut dyn FnMut(&mut Vec<u8>) -> io::Result<()>,
     ) -> io::Result<Option<Counts>> {
-        self.lines.bytes = Vec::with_capacity(CHUNK_BYTES + LINE_BYTES);
         let mut moments = self.moments_of_next_file();
         let mut counts = Counts::default();
-        self.records.columns().iter().for_each(|name| self.lines.text(name));
-        self.lines.end();
+        self.begin_lines();
         while counts.rows < self.settings.rows {
             if counts.rows % PROGRESS_RECORDS == 0 && progress(counts.rows).is_break() {
                 return Ok(None);
@@ -140,8 +138,15 @@ impl Generator {
         }
     }
 
+    /// The header, in lines that were empty.
+    pub(crate) fn begin_lines(&mut self) {
+        self.lines.bytes = Vec::with_capacity(CHUNK_BYTES + LINE_BYTES);
+        self.records.columns().iter().for_each(|name| self.lines.text(name));
+        self.lines.end();
+    }
+
     /// Adds the next record to the lines.
-    fn make_record(&mut self, moment: u64, counts: &mut Counts) {
+    pub(crate) fn make_record(&mut self, moment: u64, counts: &mut Counts) {
         let (rng, lines) = (&mut self.rng, &mut self.lines);
         counts.rows += 1;
         let kind = self.mix.draw(rng);

@@ -20,6 +20,8 @@
 #![warn(clippy::missing_errors_doc)]
 
 mod settings;
+
+mod arrivals;
 mod timeline;
 
 mod lines;
@@ -44,9 +46,12 @@ mod visits;
 mod draft;
 mod events;
 mod file;
+mod paced;
 
 pub use ad_events::mappings;
+pub use arrivals::Pattern;
 pub use dataset::{Banking, Dataset};
 pub use events::{Counts, Generator, Progress};
 pub use file::Written;
+pub use paced::{Pace, Report};
 pub use settings::{InvalidSetting, Settings};

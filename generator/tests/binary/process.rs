@@ -59,6 +59,30 @@ fn standard_output_that_cannot_be_written_is_an_error() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to standard output"));
 }
 
+#[test]
+fn standard_output_gets_the_records_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--seed", "7", "--rows", "1000"];
+    let output = generator(folder.path()).args(flags).args(["--to", "-"]).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert_eq!(output.stdout, crate::make_one(&flags));
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn records_at_a_rate_take_their_time_and_are_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["gps", "--to", "-", "--rate", "500", "--pattern", "poisson", "--count", "100"];
+    let begun = std::time::Instant::now();
+    let output = generator(folder.path()).args(flags).output().unwrap();
+    // 0.2 s on average, with a standard deviation of 0.02 s.
+    assert!(begun.elapsed().as_millis() > 100);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 101);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("100 records in 0."), "{told}");
+}
+
 #[cfg(unix)]
 mod signals {
     use crate::{generator, names};
