@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use sqlx::{Connection, PgConnection};
 use streamer::embedded::Embedded;
 
-use crate::support::{Ended, Running, folder, generate, judge, streamer};
+use crate::support::{Ended, Running, folder, generate, judge, one_stream, streamer};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -223,8 +223,7 @@ async fn a_crash_of_the_server_in_mid_load_loses_nothing_and_doubles_nothing() {
     let folder = folder();
     let verdict = judge(&generate(folder.path(), 2, 5000, 42));
     // One stream and one writer, so that the log tells once that the database is back.
-    let stream = "[stream.user_events]\nfiles = 'user_events_*.csv'\n";
-    fs::write(folder.path().join("streams.toml"), stream).unwrap();
+    one_stream(folder.path());
     let run = ["run", "--every", "0s", "--max-rows", "20", "--writers", "1"];
     let running = Running::start(&mut streamer(folder.path(), &run));
     for _ in 0..3 {
