@@ -1,17 +1,25 @@
 //! The command line: flags, their help, and their checks.
 
+mod preset;
+mod traffic;
+
 use chrono::{DateTime, Utc};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use generator::{Banking, Dataset, Pace, Pattern, Settings};
+use clap::{CommandFactory, Parser, Subcommand};
+use generator::{Banking, Dataset, Format, Settings, Traffic};
 use std::path::PathBuf;
 use std::time::Duration;
+use traffic::{Place, TrafficFlags};
 
-/// Makes believable events of several kinds as CSV files: user events of a shop, unless a dataset
-/// is named.
+/// Makes believable events of several kinds, user events of a shop unless a dataset is named: as CSV
+/// files, or sent to a server at a rate.
 ///
 /// Without flags it writes one file of 30,000 events of the last hour to the folder `data` and
 /// prints the file's path. A file appears under its name only when it is whole.
+///
+/// With --to it sends events, each when it is due by the clock, and tells in the end how many were
+/// sent, accepted and refused, and the latency: from when an event was due, not from when it was sent,
+/// until it was accepted.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
 #[command(subcommand_value_name = "DATASET", subcommand_help_heading = "Datasets")]
@@ -83,44 +91,8 @@ struct Flags {
     #[arg(hide_default_value = true)]
     bad: f64,
 
-    /// Where to: `-` is standard output, instead of files. One header, then --rows records at once or
-    /// records at a --rate
-    #[arg(long, global = true, value_name = "TARGET", value_parser = ["-"])]
-    #[arg(allow_hyphen_values = true, hide_possible_values = true)]
-    #[arg(conflicts_with_all = ["files", "every", "out"])]
-    to: Option<String>,
-
-    /// Records per second, each written when it is due by the clock; until stopped, unless there is a
-    /// --count or --duration
-    #[arg(long, global = true, value_name = "NUMBER", allow_negative_numbers = true)]
-    #[arg(requires = "to", conflicts_with_all = ["rows", "span"], value_parser = above_zero)]
-    rate: Option<f64>,
-
-    /// How the records are spread over time: evenly, at random (Poisson), or in bursts (MMPP: calm and
-    /// busy times by turns, of two seconds on average)
-    #[arg(long, global = true, requires = "rate", value_enum, default_value_t = PatternFlag::Uniform)]
-    #[arg(hide_default_value = true)]
-    pattern: PatternFlag,
-
-    /// How many times as high the rate is in busy times as in calm ones
-    #[arg(long, global = true, value_name = "NUMBER", allow_negative_numbers = true)]
-    #[arg(requires = "rate", value_parser = above_zero, default_value_t = 5.0)]
-    rate_ratio: f64,
-
-    /// Stop after so many records
-    #[arg(long, global = true, value_name = "N", requires = "rate")]
-    count: Option<u64>,
-
-    /// Stop after so long a time
-    #[arg(long, global = true, value_name = "TIME", requires = "rate", value_parser = interval)]
-    duration: Option<Duration>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum PatternFlag {
-    Uniform,
-    Poisson,
-    Mmpp,
+    #[command(flatten)]
+    traffic: TrafficFlags,
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,10 +139,12 @@ Examples:
   generator --files 12 --span 24h         a day of events in twelve files
   generator --seed 7 --out /tmp/events    the same events each time it is run
   generator --duplicates 0.01 --bad 0.001 some records twice, some broken
-  generator gps --to - --rate 100         100 positions a second on standard output, until Ctrl-C
   generator transfers --rows 1000         1,000 bank transfers in data/transfers_<date>_<time>.csv
+  generator gps --to - --rate 100         100 positions a second on standard output, until Ctrl-C
+  generator --to http://127.0.0.1:8080 --preset low-latency
+                                          single events for a minute, as they come from many users
 
-Exit codes: 0 done, 1 failed or stopped before it was done, 2 wrong usage";
+Exit codes: 0 done, 1 failed, stopped before it was done, or not all accepted, 2 wrong usage";
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,8 +159,10 @@ pub(crate) struct Order {
 pub(crate) enum Output {
     /// Sets of files at this interval; one set only if there is none.
     Files(Option<Duration>),
-    /// Records on standard output: those of one file at once, or at a pace.
-    Stdout(Option<Pace>),
+    /// The records of one file on standard output, at once.
+    Stdout,
+    /// Records to a target, each when it is due.
+    Traffic(Traffic),
     /// The ads with their campaigns.
     Mappings,
 }
@@ -198,11 +174,11 @@ pub(crate) fn parse() -> Order {
 }
 
 fn order(flags: Flags) -> Result<Order, clap::Error> {
+    let is_mappings = matches!(flags.dataset, Some(DatasetFlags::AdEvents { mappings: true }));
     let span = flags.span.or(flags.every).unwrap_or(Settings::default().span);
-    let output = match (&flags.dataset, &flags.to) {
-        (Some(DatasetFlags::AdEvents { mappings: true }), _) => Output::Mappings,
-        (_, None) => Output::Files(flags.every),
-        (_, Some(_)) => Output::Stdout(flags.rate.map(|rate| pace(rate, &flags))),
+    let out = match &flags.traffic.to {
+        Some(Place::Files(folder)) => folder.clone(),
+        _ => flags.out,
     };
     let settings = Settings {
         dataset: flags.dataset.map_or(Dataset::default(), dataset),
@@ -213,22 +189,25 @@ fn order(flags: Flags) -> Result<Order, clap::Error> {
         seed: flags.seed,
         duplicates: flags.duplicates,
         bad: flags.bad,
-        out: flags.out,
+        out,
     };
-    settings
-        .check()
-        .map_err(|invalid| Flags::command().error(ErrorKind::ValueValidation, invalid))?;
+    let refused = |kind, why: &dyn std::fmt::Display| Flags::command().error(kind, why);
+    settings.check().map_err(|invalid| refused(ErrorKind::ValueValidation, &invalid))?;
+    if is_mappings {
+        return Ok(Order { settings, output: Output::Mappings });
+    }
+    let output = flags.traffic.output(flags.rows, flags.every, settings.dataset.name())?;
+    match &output {
+        Output::Traffic(traffic) if traffic.format == Format::Ndjson && settings.bad > 0.0 => {
+            let why = "--bad is for CSV: what is broken there may be whole in JSON";
+            return Err(refused(ErrorKind::ArgumentConflict, &why));
+        }
+        Output::Traffic(_) | Output::Stdout if flags.every.is_some() || flags.files > 1 => {
+            return Err(refused(ErrorKind::ArgumentConflict, &"--every and --files are for files"));
+        }
+        _ => {}
+    }
     Ok(Order { settings, output })
-}
-
-fn pace(rate: f64, flags: &Flags) -> Pace {
-    let pattern = match flags.pattern {
-        PatternFlag::Uniform => Pattern::Uniform,
-        PatternFlag::Poisson => Pattern::Poisson,
-        PatternFlag::Mmpp => Pattern::Mmpp,
-    };
-    let Flags { rate_ratio, duration, count, .. } = *flags;
-    Pace { pattern, rate, rate_ratio, duration, count }
 }
 
 fn dataset(flags: DatasetFlags) -> Dataset {
@@ -254,15 +233,6 @@ fn region(text: &str) -> Result<(String, f64), String> {
     Ok((name.to_owned(), weight))
 }
 
-fn above_zero(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
-    if number > 0.0 && number.is_finite() {
-        Ok(number)
-    } else {
-        Err("it must be above zero".to_owned())
-    }
-}
-
 fn interval(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("it must be longer than zero".to_owned()),
@@ -278,97 +248,4 @@ fn rfc3339(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(flags: &[&str]) -> Result<Order, clap::Error> {
-        Flags::try_parse_from([&["generator"], flags].concat()).and_then(order)
-    }
-
-    #[test]
-    fn the_definition_of_the_flags_is_sound() {
-        Flags::command().debug_assert();
-    }
-
-    #[test]
-    fn no_flags_mean_the_default_settings() {
-        let default = Order { settings: Settings::default(), output: Output::Files(None) };
-        assert_eq!(parsed(&[]).unwrap(), default);
-    }
-
-    #[test]
-    fn the_span_is_the_interval_unless_given() {
-        let span = |flags: &[&str]| parsed(flags).unwrap().settings.span;
-        assert_eq!(span(&["--every", "30s"]), Duration::from_secs(30));
-        assert_eq!(span(&["--every", "30s", "--span", "2m"]), Duration::from_secs(120));
-    }
-
-    #[test]
-    fn a_start_may_have_another_time_zone() {
-        let order = parsed(&["--start", "2026-03-01T02:00:00+02:00"]).unwrap();
-        assert_eq!(order.settings.start.unwrap().to_rfc3339(), "2026-03-01T00:00:00+00:00");
-    }
-
-    #[test]
-    fn a_dataset_takes_flags_of_its_own_and_the_common_ones_on_either_side() {
-        let flags = ["--rows", "7", "transfers", "--region", "A=B=0.5", "--people", "--seed", "1"];
-        let regions = vec![("A=B".to_owned(), 0.5)];
-        let dataset = Dataset::Transfers(Banking { regions, people: true });
-        let settings = Settings { dataset, rows: 7, seed: Some(1), ..Settings::default() };
-        assert_eq!(parsed(&flags).unwrap().settings, settings);
-        assert_eq!(parsed(&["ad-events", "--mappings"]).unwrap().output, Output::Mappings);
-        assert!(parsed(&["gps", "--mappings"]).is_err());
-        for region in ["North", "North=", "North=much", "North=-1", "=0.5"] {
-            let error = parsed(&["transfers", "--region", region]).unwrap_err();
-            assert!(error.to_string().contains("--region"), "{region}: {error}");
-        }
-    }
-
-    #[test]
-    fn standard_output_takes_a_pace() {
-        let flags = ["gps", "--to", "-", "--rate", "100", "--pattern", "mmpp", "--count", "7"];
-        let pace = Pace {
-            pattern: Pattern::Mmpp,
-            rate: 100.0,
-            rate_ratio: 5.0,
-            duration: None,
-            count: Some(7),
-        };
-        assert_eq!(parsed(&flags).unwrap().output, Output::Stdout(Some(pace)));
-        assert_eq!(parsed(&["--to", "-"]).unwrap().output, Output::Stdout(None));
-        assert!(parsed(&["--rate", "100"]).is_err(), "files have no pace");
-        assert!(parsed(&["--to", "-", "--pattern", "poisson"]).is_err(), "no rate");
-        assert!(parsed(&["--to", "-", "--files", "2"]).is_err());
-        assert!(parsed(&["--to", "-", "--rate", "100", "--rows", "2"]).is_err());
-        for rate in ["0", "-1", "inf", "NaN", "many"] {
-            let error = parsed(&["--to", "-", "--rate", rate]).unwrap_err();
-            assert!(error.to_string().contains("--rate"), "{rate}: {error}");
-        }
-    }
-
-    #[test]
-    fn usage_errors_name_the_flag() {
-        for (flag, value) in [
-            ("--rows", "-1"),
-            ("--rows", "many"),
-            ("--files", "0"),
-            ("--every", "0s"),
-            ("--every", "soon"),
-            ("--span", "0s"),
-            ("--span", "1000000y"),
-            ("--start", "yesterday"),
-            ("--start", "1969-12-31T23:59:59Z"),
-            ("--seed", "x"),
-            ("--duplicates", "1.1"),
-            ("--duplicates", "NaN"),
-            ("--bad", "-0.1"),
-            ("--out", ""),
-        ] {
-            let error = parsed(&[flag, value]).unwrap_err();
-            assert_eq!(error.exit_code(), 2, "{flag} {value}");
-            assert!(error.to_string().contains(flag), "{flag} {value}: {error}");
-        }
-        let error = parsed(&["--duplicates", "0.6", "--bad", "0.5"]).unwrap_err().to_string();
-        assert!(error.contains("--duplicates") && error.contains("--bad"), "{error}");
-    }
-}
+mod tests;

@@ -77,7 +77,7 @@ impl Dataset {
 }
 
 /// The records of one dataset.
-pub(crate) trait Records: fmt::Debug {
+pub(crate) trait Records: fmt::Debug + Send {
     /// In the order of the header.
     fn columns(&self) -> &'static [&'static str];
 

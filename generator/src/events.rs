@@ -138,10 +138,15 @@ impl Generator {
         }
     }
 
+    /// The names of the columns.
+    pub(crate) fn columns(&self) -> &'static [&'static str] {
+        self.records.columns()
+    }
+
     /// The header, in lines that were empty.
-    pub(crate) fn begin_lines(&mut self) {
+    fn begin_lines(&mut self) {
         self.lines.bytes = Vec::with_capacity(CHUNK_BYTES + LINE_BYTES);
-        self.records.columns().iter().for_each(|name| self.lines.text(name));
+        self.columns().iter().for_each(|name| self.lines.text(name));
         self.lines.end();
     }
 

@@ -1,4 +1,5 @@
-//! Makes believable records of several kinds as CSV files: user events of a shop by default.
+//! Makes believable records of several kinds, user events of a shop by default: as CSV files, or sent to a
+//! target, each when it is due.
 //!
 //! A [`Generator`] is one run: it is made from [`Settings`] and then writes file after file. A
 //! reader of the folder sees whole files only. Everything that is random comes from one seeded
@@ -46,12 +47,12 @@ mod visits;
 mod draft;
 mod events;
 mod file;
-mod paced;
+mod traffic;
 
 pub use ad_events::mappings;
 pub use arrivals::Pattern;
 pub use dataset::{Banking, Dataset};
 pub use events::{Counts, Generator, Progress};
 pub use file::Written;
-pub use paced::{Pace, Report};
 pub use settings::{InvalidSetting, Settings};
+pub use traffic::{Format, InvalidTarget, Latency, Pace, Report, Target, Token, Traffic};

@@ -80,7 +80,7 @@ fn records_at_a_rate_take_their_time_and_are_reported() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 101);
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.starts_with("100 records in 0."), "{told}");
+    assert!(told.starts_with("sent 100, accepted 100, refused 0 in 0."), "{told}");
 }
 
 #[cfg(unix)]
