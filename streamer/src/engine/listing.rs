@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 /// What the last listing of each stream cost, all together: they share the processor and the disk, and often
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 #[derive(Clone, Default)]
 pub(super) struct Costs {
     microseconds: Arc<AtomicU64>,
+    turn: Arc<Mutex<()>>,
 }
 
 /// A stream's last listing of its folder.
@@ -37,6 +39,11 @@ impl Listing {
         Listing { ended: None, cost: Duration::ZERO, all }
     }
 
+    /// Waits until no other stream lists its folder: side by side each would cost more than it does.
+    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.all.turn.clone().lock_owned().await
+    }
+
     /// A listing that began at `started` ends now.
     pub(super) fn note(&mut self, started: Instant) {
         let cost = started.elapsed();
@@ -56,13 +63,12 @@ impl Listing {
         self.ended.is_none_or(|ended| ended.elapsed() >= pause)
     }
 
-    /// The pause between two listings while files keep changing, of which those of all streams together take
-    /// at most a tenth.
+    /// The pause between two listings while the stream's files keep changing, of which they take at most a tenth.
     pub(super) fn spacing(&self) -> Duration {
-        self.all.total() * 10
+        self.cost * 10
     }
 
-    /// The pause while nothing happens, of which they take at most half a hundredth.
+    /// The pause while nothing happens, of which those of all streams together take at most half a hundredth.
     pub(super) fn rest(&self, scan_every: Duration) -> Duration {
         scan_every.max(self.all.total() * 200)
     }
@@ -99,7 +105,7 @@ mod tests {
         }
         for stream in &streams {
             assert!(is_about(stream.rest(s(5)), 7 * 200), "{:?}", stream.rest(s(5)));
-            assert!(is_about(stream.spacing(), 7 * 10), "{:?}", stream.spacing());
+            assert!(is_about(stream.spacing(), 10), "{:?}", stream.spacing());
         }
         // The files of one are gone: the others are listed more often, too.
         list(&mut streams[0], 0);

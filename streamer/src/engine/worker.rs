@@ -95,7 +95,7 @@ impl Leader {
             done.reload(&loaded.checkpoints);
             Mutex::new(done)
         });
-        let watch = Watch::new(folder.root().to_owned(), folder.is_deep());
+        let watch = Watch::new(folder.clone());
         let shared = Arc::new(Shared {
             files: Files::new(&stream, table, loaded.standing),
             stream,
@@ -177,11 +177,13 @@ impl Leader {
 
     /// Lists the folder. A folder that is away may come back, unless there is no time to wait for it.
     async fn list(&mut self) -> Result<(), Ended> {
+        let turn = self.listing.turn().await;
         let started = Instant::now();
         self.watch.renew();
         let shared = self.shared.clone();
         let listed = spawn_blocking(move || shared.files.list(&shared.folder, LISTED_MAX)).await?;
         self.listing.note(started);
+        drop(turn);
         self.is_listing_new = true;
         match listed {
             Ok(()) => {
