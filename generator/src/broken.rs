@@ -1,160 +1,153 @@
 //! Broken records: each is refused by a strict loader, each stays on its line, and none has a
 //! quote left open, so that the records beside it are read as if it were not there.
 
-use crate::record::{Fields, put_line};
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// What is wrong with a record.
+/// What is wrong with a record. Columns are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     TooFewFields,
     TooManyFields,
-    EventIdMissing,
-    EventIdCutShort,
-    UserIdMissing,
-    LettersInNumber,
-    NumberTooLarge,
-    ImpossibleDate,
-    ImpossibleHour,
-    ThirdDecimal,
-    PriceTooLarge,
-    LettersInPrice,
-    InvalidUtf8,
-    NulByte,
-    TextAfterQuote,
+    /// In a column, something else.
+    Instead(usize, &'static [u8]),
+    /// In a column, something behind the value.
+    Behind(usize, &'static [u8]),
+    /// In a column, from a byte of the value on, something else of the same length.
+    Within(usize, usize, &'static [u8]),
+    /// A column's value without its last byte.
+    CutShort(usize),
 }
 
-const FAULTS: [Fault; 15] = [
-    Fault::TooFewFields,
-    Fault::TooManyFields,
-    Fault::EventIdMissing,
-    Fault::EventIdCutShort,
-    Fault::UserIdMissing,
-    Fault::LettersInNumber,
-    Fault::NumberTooLarge,
-    Fault::ImpossibleDate,
-    Fault::ImpossibleHour,
-    Fault::ThirdDecimal,
-    Fault::PriceTooLarge,
-    Fault::LettersInPrice,
-    Fault::InvalidUtf8,
-    Fault::NulByte,
-    Fault::TextAfterQuote,
-];
-
-/// Adds `fields` to `out` as one line with a random fault.
-pub(crate) fn put_broken_line(fields: &Fields, rng: &mut ChaCha8Rng, out: &mut Vec<u8>) {
-    let fault = FAULTS.choose(rng).expect("there are faults");
-    let fields = broken(*fault, fields);
-    put_line(fields.iter().map(Vec::as_slice), out);
+/// Adds `line`, a record without its line end, to `out` as one line with one of the `faults`.
+pub(crate) fn put_broken_line(
+    line: &[u8],
+    faults: &[Fault],
+    rng: &mut ChaCha8Rng,
+    out: &mut Vec<u8>,
+) {
+    let fault = faults.choose(rng).expect("there are faults");
+    out.extend_from_slice(&broken(*fault, line).join(&b','));
+    out.push(b'\n');
 }
 
-fn broken(fault: Fault, fields: &Fields) -> Vec<Vec<u8>> {
-    let mut fields: Vec<Vec<u8>> = fields.iter().map(|field| field.to_vec()).collect();
-    let [event_id, user_id, product_id, _, event_time, price, category, _, location] =
-        fields.as_mut_slice()
-    else {
-        unreachable!("an event has nine fields");
-    };
+fn broken(fault: Fault, line: &[u8]) -> Vec<Vec<u8>> {
+    let mut fields = fields(line);
     match fault {
-        Fault::TooFewFields => fields.truncate(8),
+        Fault::TooFewFields => drop(fields.pop()),
         Fault::TooManyFields => fields.push(b"1".to_vec()),
-        Fault::EventIdMissing => event_id.clear(),
-        Fault::EventIdCutShort => event_id.truncate(35),
-        Fault::UserIdMissing => user_id.clear(),
-        Fault::LettersInNumber => user_id.extend_from_slice(b"abc"),
-        Fault::NumberTooLarge => *product_id = b"9223372036854775808".to_vec(),
-        Fault::ImpossibleDate => event_time.splice(5..10, *b"02-30").for_each(drop),
-        Fault::ImpossibleHour => event_time.splice(11..13, *b"25").for_each(drop),
-        Fault::ThirdDecimal => price.push(b'5'),
-        Fault::PriceTooLarge => *price = b"100000000.00".to_vec(),
-        Fault::LettersInPrice => price.extend_from_slice(b" EUR"),
-        Fault::InvalidUtf8 => *category = b"Caf\xe9".to_vec(),
-        Fault::NulByte => *location = b"Os\0lo".to_vec(),
-        Fault::TextAfterQuote => *location = b"\"Oslo, Norway\" north".to_vec(),
+        Fault::Instead(column, bytes) => fields[column] = bytes.to_vec(),
+        Fault::Behind(column, bytes) => fields[column].extend_from_slice(bytes),
+        Fault::Within(column, from, bytes) => {
+            fields[column][from..from + bytes.len()].copy_from_slice(bytes);
+        }
+        Fault::CutShort(column) => drop(fields[column].pop()),
     }
     fields
+}
+
+/// The fields of a good line, with their quotes: commas between quotes do not count.
+fn fields(line: &[u8]) -> Vec<Vec<u8>> {
+    let mut is_quoted = false;
+    let mut is_between = |byte: &u8| {
+        is_quoted ^= *byte == b'"';
+        *byte == b',' && !is_quoted
+    };
+    line.split(&mut is_between).map(<[u8]>::to_vec).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::{Banking, Dataset};
+    use crate::lines::Lines;
+    use crate::user_events;
     use rand::SeedableRng;
 
-    const GOOD: Fields<'static> = [
-        b"0199aaaa-0000-7000-8000-000000000001",
-        b"7",
-        b"9",
-        b"view",
-        b"2026-01-01T00:00:00.000000Z",
-        b"1.50",
-        b"Books",
-        b"Mac",
-        b"\"Oslo, NO\"",
-    ];
+    const GOOD: &[u8] = b"0199aaaa-0000-7000-8000-000000000001,7,9,view,\
+        2026-01-01T00:00:00.000000Z,1.50,Books,Mac,\"Oslo, NO\"";
 
-    fn text(fault: Fault) -> String {
-        let mut line = Vec::new();
-        put_line(broken(fault, &GOOD).iter().map(Vec::as_slice), &mut line);
-        String::from_utf8_lossy(&line).into_owned()
+    fn datasets() -> [Dataset; 8] {
+        let with_people = Banking { people: true, ..Banking::default() };
+        [
+            Dataset::UserEvents,
+            Dataset::AdEvents,
+            Dataset::Transfers(Banking::default()),
+            Dataset::Transfers(with_people),
+            Dataset::Gps,
+            Dataset::Pos,
+            Dataset::Emoji,
+            Dataset::Simulator,
+        ]
+    }
+
+    /// A good line of `dataset`, and its faults.
+    fn example(dataset: &Dataset) -> (Vec<u8>, &'static [Fault]) {
+        let mut records = dataset.open(1);
+        let mut line = Lines::new();
+        records.next(1_767_225_600_000_000, &mut ChaCha8Rng::seed_from_u64(1), &mut line);
+        (line.bytes, records.faults())
     }
 
     #[test]
     fn faults_are_where_they_belong() {
-        assert!(text(Fault::EventIdMissing).starts_with(",7,9,view,"));
-        assert!(text(Fault::EventIdCutShort).starts_with("0199aaaa-0000-7000-8000-00000000000,"));
-        assert!(text(Fault::UserIdMissing).contains("0001,,9,"));
-        assert!(text(Fault::LettersInNumber).contains(",7abc,9,"));
-        assert!(text(Fault::NumberTooLarge).contains(",7,9223372036854775808,view,"));
-        assert!(text(Fault::ImpossibleDate).contains(",2026-02-30T00:00:00.000000Z,"));
-        assert!(text(Fault::ImpossibleHour).contains(",2026-01-01T25:00:00.000000Z,"));
-        assert!(text(Fault::ThirdDecimal).contains(",1.505,"));
-        assert!(text(Fault::PriceTooLarge).contains(",100000000.00,"));
-        assert!(text(Fault::LettersInPrice).contains(",1.50 EUR,"));
-        assert!(text(Fault::InvalidUtf8).contains('\u{fffd}'));
-        assert!(text(Fault::NulByte).contains('\0'));
-        assert!(text(Fault::TextAfterQuote).ends_with("\"Oslo, Norway\" north\n"));
-        assert!(text(Fault::TooFewFields).ends_with(",Mac\n"));
-        assert!(text(Fault::TooManyFields).ends_with("\"Oslo, NO\",1\n"));
+        let ends = |fault, end: &str| {
+            let line = broken(fault, GOOD).join(&b',');
+            assert!(String::from_utf8_lossy(&line).ends_with(end), "{fault:?}");
+        };
+        ends(Fault::TooFewFields, ",Books,Mac");
+        ends(Fault::TooManyFields, ",Mac,\"Oslo, NO\",1");
+        ends(Fault::Instead(8, b"Os\0lo"), ",Books,Mac,Os\0lo");
+        ends(Fault::Behind(5, b" EUR"), ",1.50 EUR,Books,Mac,\"Oslo, NO\"");
+        ends(
+            Fault::Within(4, 11, b"25"),
+            ",2026-01-01T25:00:00.000000Z,1.50,Books,Mac,\"Oslo, NO\"",
+        );
+        ends(Fault::CutShort(7), ",Books,Ma,\"Oslo, NO\"");
     }
 
     #[test]
-    fn every_fault_stays_on_its_line_with_its_quotes_closed() {
-        for fault in FAULTS {
-            let line = text(fault);
-            assert_eq!(line.find('\n'), Some(line.len() - 1), "{fault:?}");
-            assert_eq!(line.matches('"').count() % 2, 0, "{fault:?}");
+    fn every_fault_of_every_dataset_changes_the_line_and_closes_its_quotes() {
+        for dataset in datasets() {
+            let (good, faults) = example(&dataset);
+            for fault in faults {
+                let line = broken(*fault, &good).join(&b',');
+                assert_ne!(line, good, "{dataset:?} {fault:?}");
+                assert!(!line.contains(&b'\n'), "{dataset:?} {fault:?}");
+                let quotes = line.iter().filter(|byte| **byte == b'"').count();
+                assert_eq!(quotes % 2, 0, "{dataset:?} {fault:?}");
+            }
         }
     }
 
     #[test]
     fn neighbours_are_read_as_if_it_were_not_there() {
-        for fault in FAULTS {
-            let mut lines = Vec::new();
-            put_line(GOOD, &mut lines);
-            put_line(broken(fault, &GOOD).iter().map(Vec::as_slice), &mut lines);
-            put_line(GOOD, &mut lines);
-            let mut reader = csv::ReaderBuilder::new()
-                .has_headers(false)
-                .flexible(true)
-                .from_reader(lines.as_slice());
-            let records: Vec<csv::ByteRecord> = reader.byte_records().map(Result::unwrap).collect();
-            assert_eq!(records.len(), 3, "{fault:?}");
-            assert_eq!(records[0], records[2], "{fault:?}");
+        for dataset in datasets() {
+            let (good, faults) = example(&dataset);
+            for fault in faults {
+                let lines = [&good, &broken(*fault, &good).join(&b','), &good, &Vec::new()];
+                let lines = lines.map(Vec::as_slice).join(&b'\n');
+                let mut reader = csv::ReaderBuilder::new()
+                    .has_headers(false)
+                    .flexible(true)
+                    .from_reader(lines.as_slice());
+                let records: Vec<csv::ByteRecord> =
+                    reader.byte_records().map(Result::unwrap).collect();
+                assert_eq!(records.len(), 3, "{fault:?}");
+                assert_eq!(records[0], records[2], "{fault:?}");
+            }
         }
     }
 
     #[test]
     fn every_fault_is_drawn() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let lines = |rng: &mut ChaCha8Rng| {
+        let mut lines = || {
             let mut line = Vec::new();
-            put_broken_line(&GOOD, rng, &mut line);
+            put_broken_line(GOOD, &user_events::FAULTS, &mut rng, &mut line);
             line
         };
-        let drawn: std::collections::HashSet<Vec<u8>> =
-            (0..1_000).map(|_| lines(&mut rng)).collect();
-        assert_eq!(drawn.len(), FAULTS.len());
+        let drawn: std::collections::HashSet<Vec<u8>> = (0..1_000).map(|_| lines()).collect();
+        assert_eq!(drawn.len(), user_events::FAULTS.len());
     }
 }

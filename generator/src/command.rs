@@ -1,9 +1,9 @@
 //! Carries out the command line: signals, standard output, the progress bar, the exit code.
 
-use crate::cli::Order;
+use crate::cli::{Order, Output};
 use anyhow::{Context, bail};
-use generator::{Generator, Settings, Written};
-use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
+use generator::{Generator, Report, Settings, Target, Traffic, Written, mappings};
+use indicatif::{HumanCount, ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -16,7 +16,13 @@ use std::time::{Duration, Instant};
 
 /// Does what was ordered. Errors are told on standard error.
 pub(crate) fn run(order: Order) -> ExitCode {
-    match make_sets(order) {
+    let done = match order.output {
+        Output::Files(every) => make_sets(order.settings, every),
+        Output::Stdout => write_to_stdout(order.settings),
+        Output::Traffic(traffic) => send(order.settings, &traffic),
+        Output::Mappings => print_mappings(order.settings.seed),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("error: {error}"));
@@ -28,14 +34,109 @@ pub(crate) fn run(order: Order) -> ExitCode {
     }
 }
 
-/// One set of files, or set after set until a signal comes or nobody reads the paths any more.
-fn make_sets(order: Order) -> anyhow::Result<()> {
+fn print_mappings(seed: Option<u64>) -> anyhow::Result<()> {
+    unless_reader_gone(io::stdout().write_all(mappings(seed).as_bytes()))
+}
+
+/// That nobody reads any more is no error.
+fn unless_reader_gone(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
+}
+
+/// The records of one file at once.
+fn write_to_stdout(settings: Settings) -> anyhow::Result<()> {
     let stop = Stop::on_signals()?;
-    let mut generator = Generator::new(order.settings)?;
+    let mut generator = Generator::new(settings)?;
+    let written = generator.write_events(io::stdout().lock(), &mut |_| stop.flow());
+    if matches!(written, Ok(None)) {
+        bail!("stopped before all records were made");
+    }
+    unless_reader_gone(written.map(drop))
+}
+
+/// Records to a target until there are enough or a signal comes; then the report.
+fn send(settings: Settings, traffic: &Traffic) -> anyhow::Result<()> {
+    let stop = Stop::on_signals()?;
+    let mut generator = Generator::new(settings)?;
+    let bar = ProgressBar::new_spinner().with_finish(ProgressFinish::AndClear);
+    let (mut last, mut told) = (Report::default(), Troubles::default());
+    let mut progress = |report: &Report| {
+        told.tell(report, &bar);
+        bar.set_message(live(report));
+        bar.tick();
+        last = report.clone();
+        stop.flow()
+    };
+    let sent = generator.send(traffic, &mut progress);
+    let report = sent.as_ref().unwrap_or(&last);
+    told.tell(report, &bar);
+    drop(bar);
+    say(format_args!("{report}"));
+    let has_end = traffic.pace.count.is_some() || traffic.pace.duration.is_some();
+    match sent {
+        Err(error) => match error.downcast::<io::Error>() {
+            Ok(error) if traffic.target == Target::Stdout => unless_reader_gone(Err(error)),
+            Ok(error) => Err(error.into()),
+            Err(error) => Err(error),
+        },
+        Ok(report) if report.accepted < report.sent || report.is_behind => {
+            bail!("not all records were accepted")
+        }
+        Ok(_) if stop.is_asked() && has_end => {
+            bail!("stopped before all records were sent")
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// How it goes, in a line.
+fn live(report: &Report) -> String {
+    let mut line = format!(
+        "{} accepted in {} s, {:.0}/s",
+        HumanCount(report.accepted),
+        report.elapsed.as_secs(),
+        report.rate()
+    );
+    if report.refused > 0 {
+        line += &format!(", {} refused", HumanCount(report.refused));
+    }
+    if report.retries > 0 {
+        line += &format!(", sent again {} times", HumanCount(report.retries));
+    }
+    line
+}
+
+/// What was told of what goes wrong: each kind once.
+#[derive(Default)]
+struct Troubles {
+    refusal: bool,
+    trouble: bool,
+}
+
+impl Troubles {
+    fn tell(&mut self, report: &Report, bar: &ProgressBar) {
+        if let Some(refusal) = report.refusal.as_ref().filter(|_| !self.refusal) {
+            self.refusal = true;
+            bar.suspend(|| say(format_args!("refused: {refusal}")));
+        }
+        if let Some(trouble) = report.trouble.as_ref().filter(|_| !self.trouble) {
+            self.trouble = true;
+            bar.suspend(|| say(format_args!("trying again: {trouble}")));
+        }
+    }
+}
+
+/// One set of files, or set after set until a signal comes or nobody reads the paths any more.
+fn make_sets(settings: Settings, every: Option<Duration>) -> anyhow::Result<()> {
+    let stop = Stop::on_signals()?;
+    let mut generator = Generator::new(settings)?;
     loop {
         let begun = Instant::now();
         let end = make_set(&mut generator, &stop)?;
-        match (end, order.every) {
+        match (end, every) {
             (SetEnd::Stopped, None) => bail!("stopped before all files were made"),
             (SetEnd::Made, Some(every)) if !stop.comes_before(begun, every) => {}
             _ => return Ok(()),
@@ -58,7 +159,7 @@ fn make_set(generator: &mut Generator, stop: &Stop) -> anyhow::Result<SetEnd> {
     let bar = progress_bar(rows.saturating_mul(u64::from(files)));
     let mut progress = |made| {
         bar.set_position(made);
-        if stop.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        stop.flow()
     };
     let mut printed = Ok(());
     let mut tell = |written: Written| {
@@ -135,6 +236,11 @@ impl Stop {
 
     fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Whether to go on.
+    fn flow(&self) -> ControlFlow<()> {
+        if self.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// Waits until `time` has passed since `begun`; true if a signal came first.

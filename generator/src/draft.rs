@@ -20,8 +20,8 @@ pub(crate) struct Draft {
 impl Draft {
     /// The temporary name also reserves the final one among generators at work at the same time,
     /// as it is the final name with a dot before and `.part` behind.
-    pub(crate) fn create(folder: &Path) -> io::Result<Self> {
-        let stem = Utc::now().format("user_events_%Y%m%d_%H%M%S").to_string();
+    pub(crate) fn create(folder: &Path, dataset: &str) -> io::Result<Self> {
+        let stem = format!("{dataset}_{}", Utc::now().format("%Y%m%d_%H%M%S"));
         for suffix in 0..=u32::MAX {
             let name = file_name(&stem, suffix);
             if folder.join(&name).try_exists()? {
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn names_that_are_taken_are_passed_over_and_their_files_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let mut draft = Draft::create(folder.path()).unwrap();
+        let mut draft = Draft::create(folder.path(), "user_events").unwrap();
         draft.stem = "user_events_20260101_000000".to_owned();
         let first = draft.path();
         fs::write(&first, "mine").unwrap();
@@ -165,7 +165,8 @@ mod tests {
     #[test]
     fn drafts_at_work_at_the_same_time_have_different_names() {
         let folder = tempfile::tempdir().unwrap();
-        let drafts: Vec<Draft> = (0..5).map(|_| Draft::create(folder.path()).unwrap()).collect();
+        let drafts: Vec<Draft> =
+            (0..5).map(|_| Draft::create(folder.path(), "user_events").unwrap()).collect();
         let paths: std::collections::HashSet<PathBuf> = drafts.iter().map(Draft::path).collect();
         assert_eq!(paths.len(), 5);
         drop(drafts);

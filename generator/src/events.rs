@@ -1,13 +1,11 @@
-//! A run: events in the asked mix of good records, duplicates and broken ones, as CSV.
+//! A run: records in the asked mix of good ones, duplicates and broken ones, as CSV.
 
 use crate::broken::put_broken_line;
+use crate::dataset::Records;
 use crate::earlier::Earlier;
-use crate::event_id::EventIds;
-use crate::record::{COLUMNS, EventText, put_line};
+use crate::lines::Lines;
 use crate::settings::{InvalidSetting, Settings};
-use crate::shop::Shop;
 use crate::timeline::{Moments, Timeline};
-use crate::visits::Visits;
 use rand::SeedableRng;
 use rand::distr::{Bernoulli, Distribution};
 use rand_chacha::ChaCha8Rng;
@@ -43,15 +41,13 @@ pub struct Counts {
 pub struct Generator {
     settings: Settings,
     mix: Mix,
-    rng: ChaCha8Rng,
-    shop: Shop,
-    visits: Visits,
+    pub(crate) rng: ChaCha8Rng,
+    records: Box<dyn Records>,
     timeline: Timeline,
     /// The times of the present set.
     moments: Option<Moments>,
     files_left_in_set: u32,
-    ids: EventIds,
-    text: EventText,
+    pub(crate) lines: Lines,
     earlier: Earlier,
 }
 
@@ -66,13 +62,11 @@ impl Generator {
         Ok(Self {
             mix: Mix::new(&settings),
             rng: ChaCha8Rng::seed_from_u64(seed),
-            shop: Shop::open(),
-            visits: Visits::default(),
+            records: settings.dataset.open(settings.seed.unwrap_or_default()),
             timeline: Timeline::new(&settings),
             moments: None,
             files_left_in_set: 0,
-            ids: EventIds::default(),
-            text: EventText::new(),
+            lines: Lines::new(),
             earlier: Earlier::default(),
             settings,
         })
@@ -112,21 +106,20 @@ impl Generator {
         progress: &mut Progress,
         put: &mut dyn FnMut(&mut Vec<u8>) -> io::Result<()>,
     ) -> io::Result<Option<Counts>> {
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES + LINE_BYTES);
         let mut moments = self.moments_of_next_file();
         let mut counts = Counts::default();
-        put_line(COLUMNS.map(str::as_bytes), &mut chunk);
+        self.begin_lines();
         while counts.rows < self.settings.rows {
             if counts.rows % PROGRESS_RECORDS == 0 && progress(counts.rows).is_break() {
                 return Ok(None);
             }
             let moment = moments.next(&mut self.rng);
-            self.put_record(moment, &mut counts, &mut chunk);
-            if chunk.len() >= CHUNK_BYTES {
-                put(&mut chunk)?;
+            self.make_record(moment, &mut counts);
+            if self.lines.bytes.len() >= CHUNK_BYTES {
+                put(&mut self.lines.bytes)?;
             }
         }
-        put(&mut chunk)?;
+        put(&mut self.lines.bytes)?;
         self.moments = Some(moments);
         Ok(progress(counts.rows).is_continue().then_some(counts))
     }
@@ -145,32 +138,41 @@ impl Generator {
         }
     }
 
-    /// Adds the next record to `out`.
-    fn put_record(&mut self, moment: u64, counts: &mut Counts, out: &mut Vec<u8>) {
-        let rng = &mut self.rng;
+    /// The names of the columns.
+    pub(crate) fn columns(&self) -> &'static [&'static str] {
+        self.records.columns()
+    }
+
+    /// The header, in lines that were empty.
+    fn begin_lines(&mut self) {
+        self.lines.bytes = Vec::with_capacity(CHUNK_BYTES + LINE_BYTES);
+        self.columns().iter().for_each(|name| self.lines.text(name));
+        self.lines.end();
+    }
+
+    /// Adds the next record to the lines.
+    pub(crate) fn make_record(&mut self, moment: u64, counts: &mut Counts) {
+        let (rng, lines) = (&mut self.rng, &mut self.lines);
         counts.rows += 1;
         let kind = self.mix.draw(rng);
         if kind == Kind::Duplicate
             && let Some(line) = self.earlier.any(rng)
         {
             counts.duplicates += 1;
-            out.extend_from_slice(line);
+            lines.bytes.extend_from_slice(line);
             return;
         }
-        let id = self.ids.next(moment, rng);
-        let visit = self.visits.next(&self.shop, rng);
-        let user = self.shop.user(visit.pair.user);
-        let product = self.shop.product(visit.pair.product);
-        let fields = self.text.fields(id, moment, visit.event_type, user, product);
+        let start = lines.bytes.len();
+        self.records.next(moment, rng, lines);
         if kind == Kind::Bad {
             counts.bad += 1;
-            put_broken_line(&fields, rng, out);
+            let line = lines.bytes.split_off(start);
+            put_broken_line(&line, self.records.faults(), rng, &mut lines.bytes);
             return;
         }
-        let start = out.len();
-        put_line(fields, out);
+        lines.end();
         if self.settings.duplicates > 0.0 {
-            self.earlier.remember(&out[start..], rng);
+            self.earlier.remember(&lines.bytes[start..], rng);
         }
     }
 }
@@ -208,6 +210,18 @@ impl Mix {
             Kind::Good
         }
     }
+}
+
+/// The records of a seeded run of `dataset`, for tests of what they are like.
+#[cfg(test)]
+pub(crate) fn sample(dataset: crate::Dataset, rows: u64) -> Vec<csv::StringRecord> {
+    let settings = Settings { dataset, rows, seed: Some(1), ..Settings::default() };
+    let mut csv = Vec::new();
+    let mut generator = Generator::new(settings).expect("the settings are valid");
+    generator
+        .write_events(&mut csv, &mut |_| ControlFlow::Continue(()))
+        .expect("memory can be written to");
+    csv::Reader::from_reader(csv.as_slice()).into_records().map(Result::unwrap).collect()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub struct Written {
 }
 
 impl Generator {
-    /// Writes the next file of the run, `user_events_YYYYMMDD_HHMMSS.csv`, into the folder of the
+    /// Writes the next file of the run, such as `user_events_YYYYMMDD_HHMMSS.csv`, into the folder of the
     /// settings; where that name is taken, with `_1`, `_2` and so on before the dot.
     /// `None` if `progress` broke off; the folder is then as if this was never called.
     ///
@@ -62,7 +62,7 @@ impl Generator {
         tell: &mut dyn FnMut(Written) -> ControlFlow<()>,
     ) -> anyhow::Result<ControlFlow<()>> {
         let folder = self.settings().out.clone();
-        let rows = self.settings().rows;
+        let (rows, dataset) = (self.settings().rows, self.settings().dataset.name());
         fs::create_dir_all(&folder).map_err(failed("make folder", &folder))?;
         thread::scope(|scope| {
             let mut writing = VecDeque::with_capacity(FILES_AT_A_TIME);
@@ -74,7 +74,7 @@ impl Generator {
                 {
                     return Ok(ControlFlow::Break(()));
                 }
-                let draft = match Draft::create(&folder) {
+                let draft = match Draft::create(&folder, dataset) {
                     Ok(draft) => draft,
                     Err(error) => {
                         end = Err(failed("make a file in", &folder)(error));

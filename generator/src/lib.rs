@@ -1,4 +1,5 @@
-//! Makes believable e-commerce user events as CSV files.
+//! Makes believable records of several kinds, user events of a shop by default: as CSV files, or sent to a
+//! target, each when it is due.
 //!
 //! A [`Generator`] is one run: it is made from [`Settings`] and then writes file after file. A
 //! reader of the folder sees whole files only. Everything that is random comes from one seeded
@@ -21,21 +22,37 @@
 
 mod settings;
 
-mod shop;
+mod arrivals;
 mod timeline;
-mod visits;
+
+mod lines;
+mod skew;
+mod time_text;
 
 mod broken;
+mod dataset;
 mod earlier;
 mod event_id;
-mod record;
-mod time_text;
+
+mod ad_events;
+mod emoji;
+mod gps;
+mod pos;
+mod shop;
+mod simulator;
+mod transfers;
+mod user_events;
+mod visits;
 
 mod draft;
 mod events;
 mod file;
+mod traffic;
 
+pub use ad_events::mappings;
+pub use arrivals::Pattern;
+pub use dataset::{Banking, Dataset};
 pub use events::{Counts, Generator, Progress};
 pub use file::Written;
-pub use record::COLUMNS;
 pub use settings::{InvalidSetting, Settings};
+pub use traffic::{Format, InvalidTarget, Latency, Pace, Report, Target, Token, Traffic};

@@ -1,5 +1,6 @@
 //! What a run is to make, and the checks of it.
 
+use crate::dataset::Dataset;
 use chrono::{DateTime, Utc};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,8 @@ pub(crate) const LAST_MICROSECOND: u64 = 253_402_300_799_999_999;
 /// What a run is to make. The names are those of the flags of the command line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// What kind of records.
+    pub dataset: Dataset,
     /// Records in each file; duplicates and broken ones count too.
     pub rows: u64,
     /// Files in a set. The files of a set share its span: each goes on where the one before ended.
@@ -33,6 +36,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            dataset: Dataset::default(),
             rows: 30_000,
             files: 1,
             span: Duration::from_secs(60 * 60),
@@ -78,6 +82,19 @@ impl Settings {
         }
         if self.out.as_os_str().is_empty() {
             return refuse("out", "a folder is needed (`.` is the present one)");
+        }
+        if let Dataset::Transfers(banking) = &self.dataset
+            && !banking.regions.iter().any(|(_, weight)| *weight > 0.0)
+        {
+            return refuse("region", "at least one region must have a weight above zero");
+        }
+        if let Dataset::Transfers(banking) = &self.dataset
+            && !banking
+                .regions
+                .iter()
+                .all(|(name, weight)| !name.is_empty() && (0.0..=f64::MAX).contains(weight))
+        {
+            return refuse("region", "a region has a name, and a weight of zero or more");
         }
         self.check_times()
     }
@@ -131,6 +148,7 @@ pub(crate) fn now_microseconds() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Banking;
 
     fn refused(settings: Settings) -> &'static str {
         settings.check().unwrap_err().name
@@ -151,6 +169,18 @@ mod tests {
         assert_eq!(refused(Settings { duplicates: -0.1, ..all() }), "duplicates");
         assert_eq!(refused(Settings { duplicates: 0.6, bad: 0.6, ..all() }), "duplicates");
         assert_eq!(refused(Settings { out: PathBuf::new(), ..all() }), "out");
+        let regions = |regions: &[(&str, f64)]| {
+            let regions = regions.iter().map(|&(name, weight)| (name.to_owned(), weight)).collect();
+            Settings {
+                dataset: Dataset::Transfers(Banking { regions, people: false }),
+                ..Settings::default()
+            }
+        };
+        assert_eq!(refused(regions(&[])), "region");
+        assert_eq!(refused(regions(&[("North", 0.0)])), "region");
+        assert_eq!(refused(regions(&[("North", 0.5), ("South", -0.5)])), "region");
+        assert_eq!(refused(regions(&[("North", 0.5), ("South", f64::NAN)])), "region");
+        assert_eq!(refused(regions(&[("North", 0.5), ("", 0.5)])), "region");
     }
 
     #[test]

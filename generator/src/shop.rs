@@ -1,6 +1,8 @@
 //! Who shops and what is on sale. The shop is the same in every run, whatever the seed: user 17
 //! has one device and one location in all files ever made.
 
+use crate::lines::csv_field;
+use crate::skew::skewed_below;
 use fake::Fake;
 use fake::faker::address::raw::{CityName, StateAbbr};
 use fake::locales::{DE_DE, EN, FR_FR};
@@ -98,13 +100,8 @@ impl Shop {
     }
 }
 
-/// A place below `count`, by the square of an even share: a tenth of the places gets
-/// a third of the draws. Whole numbers only, because the last bits of `powf` differ by machine.
 fn skewed_place(count: u32, rng: &mut ChaCha8Rng) -> usize {
-    let even = u64::from(rng.random::<u32>());
-    let squared = u128::from(even * even);
-    let place = (squared * u128::from(count)) >> 64;
-    usize::try_from(place).expect("it is below count")
+    usize::try_from(skewed_below(count, rng)).expect("a place in memory")
 }
 
 /// 1 to `count` in random order.
@@ -146,15 +143,6 @@ fn location(rng: &mut ChaCha8Rng) -> String {
     if rng.random_ratio(1, 4) { city } else { format!("{city}, {region}") }
 }
 
-/// `text` as a CSV field, by the rules of the csv crate.
-fn csv_field(text: &str) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record([text]).expect("memory can be written to");
-    let line = writer.into_inner().expect("memory can be written to");
-    let line = String::from_utf8(line).expect("the field was UTF-8");
-    line.trim_end_matches('\n').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,20 +171,5 @@ mod tests {
         assert!(quoted > shop.users.len() / 3 && quoted < shop.users.len() * 9 / 10, "{quoted}");
         assert!(shop.users.iter().any(|user| !user.location.is_ascii()));
         assert!(shop.users.iter().all(|user| user.location.trim_matches('"').len() > 2));
-    }
-
-    #[test]
-    fn a_tenth_of_the_users_makes_a_third_of_the_draws() {
-        let shop = Shop::open();
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let popular = (0..100_000).filter(|_| shop.any_user(&mut rng) < shop.users.len() / 10);
-        assert!((30_000..34_000).contains(&popular.count()));
-    }
-
-    #[test]
-    fn fields_are_quoted_where_needed() {
-        assert_eq!(csv_field("Oslo"), "Oslo");
-        assert_eq!(csv_field("Oslo, Norway"), "\"Oslo, Norway\"");
-        assert_eq!(csv_field("12\" Vinyl"), "\"12\"\" Vinyl\"");
     }
 }

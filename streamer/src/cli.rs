@@ -37,7 +37,8 @@ Exit codes: 0 done, 1 failure, 2 wrong usage, 3 done, but with dead letters.";
 /// Settings of all commands.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// Where the streams are described [default: streams.toml, else one stream user_events]
+    /// Where the streams are described [default: streams.toml, else one for each
+    /// dataset of the generator]
     #[arg(
         long,
         global = true,

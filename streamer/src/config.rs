@@ -223,12 +223,22 @@ mod tests {
 
     #[test]
     fn the_shipped_streams_are_valid_and_have_the_documented_defaults() {
-        let file = parse("streams.toml", DEFAULT_STREAMS).unwrap();
-        assert_eq!(file.stream.keys().collect::<Vec<_>>(), ["user_events"]);
         let settings = load(DEFAULT_STREAMS, Overrides::default()).unwrap();
-        let stream = &settings.streams[0];
-        assert_eq!((stream.every, stream.max_rows), (Duration::from_secs(10), 1000));
-        assert_eq!(stream.table, "user_events");
+        let names: Vec<&str> = settings.streams.iter().map(|stream| stream.name.as_str()).collect();
+        let datasets = [
+            "ad_events",
+            "emoji_reactions",
+            "gps_positions",
+            "pos_sales",
+            "simulator_events",
+            "transfers",
+            "user_events",
+        ];
+        assert_eq!(names, datasets);
+        for stream in &settings.streams {
+            assert_eq!((stream.every, stream.max_rows), (Duration::from_secs(10), 1000));
+            assert_eq!(stream.table, stream.name);
+        }
     }
 
     #[test]

@@ -30,6 +30,26 @@ fn the_name_has_the_time_and_the_folder_is_made() {
 }
 
 #[test]
+fn each_dataset_has_names_of_its_own() {
+    for (dataset, stem) in [
+        ("user-events", "user_events_"),
+        ("ad-events", "ad_events_"),
+        ("transfers", "transfers_"),
+        ("gps", "gps_positions_"),
+        ("pos", "pos_sales_"),
+        ("emoji", "emoji_reactions_"),
+        ("simulator", "simulator_events_"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        // Flags may stand before the dataset and behind it.
+        let files = make(folder.path(), &["--rows", "1", dataset, "--files", "2"]);
+        assert_eq!(files.len(), 2);
+        let name = files[0].file_name().unwrap().to_str().unwrap();
+        assert_eq!(name.strip_prefix(stem).map(str::len), Some("20260101_000000.csv".len()));
+    }
+}
+
+#[test]
 fn runs_at_the_same_time_do_not_collide() {
     let folder = tempfile::tempdir().unwrap();
     let start = || {

@@ -3,6 +3,9 @@
 mod content;
 mod folder;
 mod process;
+mod server;
+#[cfg(unix)]
+mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -15,6 +15,16 @@ fn help_has_examples_and_version_a_number() {
 }
 
 #[test]
+fn mappings_are_printed_and_no_file_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["ad-events", "--mappings", "--seed", "1"];
+    let output = generator(folder.path()).args(flags).output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), generator::mappings(Some(1)));
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+}
+
+#[test]
 fn usage_errors_exit_with_2_name_the_flag_and_make_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for flags in [["--rows", "-5"], ["--duplicates", "2"], ["--every", "now"], ["--colour", "red"]]
@@ -47,6 +57,30 @@ fn standard_output_that_cannot_be_written_is_an_error() {
     let output = generator(folder.path()).args(["--rows", "1"]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to standard output"));
+}
+
+#[test]
+fn standard_output_gets_the_records_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--seed", "7", "--rows", "1000"];
+    let output = generator(folder.path()).args(flags).args(["--to", "-"]).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert_eq!(output.stdout, crate::make_one(&flags));
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn records_at_a_rate_take_their_time_and_are_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["gps", "--to", "-", "--rate", "500", "--pattern", "poisson", "--count", "100"];
+    let begun = std::time::Instant::now();
+    let output = generator(folder.path()).args(flags).output().unwrap();
+    // 0.2 s on average, with a standard deviation of 0.02 s.
+    assert!(begun.elapsed().as_millis() > 100);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 101);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("sent 100, accepted 100, refused 0 in 0."), "{told}");
 }
 
 #[cfg(unix)]

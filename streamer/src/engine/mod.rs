@@ -22,6 +22,7 @@ use crate::health::Health;
 use crate::schema::SchemaError;
 use crate::sink::{PartOutcome, SinkError};
 use crate::source::folder::Folder;
+use listing::{Costs, Listing};
 
 /// How long the micro-batches in flight may take to end once the streamer is to stop. What takes longer
 /// is left to PostgreSQL, which commits or rolls it back; the checkpoint tells at the next start.
@@ -119,10 +120,14 @@ pub async fn run(
     observer: Observer,
 ) -> Result<(), EngineError> {
     let mut tasks = JoinSet::new();
+    let costs = Costs::default();
     for stream in streams {
         let (database, plan, observer) = (database.clone(), plan.clone(), observer.clone());
+        let listing = Listing::new(costs.clone());
         let folder = Folder::new(data.to_owned(), &stream);
-        tasks.spawn(async move { worker::work(database, folder, stream, plan, observer).await });
+        tasks.spawn(async move {
+            worker::work(database, folder, stream, listing, plan, observer).await
+        });
     }
     let mut outcome = Ok(());
     let overdue = async {

@@ -10,11 +10,13 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
 use crate::source::fingerprint::Stat;
+use crate::source::folder::Folder;
 
 /// Watches one folder.
 pub(super) struct Watch {
+    folder: Folder,
+    /// The folder's path as events have it: from the root of the file system.
     root: PathBuf,
-    is_deep: bool,
     signal: Arc<Signal>,
     /// The watcher, and which folder it watches: one that was removed and made again is another.
     watching: Option<(RecommendedWatcher, u64)>,
@@ -29,9 +31,11 @@ struct Signal {
 }
 
 impl Watch {
-    pub(super) fn new(root: PathBuf, is_deep: bool) -> Watch {
+    pub(super) fn new(folder: Folder) -> Watch {
+        let root = std::path::absolute(folder.root());
+        let root = root.unwrap_or_else(|_| folder.root().to_owned());
         let mut watch =
-            Watch { root, is_deep, signal: Arc::default(), watching: None, is_told: false };
+            Watch { folder, root, signal: Arc::default(), watching: None, is_told: false };
         watch.renew();
         watch
     }
@@ -70,33 +74,38 @@ impl Watch {
     }
 
     fn watch(&self) -> notify::Result<RecommendedWatcher> {
-        let (signal, root) = (self.signal.clone(), self.root.clone());
+        let (signal, folder, root) = (self.signal.clone(), self.folder.clone(), self.root.clone());
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error may mean lost events, so it calls for a listing too.
-            if event.is_ok_and(|event| !concerns_files(&event, &root)) {
+            if event.is_ok_and(|event| !concerns_files(&event, &folder, &root)) {
                 return;
             }
             signal.changed.store(true, Ordering::Relaxed);
             signal.wake.notify_one();
         })?;
-        let mode =
-            if self.is_deep { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        let mode = if self.folder.is_deep() {
+            RecursiveMode::Recursive
+        } else {
+            RecursiveMode::NonRecursive
+        };
         watcher.watch(&self.root, mode)?;
         Ok(watcher)
     }
 }
 
-/// Whether an event can mean new records: not mere reading, and not in a hidden folder such as the
-/// embedded server's.
-fn concerns_files(event: &Event, root: &Path) -> bool {
+/// Whether an event can mean new records: not mere reading, not in a hidden folder such as the embedded
+/// server's, and not of another stream's files.
+fn concerns_files(event: &Event, folder: &Folder, root: &Path) -> bool {
     let is_reading = match event.kind {
         EventKind::Access(kind) => kind != AccessKind::Close(AccessMode::Write),
         _ => false,
     };
-    let is_hidden = |path: &PathBuf| {
-        path.strip_prefix(root).is_ok_and(|below| {
-            below.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
-        })
+    let is_hidden = |below: &Path| {
+        below.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
     };
-    !is_reading && (event.paths.is_empty() || !event.paths.iter().all(is_hidden))
+    let may_be = |path: &PathBuf| {
+        let below = path.strip_prefix(root);
+        below.map_or(true, |below| folder.is_concerned(below) && !is_hidden(below))
+    };
+    !is_reading && (event.paths.is_empty() || event.paths.iter().any(may_be))
 }

@@ -32,12 +32,13 @@ pub(super) async fn work(
     database: Arc<Database>,
     folder: Folder,
     stream: Stream,
+    listing: Listing,
     plan: Plan,
     observer: Observer,
 ) -> Result<(), EngineError> {
     let name = stream.name.clone();
     let plan = Plan { stop: plan.stop.child_token(), ..plan };
-    let result = match Leader::start(database, folder, stream, plan, observer).await {
+    let result = match Leader::start(database, folder, stream, listing, plan, observer).await {
         Ok(leader) => leader.work_with_helpers().await,
         Err(error) => Err(error),
     };
@@ -69,6 +70,7 @@ impl Leader {
         database: Arc<Database>,
         folder: Folder,
         stream: Stream,
+        listing: Listing,
         plan: Plan,
         observer: Observer,
     ) -> Result<Leader, Ended> {
@@ -93,7 +95,7 @@ impl Leader {
             done.reload(&loaded.checkpoints);
             Mutex::new(done)
         });
-        let watch = Watch::new(folder.root().to_owned(), folder.is_deep());
+        let watch = Watch::new(folder.clone());
         let shared = Arc::new(Shared {
             files: Files::new(&stream, table, loaded.standing),
             stream,
@@ -110,7 +112,7 @@ impl Leader {
             writer: Writer::new(shared.clone(), sink),
             shared,
             watch,
-            listing: Listing::default(),
+            listing,
             is_listing_new: false,
             cannot_list: None,
             waiting_since: None,
@@ -125,7 +127,7 @@ impl Leader {
         let writers = if stream.every.is_zero() { stream.writers } else { 1 };
         let mut tasks = JoinSet::new();
         for _ in 1..writers {
-            tasks.spawn(self.writer.beside().help());
+            tasks.spawn(self.writer.beside().help(self.shared.listed.subscribe()));
         }
         tasks.spawn(self.lead());
         let mut outcome = Ok(());
@@ -175,15 +177,17 @@ impl Leader {
 
     /// Lists the folder. A folder that is away may come back, unless there is no time to wait for it.
     async fn list(&mut self) -> Result<(), Ended> {
+        let turn = self.listing.turn().await;
         let started = Instant::now();
         self.watch.renew();
         let shared = self.shared.clone();
         let listed = spawn_blocking(move || shared.files.list(&shared.folder, LISTED_MAX)).await?;
-        self.listing = Listing { ended: Some(Instant::now()), cost: started.elapsed() };
+        self.listing.note(started);
+        drop(turn);
         self.is_listing_new = true;
         match listed {
             Ok(()) => {
-                tracing::debug!(stream = %self.shared.stream.name, cost = ?self.listing.cost, "listed");
+                tracing::debug!(stream = %self.shared.stream.name, cost = ?self.listing.cost(), "listed");
                 self.cannot_list = None;
                 self.shared.listed.send_replace(());
             }
@@ -268,7 +272,7 @@ impl Leader {
         let drains = shared.plan.until_drained;
         let listens = !(drains && shared.files.is_any_in_hand());
         let pause = match drains {
-            true => WAITING_PAUSE.max(self.listing.cost),
+            true => WAITING_PAUSE.max(self.listing.cost()),
             false => self.listing.rest(shared.stream.scan_every),
         };
         let changed = async {

@@ -132,11 +132,26 @@ impl Writer {
         Writer::new(self.shared.clone(), self.sink.beside())
     }
 
-    /// Works on what the leader lists, until the end.
-    pub(super) async fn help(mut self) -> Result<(), Ended> {
+    /// Works on what the leader lists, until the end. `listed` tells of each listing. As long as there is
+    /// nothing to read, the stream gets by with its leader's connection.
+    pub(super) async fn help(mut self, mut listed: watch::Receiver<()>) -> Result<(), Ended> {
         let stop = self.shared.plan.stop.clone();
-        let mut listed = self.shared.listed.subscribe();
+        let mut is_late = false;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = listed.changed() => {}
+            }
+            if !self.shared.files.is_idle() {
+                break;
+            }
+            is_late = true;
+        }
         self.connect().await;
+        if is_late {
+            // Meanwhile the database may have been restored.
+            self.rewind().await?;
+        }
         while !stop.is_cancelled() {
             if self.shared.is_stopped() {
                 self.put_down().await?;
@@ -152,8 +167,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Connects, at once: only who had a connection notices that the database is another one. A helper that
-    /// gets none is no trouble, the leader works without it.
+    /// Connects before it takes up anything: only who had a connection notices that the database is another
+    /// one. A helper that gets none is no trouble, the leader works without it.
     async fn connect(&mut self) {
         let mut pauses = pauses();
         while let Err(error) = self.sink.connect().await {

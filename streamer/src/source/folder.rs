@@ -80,6 +80,12 @@ impl Folder {
         self.depth_max > 1
     }
 
+    /// Whether a change at this path below the folder can be one of its files. What becomes of a folder may
+    /// be.
+    pub fn is_concerned(&self, below: &Path) -> bool {
+        self.is_deep() || below.as_os_str().is_empty() || self.pattern.is_match(below)
+    }
+
     /// Shows all regular files that match to `see`; returns what kept from listing a folder. Hidden files,
     /// unfinished ones (`*.part`, `*.tmp`) and links are left out, so that nothing outside the folder is
     /// ever read.
@@ -300,6 +306,18 @@ mod tests {
         folder.visit(|found| names.push(found.name)).unwrap();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_flat_folder_is_concerned_by_names_that_match_and_by_itself() {
+        let of = |pattern: &str, below: &str| {
+            let glob = GlobBuilder::new(pattern).literal_separator(true).build().unwrap();
+            let folder = Folder::matching(PathBuf::from("data"), &glob, Vec::new());
+            folder.is_concerned(Path::new(below))
+        };
+        assert!(of("a_*.csv", "a_1.csv") && of("a_*.csv", ""));
+        assert!(!of("a_*.csv", "b_1.csv") && !of("a_*.csv", ".a_1.csv.part"));
+        assert!(of("in/*.csv", "in") && of("**/*.csv", "x"), "folders may come and go");
     }
 
     #[test]

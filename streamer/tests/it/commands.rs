@@ -21,8 +21,8 @@ async fn status_tells_scripts_and_people_how_far_each_file_is() {
         .unwrap();
     let status = run(&["status", "--json"]).expect(0).stdout;
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
-    let stream = &status["streams"][0];
-    assert_eq!(stream["stream"], "user_events");
+    let streams = status["streams"].as_array().unwrap();
+    let stream = streams.iter().find(|stream| stream["stream"] == "user_events").unwrap();
     assert_eq!(stream["table"], "user_events");
     assert_eq!(stream["records"], verdict.records);
     assert_eq!(stream["rows"], verdict.rows.len());

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use sqlx::{Connection, PgConnection};
 use streamer::embedded::Embedded;
 
-use crate::support::{Ended, Running, folder, generate, judge, streamer};
+use crate::support::{Ended, Running, folder, generate, judge, one_stream, streamer};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -222,6 +222,8 @@ async fn without_a_database_the_streamer_runs_its_own_and_takes_it_along_however
 async fn a_crash_of_the_server_in_mid_load_loses_nothing_and_doubles_nothing() {
     let folder = folder();
     let verdict = judge(&generate(folder.path(), 2, 5000, 42));
+    // One stream and one writer, so that the log tells once that the database is back.
+    one_stream(folder.path());
     let run = ["run", "--every", "0s", "--max-rows", "20", "--writers", "1"];
     let running = Running::start(&mut streamer(folder.path(), &run));
     for _ in 0..3 {

@@ -2,7 +2,9 @@
 
 use sqlx::{Connection, PgConnection};
 
-use crate::support::{Running, Server, TestDb, Verdict, folder, generate, judge, streamer};
+use crate::support::{
+    Running, Server, TestDb, Verdict, folder, generate, judge, one_stream, streamer,
+};
 
 /// How many transactions wait for a lock.
 const WAITING: &str =
@@ -111,6 +113,8 @@ async fn too_many_connections_are_waited_out_and_told_once() {
     server.stop_at_once();
     server.ensure_running().await;
     let folder = folder();
+    // Each stream has a connection, and there are to be some left.
+    one_stream(folder.path());
     let verdict = judge(&generate(folder.path(), 1, 2000, 64));
     let mut others: Vec<PgConnection> = Vec::new();
     while let Ok(other) = db.try_connect().await {

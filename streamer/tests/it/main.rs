@@ -4,6 +4,7 @@
 
 mod any_bytes;
 mod commands;
+mod datasets;
 mod dead_letters;
 mod done;
 mod drift;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Ended, TestDb, folder, generate, judge, streamer};
+use crate::support::{Ended, TestDb, folder, generate, judge, one_stream, streamer};
 
 fn command(db: &TestDb, folder: &Path, args: &[&str]) -> std::process::Command {
     let mut command = streamer(folder, args);
@@ -56,6 +56,7 @@ async fn more_writers_than_cores_load_everything_once_and_each_file_in_order() {
 #[tokio::test]
 async fn writers_that_get_no_connection_are_done_without() {
     let (db, folder) = (TestDb::create().await, folder());
+    one_stream(folder.path());
     let verdict = judge(&generate(folder.path(), 4, 500, 30));
     db.execute(
         "create role one login connection limit 2;

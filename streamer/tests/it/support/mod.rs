@@ -185,6 +185,12 @@ pub(crate) fn folder() -> tempfile::TempDir {
     folder.expect("make a temporary folder")
 }
 
+/// Has the programs in `folder` work on one stream instead of those that this repository ships.
+pub(crate) fn one_stream(folder: &Path) {
+    let settings = "[stream.user_events]\nfiles = 'user_events_*.csv'\n";
+    std::fs::write(folder.join("streams.toml"), settings).expect("write the settings");
+}
+
 /// Makes files of events with duplicates and bad records mixed in, oldest first.
 pub(crate) fn generate(folder: &Path, files: u32, rows: u64, seed: u64) -> Vec<PathBuf> {
     let settings = generator::Settings {
