@@ -65,6 +65,9 @@ struct Current {
     was_done: bool,
 }
 
+/// How the records of a file fit the table, and the file's header, if it has one.
+type Fitted = (Fit, Option<Arc<[u8]>>);
+
 /// What the feed has for the stream.
 #[derive(Debug)]
 pub enum Work {
@@ -257,7 +260,7 @@ impl Feed {
         file: &mut OpenFile,
         format: Format,
         still: bool,
-    ) -> io::Result<Result<Option<(Fit, Option<Arc<[u8]>>)>, HeaderError>> {
+    ) -> io::Result<Result<Option<Fitted>, HeaderError>> {
         if let Err(error) = file.mark()? {
             return Ok(Err(error));
         }
