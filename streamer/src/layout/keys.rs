@@ -47,13 +47,18 @@ pub(super) struct Node {
 }
 
 impl Keys {
-    /// Matches keys to the columns of `table`: by the paths of `stream`, else by name.
+    /// Matches keys to the columns of `table`: by the paths of `stream`, else by name. A key that a path
+    /// names means nothing else.
     pub fn new(table: Arc<Table>, stream: &Stream) -> Keys {
         let mut root = Node::default();
-        for (at, column) in table.columns.iter().enumerate() {
-            let by_name = std::slice::from_ref(&column.name);
-            let path = stream.paths.get(&column.name).map_or(by_name, Vec::as_slice);
-            root.at(path).column = Some(at);
+        let columns = || table.columns.iter().enumerate();
+        for (at, column) in columns().filter(|(_, c)| !stream.paths.contains_key(&c.name)) {
+            root.at(std::slice::from_ref(&column.name)).column = Some(at);
+        }
+        for (at, column) in columns() {
+            if let Some(path) = stream.paths.get(&column.name) {
+                root.at(path).column = Some(at);
+            }
         }
         let mut count = 0;
         let mut bit = |column: &Column| {

@@ -231,6 +231,11 @@ async fn paths_lead_into_objects() {
     let reasons = db.rows(reasons).await;
     assert_eq!(reasons[..2], ["3|order.sum|7|not an object", "4|∅|∅|key order com"]);
     assert!(reasons[2].starts_with("5|∅|∅|has none of"), "{reasons:?}");
+    // What a path names is no other column, whatever it is called.
+    settings(folder.path(), "paths = { id = 'status', status = 'document' }");
+    fs::write(folder.path().join("2.ndjson"), "{\"status\":10,\"document\":\"y\"}\n").unwrap();
+    load(&db, folder.path(), 0);
+    assert_eq!(db.rows("select status, document from orders where id = 10").await, ["y|∅"]);
     settings(folder.path(), "paths = { nosuch = 'a.b' }");
     let refused = load(&db, folder.path(), 1).stderr;
     assert!(refused.contains("has no column nosuch to be filled by paths.nosuch"), "{refused}");
