@@ -14,6 +14,7 @@ mod faults;
 mod files;
 mod huge;
 mod inputs;
+mod json;
 mod limit;
 mod locks;
 mod machine;
