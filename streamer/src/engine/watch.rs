@@ -10,6 +10,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
 use crate::source::fingerprint::Stat;
+use crate::source::folder::SPOOL;
 
 /// Watches one folder.
 pub(super) struct Watch {
@@ -86,8 +87,8 @@ impl Watch {
     }
 }
 
-/// Whether an event can mean new records: not mere reading, and not in a hidden folder such as the
-/// embedded server's.
+/// Whether an event can mean new records: not mere reading, not in a hidden folder such as the embedded
+/// server's, and not in the spool, which tells by itself.
 fn concerns_files(event: &Event, root: &Path) -> bool {
     let is_reading = match event.kind {
         EventKind::Access(kind) => kind != AccessKind::Close(AccessMode::Write),
@@ -95,7 +96,10 @@ fn concerns_files(event: &Event, root: &Path) -> bool {
     };
     let is_hidden = |path: &PathBuf| {
         path.strip_prefix(root).is_ok_and(|below| {
-            below.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
+            below.starts_with(SPOOL)
+                || below
+                    .components()
+                    .any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
         })
     };
     !is_reading && (event.paths.is_empty() || !event.paths.iter().all(is_hidden))

@@ -15,6 +15,10 @@ use super::content::Packing;
 use super::fingerprint::Stat;
 use super::known::Look;
 use crate::config::Stream;
+use crate::receiver::spool::Spool;
+
+/// The folder below the data folder that the spools of all streams are in. No stream's pattern reaches into it.
+pub const SPOOL: &str = "spool";
 
 /// The files below a folder that match a pattern.
 #[derive(Debug, Clone)]
@@ -24,6 +28,8 @@ pub struct Folder {
     depth_max: usize,
     /// Folders whose files are finished.
     archives: Vec<PathBuf>,
+    /// What comes by the stream's doors.
+    spool: Option<Spool>,
 }
 
 /// A file that was found.
@@ -66,7 +72,18 @@ impl Folder {
     fn matching(root: PathBuf, pattern: &globset::Glob, archives: Vec<PathBuf>) -> Folder {
         let separators = pattern.glob().matches('/').count();
         let depth_max = if pattern.glob().contains("**") { usize::MAX } else { separators + 1 };
-        Folder { root, pattern: pattern.compile_matcher(), depth_max, archives }
+        let pattern = pattern.compile_matcher();
+        Folder { root, pattern, depth_max, archives, spool: None }
+    }
+
+    /// The same, with what comes by the stream's doors.
+    pub fn with_spool(self, spool: Option<Spool>) -> Folder {
+        Folder { spool, ..self }
+    }
+
+    /// What comes by the stream's doors.
+    pub fn spool(&self) -> Option<&Spool> {
+        self.spool.as_ref()
     }
 
     /// The folder itself.
@@ -88,7 +105,10 @@ impl Folder {
     pub fn visit(&self, mut see: impl FnMut(Found)) -> io::Result<Vec<Unlisted>> {
         let mut unlisted = Vec::new();
         let walk = WalkDir::new(&self.root).max_depth(self.depth_max).follow_root_links(true);
-        let is_archive = |entry: &DirEntry| self.archives.iter().any(|path| path == entry.path());
+        let spools = self.root.join(SPOOL);
+        let is_archive = |entry: &DirEntry| {
+            self.archives.iter().chain([&spools]).any(|path| path == entry.path())
+        };
         let visible = |entry: &DirEntry| {
             entry.depth() == 0 || !(is_hidden(entry.file_name()) || is_archive(entry))
         };
@@ -106,6 +126,7 @@ impl Folder {
                 }
             }
         }
+        self.spool.iter().flat_map(Spool::survey).for_each(see);
         Ok(unlisted)
     }
 
@@ -185,6 +206,11 @@ fn is_hidden(name: &OsStr) -> bool {
 
 fn is_unfinished(name: &OsStr) -> bool {
     name.as_bytes().ends_with(b".part") || name.as_bytes().ends_with(b".tmp")
+}
+
+/// Whether the partition of this name came by a door.
+pub fn is_spooled(name: &str) -> bool {
+    name.strip_prefix(SPOOL).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// A file's name in the checkpoint: its path as text that a table and a log can hold. Bytes that are no
