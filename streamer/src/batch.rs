@@ -3,14 +3,37 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::layout::{Layout, Reason};
+use crate::format::Record;
+use crate::layout::{Keys, Layout, LayoutKey, Reason, SentColumn};
 use crate::source::Position;
 
-/// Up to `max_rows` records of one or several partitions, all under the same layout.
+/// How the records of a file fit the table.
+#[derive(Debug, Clone)]
+pub enum Fit {
+    /// By the header that stands above them.
+    Header(Arc<Layout>),
+    /// Each by the keys in it.
+    Keys(Arc<Keys>),
+}
+
+impl Fit {
+    /// Whether it is the very same.
+    pub fn is(&self, other: &Fit) -> bool {
+        match (self, other) {
+            (Fit::Header(one), Fit::Header(other)) => Arc::ptr_eq(one, other),
+            (Fit::Keys(one), Fit::Keys(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+/// Up to `max_rows` records of one or several partitions, all with the same fit.
 #[derive(Debug)]
 pub struct MicroBatch {
     /// How the records fit the table.
-    pub layout: Arc<Layout>,
+    pub fit: Fit,
+    /// The layouts that the rows have: one under a header, else one for each set of columns that are sent.
+    pub layouts: Vec<Arc<Layout>>,
     /// What comes from each partition, in the order it was read.
     pub parts: Vec<Part>,
     /// The encoded rows, one behind the other, in the order of [`MicroBatch::rows`]' making.
@@ -44,8 +67,8 @@ pub struct Watched {
 pub struct Part {
     /// The partition's name.
     pub partition: String,
-    /// The file's header as it stands there, without its line end.
-    pub header: Arc<[u8]>,
+    /// The file's header as it stands there, without its line end; `None` where its records need none.
+    pub header: Option<Arc<[u8]>>,
     /// Where it stood before: the compare of the compare-and-set.
     pub start_offset: u64,
     /// Where it stands after: the set.
@@ -69,6 +92,8 @@ pub struct RowPlace {
     end: usize,
     /// Which part it belongs to.
     pub part: usize,
+    /// Which of the micro-batch's layouts it has.
+    layout: u32,
     /// The record it came from.
     record: RecordPlace,
     /// Whether a row with the same key stands before it.
@@ -108,9 +133,14 @@ pub struct RecordPlace {
 
 impl MicroBatch {
     /// A micro-batch without records.
-    pub fn new(layout: Arc<Layout>) -> MicroBatch {
+    pub fn new(fit: Fit) -> MicroBatch {
+        let layouts = match &fit {
+            Fit::Header(layout) => vec![layout.clone()],
+            Fit::Keys(_) => Vec::new(),
+        };
         MicroBatch {
-            layout,
+            fit,
+            layouts,
             parts: Vec::new(),
             bytes: Vec::new(),
             raw: Vec::new(),
@@ -122,12 +152,82 @@ impl MicroBatch {
     }
 
     /// A micro-batch without records, in the memory of one that is committed.
-    pub fn reused(self, layout: Arc<Layout>) -> MicroBatch {
+    pub fn reused(self, fit: Fit) -> MicroBatch {
         let MicroBatch { mut bytes, mut raw, mut rows, .. } = self;
         bytes.clear();
         raw.clear();
         rows.clear();
-        MicroBatch { bytes, raw, rows, ..MicroBatch::new(layout) }
+        MicroBatch { bytes, raw, rows, ..MicroBatch::new(fit) }
+    }
+
+    /// The names in the header of its records; none where there is no header.
+    pub fn header(&self) -> &[String] {
+        match &self.fit {
+            Fit::Header(layout) => &layout.header,
+            Fit::Keys(_) => &[],
+        }
+    }
+
+    /// The table's full name, quoted.
+    pub fn table(&self) -> &str {
+        match &self.fit {
+            Fit::Header(layout) => &layout.table,
+            Fit::Keys(keys) => keys.table_name(),
+        }
+    }
+
+    /// The columns that are sent for some row.
+    pub fn columns(&self) -> Vec<&SentColumn> {
+        let mut columns: Vec<&SentColumn> = self.layouts.iter().flat_map(|l| &l.columns).collect();
+        if self.layouts.len() > 1 {
+            columns.sort_unstable_by_key(|column| &column.name);
+            columns.dedup_by_key(|column| &column.name);
+        }
+        columns
+    }
+
+    /// Takes a record in as a row, unless there are reasons against it. It belongs to the part that is read
+    /// now, the one behind those in [`MicroBatch::parts`]. Of a format without `fields` the record is `raw`.
+    pub fn take(
+        &mut self,
+        fields: Option<Record<'_>>,
+        raw: &[u8],
+        offset: u64,
+        line: u64,
+        reasons: &mut Vec<Reason>,
+    ) {
+        let at = self.bytes.len();
+        let (layout, key_end) = match (&self.fit, fields) {
+            (Fit::Header(layout), Some(fields)) => {
+                (0, layout.encode(&fields, &mut self.bytes, reasons))
+            }
+            (Fit::Keys(keys), None) => match keys.encode(raw, &mut self.bytes, reasons) {
+                Some((layout, key_end)) if reasons.is_empty() => (self.number_of(layout), key_end),
+                _ => (0, at),
+            },
+            _ => unreachable!("a micro-batch has records of one format"),
+        };
+        if !reasons.is_empty() {
+            self.bytes.truncate(at);
+            return;
+        }
+        let start = self.raw.len();
+        self.raw.extend_from_slice(raw);
+        self.held_bytes += self.bytes.len() - at + raw.len();
+        let place = RecordPlace { offset, line, start, end: self.raw.len() };
+        self.push_row(layout, at, key_end, place);
+    }
+
+    /// Which of the layouts this is; a new one is added.
+    fn number_of(&mut self, layout: Arc<Layout>) -> usize {
+        // Neighbours are mostly alike.
+        let last = self.rows.last().map(RowPlace::layout);
+        let is_same = |at: &usize| Arc::ptr_eq(&self.layouts[*at], &layout);
+        let known = last.filter(is_same).or_else(|| (0..self.layouts.len()).find(|at| is_same(at)));
+        known.unwrap_or_else(|| {
+            self.layouts.push(layout);
+            self.layouts.len() - 1
+        })
     }
 
     /// Records taken from all partitions.
@@ -135,15 +235,15 @@ impl MicroBatch {
         self.parts.iter().map(|part| part.records).sum()
     }
 
-    /// Notes the row that was appended to [`MicroBatch::bytes`] at `start`; it belongs to the part that
-    /// is read now, the one behind those in [`MicroBatch::parts`].
-    pub fn push_row(&mut self, start: usize, key_end: usize, record: RecordPlace) {
+    /// Notes the row that was appended to [`MicroBatch::bytes`] at `start`.
+    fn push_row(&mut self, layout: usize, start: usize, key_end: usize, record: RecordPlace) {
         let row = RowPlace {
             prefix: prefix(&self.bytes[start + 2..key_end.max(start + 2)]),
             start,
             key_end,
             end: self.bytes.len(),
             part: self.parts.len(),
+            layout: u32::try_from(layout).expect("there are no more layouts than rows"),
             record,
             is_repeat: false,
             index: self.rows.len(),
@@ -155,27 +255,55 @@ impl MicroBatch {
     ///
     /// Rows in key order cost the index less, and writers that go in the same order can't deadlock.
     pub fn finish(&mut self) {
-        let key_len = self.layout.key_len();
-        if key_len == 0 {
+        let keys: Vec<Option<&str>> = self.layouts.iter().map(|layout| layout.key_name()).collect();
+        if keys.iter().all(Option::is_none) {
             return;
         }
+        // Keys can be compared only with others of the same columns.
+        let are_alike = keys.windows(2).all(|pair| pair[0] == pair[1]);
         let bytes = &self.bytes;
         let key = |row: &RowPlace| &bytes[row.start + 2..row.key_end];
         self.rows.sort_unstable_by(|a, b| {
             a.prefix.cmp(&b.prefix).then_with(|| key(a).cmp(key(b))).then(a.start.cmp(&b.start))
         });
+        if !are_alike {
+            self.rows.sort_by_key(|row| keys[row.layout()]);
+        }
+        let is_same_key = |a: &RowPlace, b: &RowPlace| {
+            are_alike || keys[a.layout()].is_some_and(|name| keys[b.layout()] == Some(name))
+        };
         self.rows.iter_mut().enumerate().for_each(|(index, row)| row.index = index);
         for at in 1..self.rows.len() {
             let (before, row) = (self.rows[at - 1], self.rows[at]);
             let repeats = before.prefix == row.prefix && key(&before) == key(&row);
             // NULLs are distinct: a key with a NULL in it has no equal.
-            self.rows[at].is_repeat = repeats && !has_null(key(&row));
+            let is_repeat = repeats && !has_null(key(&row)) && is_same_key(&before, &row);
+            self.rows[at].is_repeat = is_repeat;
         }
     }
 
-    /// The first row read of each key, in key order.
+    /// The first row read of each key: those of one layout together, in key order.
     pub fn first_of_each_key(&self) -> Vec<RowPlace> {
-        self.rows.iter().filter(|row| !row.is_repeat).copied().collect()
+        let mut rows: Vec<RowPlace> =
+            self.rows.iter().filter(|row| !row.is_repeat).copied().collect();
+        if self.layouts.len() > 1 {
+            rows.sort_by_key(|row| row.layout);
+        }
+        rows
+    }
+
+    /// The different keys that rows have.
+    pub fn keys(&self) -> Vec<&LayoutKey> {
+        let mut keys: Vec<&LayoutKey> =
+            self.layouts.iter().filter_map(|layout| layout.key.as_ref()).collect();
+        keys.sort_unstable_by_key(|key| &key.name);
+        keys.dedup_by_key(|key| &key.name);
+        keys
+    }
+
+    /// The layout of a row.
+    pub fn layout_of(&self, row: &RowPlace) -> &Layout {
+        &self.layouts[row.layout()]
     }
 
     /// The row without the filled columns.
@@ -202,6 +330,11 @@ impl MicroBatch {
 }
 
 impl RowPlace {
+    /// Which of the micro-batch's layouts it has.
+    pub fn layout(&self) -> usize {
+        self.layout as usize
+    }
+
     /// Where its record starts in its partition.
     pub fn offset(&self) -> u64 {
         self.record.offset

@@ -205,14 +205,14 @@ pub enum DeadLettersCommand {
 /// Flags of `dead-letters export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// As CSV, the only form there is
-    #[arg(long, required = true)]
+    /// As CSV under the original header, and as JSON lines what came so: the only form there is
+    #[arg(long)]
     pub csv: bool,
     /// Which.
     #[command(flatten)]
     pub which: Selection,
     /// Write to this file, never over another; or into this folder (an existing one, or a path that ends
-    /// in /), a file for each stream and header [default: stdout]
+    /// in /), a file for each stream, format and header [default: stdout]
     #[arg(long, value_name = "FILE|FOLDER/")]
     pub out: Option<PathBuf>,
 }

@@ -294,6 +294,10 @@ mod tests {
         assert!(message.contains("stream.a.timezone \"CEST\" is no time zone"), "{message}");
         let message = error("[stream.a]\nfiles = 'a.csv'\nextra_column = 'more'\n");
         assert!(message.contains("extra_column has a meaning only with extra ="), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\n[stream.a.paths]\nb = 'c..d'\n");
+        assert!(message.contains("stream.a.paths b = \"c..d\" is no path"), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\npaths = { b = 'd', c = 'd' }\n");
+        assert!(message.contains("stream.a.paths name \"d\" for b and for c"), "{message}");
         let archive = "[stream.a]\nfiles = 'a.csv'\non_done = 'archive'\narchive = '../b'\n";
         let message = error(archive);
         assert!(message.contains("stream.a.archive must be a path below"), "{message}");

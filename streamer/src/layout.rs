@@ -2,27 +2,29 @@
 
 mod header;
 mod kept;
+mod keys;
+mod object;
+mod reason;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
 
 pub use header::HeaderError;
 use header::{Matched, match_names};
 use kept::Kept;
+pub use keys::Keys;
+pub use reason::{BAD_COPY_FILE_FORMAT, Reason, escaped};
+use reason::{NOT_UTF8, ValueRefusal};
 
 use crate::config::{Extra, Stream};
-use crate::encode::Type;
+use crate::encode::{Refusal, Type};
 use crate::format::Record;
 use crate::schema::{BATCH_ID, Column, INGESTED_AT, Key, Table};
 use crate::sql::quote;
 
-/// The fit of one header to one table.
+/// The fit of one header, or of one set of JSON keys, to one table.
 #[derive(Debug)]
 pub struct Layout {
-    /// The header, as read.
+    /// The header, as read; empty where there is none.
     pub header: Vec<String>,
     /// The table's full name, quoted.
     pub table: String,
@@ -60,6 +62,8 @@ pub struct LayoutKey {
     pub columns: Vec<KeyColumn>,
     /// The table's full name, quoted.
     pub table: String,
+    /// The index's name: which of the table's keys it is.
+    pub name: String,
 }
 
 /// A column of the key, as a lookup of existing keys needs it.
@@ -82,11 +86,6 @@ pub enum Filled {
     IngestedAt,
 }
 
-/// Why a value is refused: the SQLSTATE, and the reason in words.
-type ValueRefusal = (&'static str, Cow<'static, str>);
-
-const NOT_UTF8: ValueRefusal = ("22021", Cow::Borrowed("not valid UTF-8"));
-
 #[derive(Debug)]
 struct Target {
     /// Which field of the record.
@@ -95,28 +94,6 @@ struct Target {
     not_null: bool,
     encoding: Type,
 }
-
-/// One reason why a record could not become a row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    /// The column, where one value is at fault.
-    pub column: Option<String>,
-    /// Its text, cut to 200 characters, with bytes that are no text escaped.
-    pub value: Option<String>,
-    /// The SQLSTATE that PostgreSQL gives, or would have given.
-    pub sqlstate: String,
-    /// What is wrong, in words.
-    pub reason: String,
-    /// What PostgreSQL adds: which values, which row.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-}
-
-/// How much of a refused value a reason shows; the whole record is kept beside it.
-const VALUE_CHARS_MAX: usize = 200;
-
-/// A record that can't be a row for a fault of its own: bad CSV.
-pub const BAD_COPY_FILE_FORMAT: &str = "22P04";
 
 impl Layout {
     /// Matches `header` to `table`: exact names first, then whatever the case.
@@ -130,10 +107,20 @@ impl Layout {
             Extra::Reject if !extras.is_empty() => return Err(HeaderError::extra(&extras)),
             Extra::Reject | Extra::Ignore => None,
         };
+        let null = stream.null.clone();
+        Ok(Layout { header, null, ..Layout::of(&fields, kept, table)? })
+    }
+
+    /// The layout of records whose `fields` are columns of `table`, by their names.
+    fn of(
+        fields: &HashMap<&str, usize>,
+        kept: Option<Kept>,
+        table: &Table,
+    ) -> Result<Layout, HeaderError> {
         let is_kept =
             |column: &Column| kept.as_ref().is_some_and(|kept| kept.column == column.name);
-        let key =
-            table.keys.iter().find(|key| key.columns.iter().all(|c| is_usable(c, table, &fields)));
+        let is_whole = |key: &&Key| key.columns.iter().all(|c| is_usable(c, table, fields));
+        let key = table.keys.iter().find(is_whole);
         let key_columns: &[String] = key.map_or(&[], |key| &key.columns);
         let is_key = |column: &&Column| key_columns.contains(&column.name);
         let in_key = key_columns.iter().filter_map(|name| table.column(name));
@@ -162,8 +149,14 @@ impl Layout {
         let copy_statement =
             format!("copy {} ({names}) from stdin (format binary)", table.quoted_name);
         let key = key.map(|key| LayoutKey::new(key, table));
-        let (table, null) = (table.quoted_name.clone(), stream.null.clone());
+        let (header, null) = (Vec::new(), Vec::new());
+        let table = table.quoted_name.clone();
         Ok(Layout { header, table, columns, copy_statement, key, filled, targets, kept, null })
+    }
+
+    /// The name of the key, which tells it from the table's others.
+    pub fn key_name(&self) -> Option<&str> {
+        self.key.as_ref().map(|key| key.name.as_str())
     }
 
     /// How many of a row's first columns are the key.
@@ -186,10 +179,7 @@ impl Layout {
             self.note_wrong_count(record, reasons);
             return out.len();
         }
-        let columns = self.targets.len() + usize::from(self.kept.is_some()) + self.filled.len();
-        out.extend(
-            u16::try_from(columns).expect("a table has at most 1,600 columns").to_be_bytes(),
-        );
+        self.put_count(out);
         let mut key_end = out.len();
         for (index, target) in self.targets.iter().enumerate() {
             let quoted = || record.is_quoted(target.field);
@@ -212,6 +202,13 @@ impl Layout {
             kept.put(record, |value| value.is_empty() || self.is_null(value), out, reasons);
         }
         key_end
+    }
+
+    /// Appends what a row begins with: how many columns it has.
+    fn put_count(&self, out: &mut Vec<u8>) {
+        let columns = self.targets.len() + usize::from(self.kept.is_some()) + self.filled.len();
+        let columns = u16::try_from(columns).expect("a table has at most 1,600 columns");
+        out.extend(columns.to_be_bytes());
     }
 
     /// Which field belongs to which column can't be told; that a field is no text can.
@@ -238,7 +235,8 @@ impl LayoutKey {
             type_oid: c.type_oid,
             array_oid: c.array_oid,
         });
-        LayoutKey { columns: columns.collect(), table: table.quoted_name.clone() }
+        let (table, name) = (table.quoted_name.clone(), key.name.clone());
+        LayoutKey { columns: columns.collect(), table, name }
     }
 }
 
@@ -264,14 +262,22 @@ impl Target {
     }
 
     fn put(&self, text: &str, out: &mut Vec<u8>) -> Result<(), ValueRefusal> {
-        let at = out.len();
-        out.extend([0; 4]);
-        self.encoding.encode(text, out).map_err(|refusal| (refusal.sqlstate, refusal.reason))?;
-        let len = i32::try_from(out.len() - at - 4)
-            .map_err(|_| ("54000", "the value is longer than 2 GiB".into()))?;
-        out[at..at + 4].copy_from_slice(&len.to_be_bytes());
-        Ok(())
+        put_value(out, |out| self.encoding.encode(text, out))
     }
+}
+
+/// Appends what `encode` appends, with its length in front.
+fn put_value(
+    out: &mut Vec<u8>,
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<(), Refusal>,
+) -> Result<(), ValueRefusal> {
+    let at = out.len();
+    out.extend([0; 4]);
+    encode(out).map_err(|refusal| (refusal.sqlstate, refusal.reason))?;
+    let len = i32::try_from(out.len() - at - 4)
+        .map_err(|_| ("54000", "the value is longer than 2 GiB".into()))?;
+    out[at..at + 4].copy_from_slice(&len.to_be_bytes());
+    Ok(())
 }
 
 impl Filled {
@@ -279,44 +285,6 @@ impl Filled {
         match self {
             Filled::BatchId => BATCH_ID.0,
             Filled::IngestedAt => INGESTED_AT.0,
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.column, &self.value) {
-            (Some(column), Some(value)) => {
-                write!(f, "{} \"{value}\": ", escaped(column.as_bytes()))?;
-            }
-            (Some(column), None) => write!(f, "{}: ", escaped(column.as_bytes()))?,
-            _ => {}
-        }
-        f.write_str(&self.reason)?;
-        self.detail.iter().try_for_each(|detail| write!(f, ": {detail}"))
-    }
-}
-
-impl Reason {
-    /// A reason that concerns one column's value.
-    fn of_value(column: &str, value: &[u8], (sqlstate, reason): ValueRefusal) -> Reason {
-        Reason {
-            column: Some(column.to_owned()),
-            value: Some(shown(value)),
-            sqlstate: sqlstate.to_owned(),
-            reason: reason.into_owned(),
-            detail: None,
-        }
-    }
-
-    /// A reason that concerns the record as a whole.
-    pub fn of_record(sqlstate: &str, reason: impl Into<String>) -> Reason {
-        Reason {
-            column: None,
-            value: None,
-            sqlstate: sqlstate.to_owned(),
-            reason: reason.into(),
-            detail: None,
         }
     }
 }
@@ -331,27 +299,4 @@ fn filled_columns(table: &Table) -> Vec<Filled> {
     filled
         .map(|c| if c.name == BATCH_ID.0 { Filled::BatchId } else { Filled::IngestedAt })
         .collect()
-}
-
-/// Bytes as a terminal may show them: control characters and bad UTF-8 are escaped.
-pub fn escaped(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
-        }
-        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
-    }
-    text
-}
-
-/// A value as a message may show it: escaped, and not too long.
-fn shown(value: &[u8]) -> String {
-    // A character has at most 4 bytes.
-    let text = escaped(&value[..value.len().min(4 * VALUE_CHARS_MAX)]);
-    match text.char_indices().nth(VALUE_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None if value.len() > 4 * VALUE_CHARS_MAX => format!("{text}…"),
-        None => text,
-    }
 }

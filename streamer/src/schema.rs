@@ -73,6 +73,17 @@ pub enum SchemaError {
         /// The column.
         column: String,
     },
+    /// A path leads to a column that is not there, or that the streamer fills itself.
+    #[error(
+        "table {table} has no column {column} to be filled by paths.{column} in streams.toml; add it, or \
+         take the path out"
+    )]
+    NoPathColumn {
+        /// The name as the user wrote it.
+        table: String,
+        /// The column.
+        column: String,
+    },
     /// The catalog could not be read.
     #[error("read the description of table {table} from the catalog")]
     Catalog {
@@ -108,6 +119,11 @@ impl Table {
         if stream.extra == Extra::Keep && !columns.iter().any(is_kept) {
             let column = stream.extra_column.clone();
             return Err(SchemaError::NoExtraColumn { table: stream.table.clone(), column });
+        }
+        let is_taken = |name: &String| columns.iter().any(|c| c.name == *name && !Table::fills(c));
+        if let Some(column) = stream.paths.keys().find(|name| !is_taken(name)) {
+            let column = column.clone();
+            return Err(SchemaError::NoPathColumn { table: stream.table.clone(), column });
         }
         Ok(Table { quoted_name, columns, keys })
     }

@@ -1,5 +1,6 @@
 //! The settings of one stream.
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{ConfigError, Overrides};
 use crate::encode::Zone;
+use crate::format::Format;
 use crate::limit::DeadLetterLimit;
 
 /// A longer pause is a mistake, and one that time can't be reckoned with.
@@ -28,6 +30,10 @@ pub struct Stream {
     pub table: String,
     /// Which files below the data folder.
     pub files: Glob,
+    /// What the files hold; `None` where each file's name tells.
+    pub format: Option<Format>,
+    /// Columns that are not called like their JSON key: the keys that lead to them, from the outermost on.
+    pub paths: BTreeMap<String, Vec<String>>,
     /// The pause between the starts of two micro-batches.
     pub every: Duration,
     /// Records that a micro-batch has at most.
@@ -113,6 +119,9 @@ enum OnDoneFile {
 pub(super) struct StreamFile {
     files: String,
     table: Option<String>,
+    format: Option<Format>,
+    #[serde(default)]
+    paths: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "duration")]
     every: Option<Duration>,
     max_rows: Option<usize>,
@@ -150,6 +159,13 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 
 /// What is wrong with a setting: its name, and why.
 type Wrong = (&'static str, String);
+
+impl Stream {
+    /// What a file of this name holds.
+    pub fn format_of(&self, name: &str) -> Format {
+        self.format.unwrap_or_else(|| Format::of(name))
+    }
+}
 
 impl StreamFile {
     /// The stream, if every setting is within its bounds.
@@ -203,8 +219,15 @@ impl StreamFile {
             }
             (env, file) => env.map(TokenSource::Env).or(file.map(TokenSource::File)),
         };
+        let extra_column = self.extra_column.as_deref().unwrap_or("extra");
+        let paths = paths(&self.paths)?;
+        if self.extra == Extra::Keep && paths.contains_key(extra_column) {
+            return Err(wrong("paths", "must not name the extra_column"));
+        }
         Ok(Stream {
             files,
+            format: self.format,
+            paths,
             every,
             max_rows,
             writers,
@@ -216,7 +239,7 @@ impl StreamFile {
             table: self.table.unwrap_or_else(|| name.clone()),
             extra: self.extra,
             dead_letters_max: self.max_dead_letters,
-            extra_column: self.extra_column.unwrap_or_else(|| "extra".to_owned()),
+            extra_column: extra_column.to_owned(),
             null: self.null,
             archives: Vec::new(),
             others: Vec::new(),
@@ -299,6 +322,22 @@ fn tcp_connect(place: Option<String>) -> Result<Option<String>, Wrong> {
         }
         place => Ok(place),
     }
+}
+
+/// The keys of each column's path, which are written with dots between them.
+fn paths(paths: &BTreeMap<String, String>) -> Result<BTreeMap<String, Vec<String>>, Wrong> {
+    let mut columns: HashMap<&str, &str> = HashMap::new();
+    for (column, path) in paths {
+        if path.split('.').any(str::is_empty) {
+            let message = format!("{column} = {path:?} is no path; write \"key\" or \"key.key\"");
+            return Err(("paths", message));
+        }
+        if let Some(other) = columns.insert(path, column) {
+            return Err(("paths", format!("name {path:?} for {other} and for {column}")));
+        }
+    }
+    let keys = |path: &String| path.split('.').map(str::to_owned).collect();
+    Ok(paths.iter().map(|(column, path)| (column.clone(), keys(path))).collect())
 }
 
 fn zone(name: Option<&str>) -> Result<Zone, Wrong> {

@@ -2,10 +2,12 @@
 //!
 //! Origin: src/backend/utils/adt/arrayfuncs.c, `array_in` and `array_recv`. Lower bounds are always
 //! 1, a `[2:3]=` in front is refused, and so are empty arrays inside an array and backslashes
-//! outside quotes.
+//! outside quotes. A JSON array is taken in the same meaning.
+
+use serde_json::value::RawValue;
 
 use super::quoted::read_quoted;
-use super::{Refusal, Type};
+use super::{Refusal, Type, with_length};
 
 /// An array's element type and what its text form needs to know of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,44 +31,130 @@ const DIMENSION_BYTES: usize = 8;
 pub(super) fn encode(text: &str, array: &Array, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let text = text.trim_matches(is_space);
     let start = out.len();
-    out.extend_from_slice(&[0; HEADER_BYTES]);
-    out[start + 8..start + 12].copy_from_slice(&array.element_oid.to_be_bytes());
     if is_empty_array(text) {
+        put_header(array, 0, out);
         return Ok(());
     }
     let dimensions = text.chars().filter(|c| !is_space(*c)).take_while(|c| *c == '{').count();
     if dimensions == 0 || dimensions > DIMENSIONS_MAX {
         return Err(malformed());
     }
-    out.resize(start + HEADER_BYTES + dimensions * DIMENSION_BYTES, 0);
-
-    let mut reader =
-        Reader { array, rest: text, lengths: vec![None; dimensions], has_null: false, out };
+    put_header(array, dimensions, out);
+    let shape = Shape::new(dimensions);
+    let mut reader = Reader { array, rest: text, shape, out };
     reader.read_level(0)?;
     if !reader.rest.is_empty() {
         return Err(malformed());
     }
-    let (lengths, has_null) = (reader.lengths, reader.has_null);
-
-    let header = &mut out[start..];
-    let count = i32::try_from(dimensions).expect("at most six");
-    header[..4].copy_from_slice(&count.to_be_bytes());
-    header[4..8].copy_from_slice(&i32::from(has_null).to_be_bytes());
-    for (at, length) in lengths.into_iter().enumerate() {
-        let length = length.expect("every level was read to its end");
-        let at = HEADER_BYTES + at * DIMENSION_BYTES;
-        header[at..at + 4].copy_from_slice(&length.to_be_bytes());
-        header[at + 4..at + 8].copy_from_slice(&1i32.to_be_bytes());
-    }
+    let shape = reader.shape;
+    shape.fill_in(&mut out[start..]);
     Ok(())
+}
+
+/// The same of a JSON array. Where the elements are JSON themselves, it has one dimension, else as many as
+/// arrays stand in each other at its beginning.
+pub(super) fn encode_json(text: &str, array: &Array, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let start = out.len();
+    let opened = text.bytes().filter(|byte| !byte.is_ascii_whitespace());
+    let opened = opened.take_while(|byte| *byte == b'[').count();
+    let dimensions = if array.element.is_json() { 1 } else { opened };
+    if dimensions > DIMENSIONS_MAX {
+        return Err(Refusal::malformed("an array of more than six dimensions"));
+    }
+    if json_items(text)?.is_empty() {
+        put_header(array, 0, out);
+        return Ok(());
+    }
+    put_header(array, dimensions, out);
+    let mut shape = Shape::new(dimensions);
+    put_json_level(text, array, 0, &mut shape, out)?;
+    shape.fill_in(&mut out[start..]);
+    Ok(())
+}
+
+/// Appends the elements of a JSON array at `level`. Goes no deeper than there are dimensions.
+fn put_json_level(
+    text: &str,
+    array: &Array,
+    level: usize,
+    shape: &mut Shape,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    let items = json_items(text)?;
+    for item in &items {
+        let item = item.get();
+        if level + 1 < shape.lengths.len() {
+            if !item.starts_with('[') {
+                return Err(Refusal::malformed("an array with both arrays and other values in it"));
+            }
+            put_json_level(item, array, level + 1, shape, out)?;
+        } else if item == "null" {
+            shape.has_null = true;
+            out.extend_from_slice(&(-1i32).to_be_bytes());
+        } else {
+            let value = |out: &mut Vec<u8>| array.element.encode_json_value(item, out);
+            with_length(out, value)?;
+        }
+    }
+    let length = i32::try_from(items.len()).map_err(|_| malformed())?;
+    if length == 0 {
+        return Err(Refusal::malformed("an array with an empty array in it"));
+    }
+    shape.note(level, length)
+}
+
+fn json_items(text: &str) -> Result<Vec<&RawValue>, Refusal> {
+    serde_json::from_str(text)
+        .map_err(|error| Refusal::malformed(format!("not accepted as a JSON array: {error}")))
+}
+
+/// Appends the header's fixed part, and room for the dimensions.
+fn put_header(array: &Array, dimensions: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + HEADER_BYTES + dimensions * DIMENSION_BYTES, 0);
+    out[start + 8..start + 12].copy_from_slice(&array.element_oid.to_be_bytes());
+}
+
+/// What is known of an array once its elements are read.
+struct Shape {
+    /// How many items an array has at each level; None until the first has ended.
+    lengths: Vec<Option<i32>>,
+    has_null: bool,
+}
+
+impl Shape {
+    fn new(dimensions: usize) -> Shape {
+        Shape { lengths: vec![None; dimensions], has_null: false }
+    }
+
+    /// An array at `level` has ended.
+    fn note(&mut self, level: usize, length: i32) -> Result<(), Refusal> {
+        match self.lengths[level].replace(length) {
+            Some(other) if other != length => {
+                Err(Refusal::malformed("an array whose inner arrays differ in length"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Completes the header that [`put_header`] began.
+    fn fill_in(self, header: &mut [u8]) {
+        let count = i32::try_from(self.lengths.len()).expect("at most six");
+        header[..4].copy_from_slice(&count.to_be_bytes());
+        header[4..8].copy_from_slice(&i32::from(self.has_null).to_be_bytes());
+        for (at, length) in self.lengths.into_iter().enumerate() {
+            let length = length.expect("every level was read to its end");
+            let at = HEADER_BYTES + at * DIMENSION_BYTES;
+            header[at..at + 4].copy_from_slice(&length.to_be_bytes());
+            header[at + 4..at + 8].copy_from_slice(&1i32.to_be_bytes());
+        }
+    }
 }
 
 struct Reader<'a> {
     array: &'a Array,
     rest: &'a str,
-    /// How many items an array has at each level; None until the first has ended.
-    lengths: Vec<Option<i32>>,
-    has_null: bool,
+    shape: Shape,
     out: &'a mut Vec<u8>,
 }
 
@@ -78,7 +166,7 @@ impl Reader<'_> {
         }
         let mut length: i32 = 0;
         loop {
-            if level + 1 < self.lengths.len() {
+            if level + 1 < self.shape.lengths.len() {
                 self.read_level(level + 1)?;
             } else {
                 self.read_element()?;
@@ -91,12 +179,7 @@ impl Reader<'_> {
                 return Err(malformed());
             }
         }
-        match self.lengths[level].replace(length) {
-            Some(other) if other != length => {
-                Err(Refusal::malformed("an array whose inner arrays differ in length"))
-            }
-            _ => Ok(()),
-        }
+        self.shape.note(level, length)
     }
 
     /// Steps over `byte` and the blanks around it, if it is next.
@@ -123,7 +206,7 @@ impl Reader<'_> {
         if element.is_empty() {
             Err(malformed())
         } else if element.eq_ignore_ascii_case("null") {
-            self.has_null = true;
+            self.shape.has_null = true;
             self.out.extend_from_slice(&(-1i32).to_be_bytes());
             Ok(())
         } else {
@@ -189,6 +272,36 @@ mod tests {
         let mut expected = ints(&[1, 0, 25, 1, 1, 3]);
         expected.extend_from_slice(b"a b");
         assert_eq!(array(Kind::Text(None), "{\ta b\n}"), Ok(expected));
+    }
+
+    #[test]
+    fn a_json_array_means_the_same_as_its_text_form() {
+        let json = |kind: Kind, text: &str| {
+            let mut out = Vec::new();
+            let array = Array { element: Type(kind), element_oid: 25, delimiter: b',' };
+            encode_json(text, &array, &mut out).map_err(|refusal| refusal.sqlstate)?;
+            Ok(out)
+        };
+        for (text, same) in [
+            ("[ ]", "{}"),
+            ("[7, 8]", "{7,8}"),
+            ("[null, \"7\"]", "{NULL,7}"),
+            ("[[1, 2],[3,null]]", "{{1,2},{3,NULL}}"),
+            (" [[[1]]]", "{{{1}}}"),
+        ] {
+            assert_eq!(json(Kind::Int4, text), array(Kind::Int4, same), "{text}");
+        }
+        let texts = r#"["a,b", "NULL", "", "\\\"\u00e9", true, 1.50]"#;
+        let same = r#"{"a,b","NULL","","\\\"é",true,1.50}"#;
+        assert_eq!(json(Kind::Text(None), texts), array(Kind::Text(None), same));
+        let documents = json(Kind::Json, r#"[[1], {"a": "b"}, "c"]"#).unwrap();
+        assert_eq!(documents[..20], ints(&[1, 0, 25, 3, 1]));
+        assert_eq!(documents[24..27], *b"[1]");
+        for text in
+            ["[[]]", "[1,[2]]", "[[1],2]", "[[1],[2,3]]", "[[[[[[[1]]]]]]]", "[{}]", "[1.5]"]
+        {
+            assert_eq!(json(Kind::Int4, text), Err("22P02"), "{text}");
+        }
     }
 
     #[test]

@@ -23,11 +23,16 @@ const JSONB_VERSION: u8 = 1;
 
 /// A version byte, then the text. Origin: src/backend/utils/adt/jsonb.c, `jsonb_recv`.
 pub(super) fn encode_jsonb(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    check(text, Value { unique_keys: true })?;
-    check_numbers(text)?;
+    check_jsonb(text)?;
     out.push(JSONB_VERSION);
     out.extend_from_slice(text.as_bytes());
     Ok(())
+}
+
+/// Checks that `text` can be a value within a `jsonb` document.
+pub(super) fn check_jsonb(text: &str) -> Result<(), Refusal> {
+    check(text, Value { unique_keys: true })?;
+    check_numbers(text)
 }
 
 fn check(text: &str, value: Value) -> Result<(), Refusal> {

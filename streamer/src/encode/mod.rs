@@ -45,6 +45,7 @@ mod cursor;
 mod datetime;
 mod interval;
 mod json;
+mod json_value;
 mod network;
 mod number;
 mod numeric;
@@ -56,6 +57,7 @@ mod text;
 mod zone;
 
 pub use catalog::{TypeCatalog, TypeEntry};
+pub use json_value::{check_document, json_string};
 pub use refusal::Refusal;
 pub use resolve::Unsupported;
 pub use zone::Zone;
@@ -157,13 +159,7 @@ impl Type {
 
     /// Appends the value's length in four bytes and then the value, as inside arrays and ranges.
     fn encode_with_length(&self, text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        let start = out.len();
-        out.extend_from_slice(&[0; 4]);
-        self.encode_kind(text, out)?;
-        let length = i32::try_from(out.len() - start - 4)
-            .map_err(|_| Refusal::malformed("longer than 2 GiB"))?;
-        out[start..start + 4].copy_from_slice(&length.to_be_bytes());
-        Ok(())
+        with_length(out, |out| self.encode_kind(text, out))
     }
 
     /// Whether a field that is empty but quoted (`""`) is a value of this type, as it is of
@@ -175,6 +171,20 @@ impl Type {
             _ => false,
         }
     }
+}
+
+/// Appends the length in four bytes of what `encode` appends behind it.
+fn with_length(
+    out: &mut Vec<u8>,
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    encode(out)?;
+    let length = i32::try_from(out.len() - start - 4)
+        .map_err(|_| Refusal::malformed("longer than 2 GiB"))?;
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    Ok(())
 }
 
 #[cfg(test)]

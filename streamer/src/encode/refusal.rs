@@ -44,7 +44,7 @@ impl Refusal {
     }
 
     /// 22021, character_not_in_repertoire: no value of PostgreSQL can hold U+0000.
-    pub(super) fn nul() -> Refusal {
+    pub fn nul() -> Refusal {
         Refusal { sqlstate: "22021", reason: "holds a NUL character".into() }
     }
 }

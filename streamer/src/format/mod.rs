@@ -2,7 +2,38 @@
 //! many bytes it took; it knows nothing of files, offsets or tables.
 
 pub mod csv;
+pub mod cut;
+pub mod json;
+pub mod json_body;
 mod quoting;
+
+use serde::Deserialize;
+
+/// What the bytes of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// CSV with a header.
+    Csv,
+    /// A JSON object on each line.
+    Ndjson,
+}
+
+impl Format {
+    /// What a file of this name holds: JSON lines where it ends in `.ndjson` or `.jsonl`, before the ending
+    /// that says how it is packed.
+    pub fn of(name: &str) -> Format {
+        let ends = |name: &str, ending: &str| {
+            let start = name.len().checked_sub(ending.len()).filter(|start| *start > 0);
+            let end = start.and_then(|start| name.get(start..));
+            end.is_some_and(|end| end.eq_ignore_ascii_case(ending))
+        };
+        let packed = [".gz", ".zst"].into_iter().find(|ending| ends(name, ending));
+        let name = &name[..name.len() - packed.map_or(0, str::len)];
+        let is_json = [".ndjson", ".jsonl"].into_iter().any(|ending| ends(name, ending));
+        if is_json { Format::Ndjson } else { Format::Csv }
+    }
+}
 
 /// The fields of one record, unescaped.
 #[derive(Debug, Clone, Copy)]
@@ -49,5 +80,22 @@ impl<'a> Record<'a> {
     fn range(&self, index: usize) -> std::ops::Range<usize> {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         start..self.ends[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+
+    #[test]
+    fn a_name_tells_the_format_whatever_it_is_packed_with() {
+        for name in ["a.ndjson", "in/a.b.JSONL", "a.ndjson.gz", "a.jsonl.ZST"] {
+            assert_eq!(Format::of(name), Format::Ndjson, "{name}");
+        }
+        for name in
+            ["a.csv", "a.csv.gz", "a.json", "ndjson", ".gz", "", "é.ndjson.bak", "a.jsonl.csv"]
+        {
+            assert_eq!(Format::of(name), Format::Csv, "{name}");
+        }
     }
 }

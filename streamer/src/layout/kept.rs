@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::header::shown_name;
-use super::{HeaderError, NOT_UTF8, Reason};
+use super::reason::NOT_UTF8;
+use super::{HeaderError, Reason};
 use crate::format::Record;
 
 /// The version of PostgreSQL's binary form of jsonb. Origin: src/backend/utils/adt/jsonb.c, `jsonb_recv`.
-const JSONB_VERSION: u8 = 1;
+pub(super) const JSONB_VERSION: u8 = 1;
 
 /// Which fields of a record go into the object.
 #[derive(Debug)]
@@ -92,6 +93,6 @@ impl Kept {
 }
 
 /// Appends `text` as a JSON string.
-fn put_string(text: &str, out: &mut Vec<u8>) {
+pub(super) fn put_string(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("a string becomes JSON, and a Vec takes it");
 }

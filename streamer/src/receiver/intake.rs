@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::spool::{Append, Kind};
 use crate::batch::RAW_BYTES_MAX;
-use crate::format::csv::{Cut, Splitter};
+use crate::format::csv::Splitter;
+use crate::format::cut::Cut;
+use crate::format::json;
 
 /// Cuts a stream of bytes.
 #[derive(Debug)]
@@ -106,9 +108,7 @@ impl Intake {
         while at < buffer.len() {
             let rest = &buffer[at..];
             if self.is_skipping {
-                let line = memchr::memchr2(b'\n', b'\r', rest);
-                self.is_skipping = line.is_none();
-                at += line.map_or(rest.len(), |end| end + 1);
+                at += self.skip(rest);
                 continue;
             }
             match self.splitter.cut(rest, follows != Follows::More) {
@@ -143,32 +143,43 @@ impl Intake {
     fn lines(&mut self, kind: &Kind, follows: Follows) -> Vec<Append> {
         let mut appends = Appends { kind, done: Vec::new(), bytes: Vec::new(), records: 0 };
         let buffer = std::mem::take(&mut self.buffer);
-        let mut rest = buffer.as_slice();
-        loop {
-            let end = memchr::memchr(b'\n', rest);
-            let is_last = end.is_none();
-            let line = &rest[..end.unwrap_or(rest.len())];
-            let is_too_long = line.len() > self.record_bytes_max;
-            if is_last && follows == Follows::More && !is_too_long && !self.is_skipping {
-                break;
+        let mut at = 0;
+        while at < buffer.len() {
+            let rest = &buffer[at..];
+            if self.is_skipping {
+                at += self.skip(rest);
+                continue;
             }
-            if !self.is_skipping && !line.trim_ascii().is_empty() {
+            match json::cut(rest, follows != Follows::More, self.record_bytes_max) {
+                Cut::Record { start, end, next } => {
+                    appends.add(&rest[start..end]);
+                    appends.bytes.push(b'\n');
+                    at += next;
+                }
+                Cut::Blank { next } => at += next,
                 // Of a line that is too long so much is kept that it is no JSON.
-                appends.add(if is_too_long {
-                    &line[..line.len().min(RAW_BYTES_MAX)]
-                } else {
-                    line
-                });
-                appends.bytes.push(b'\n');
-            }
-            self.is_skipping = is_last && (self.is_skipping || is_too_long);
-            rest = &rest[end.map_or(rest.len(), |end| end + 1)..];
-            if is_last {
-                break;
+                Cut::Malformed { start, end, next, .. } => {
+                    appends.add(&rest[start..end.min(start + RAW_BYTES_MAX)]);
+                    appends.bytes.push(b'\n');
+                    at += next;
+                }
+                Cut::Endless { start, .. } => {
+                    appends.add(&rest[start..rest.len().min(start + RAW_BYTES_MAX)]);
+                    appends.bytes.push(b'\n');
+                    (self.is_skipping, at) = (true, buffer.len());
+                }
+                Cut::Incomplete => break,
             }
         }
-        self.buffer = rest.to_vec();
+        self.buffer = buffer[at..].to_vec();
         appends.done()
+    }
+
+    /// Passes over the rest of a line that is too long: how many bytes of it there are.
+    fn skip(&mut self, rest: &[u8]) -> usize {
+        let end = memchr::memchr2(b'\n', b'\r', rest);
+        self.is_skipping = end.is_none();
+        end.map_or(rest.len(), |end| end + 1)
     }
 }
 
@@ -274,7 +285,7 @@ mod tests {
     fn json_is_cut_at_its_line_ends() {
         let text = "{\"a\":1}\n\n{\"a\":2}\r\n{\"a\"";
         let appended =
-            |end: &str, count| vec![(format!("{{\"a\":1}}\n{{\"a\":2}}\r\n{end}"), count, false)];
+            |end: &str, count| vec![(format!("{{\"a\":1}}\n{{\"a\":2}}\n{end}"), count, false)];
         assert_eq!(taken(text, Follows::Unknown), appended("{\"a\"\n", 3));
         let mut intake = Intake::new(10);
         let appends = intake.take(b"{\"a\":\"0123456789\"}\n{}\n", Follows::More).unwrap();

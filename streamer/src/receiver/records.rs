@@ -1,7 +1,9 @@
 //! The records of a request: checked, counted, and as they go into a segment.
 
 use super::spool::Kind;
-use crate::format::csv::{Cut, Splitter};
+use crate::format::csv::Splitter;
+use crate::format::cut::{Cut, line_ends};
+use crate::format::json_body::{BadRecord, check_lines, lines_of};
 
 /// Records that may go into a segment.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +27,9 @@ pub enum RecordsError {
     /// The first line is no header.
     #[error("the CSV header {0}")]
     Header(&'static str),
+    /// A record that is no JSON object.
+    #[error(transparent)]
+    Json(#[from] BadRecord),
     /// A record that is none.
     #[error("record {record}, on line {line}: {reason}")]
     Malformed {
@@ -50,7 +55,7 @@ pub fn csv(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError
         let (cut, rest) = (splitter.cut(&body[at..], true), &body[at..]);
         match cut {
             Cut::Blank { next } => {
-                line += crate::format::csv::line_ends(&rest[..next]);
+                line += line_ends(&rest[..next]);
                 at += next;
             }
             Cut::Record { start, end, next } => {
@@ -61,7 +66,7 @@ pub fn csv(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError
                 if names.iter().any(|name| name.contains('\0')) {
                     return Err(RecordsError::Header("holds a NUL character"));
                 }
-                line += crate::format::csv::line_ends(&rest[..next]);
+                line += line_ends(&rest[..next]);
                 at += next;
                 break (Kind::Csv(rest[start..end].into()), names);
             }
@@ -82,13 +87,13 @@ pub fn csv(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError
             }
             Cut::Blank { next } => (0, next),
             Cut::Malformed { start, fault, .. } | Cut::Endless { start, fault, .. } => {
-                let line = line + crate::format::csv::line_ends(&rest[..start]);
+                let line = line + line_ends(&rest[..start]);
                 let reason = fault.reason().into_owned();
                 return Err(RecordsError::Malformed { record: count + 1, line, reason });
             }
             Cut::Incomplete => break,
         };
-        line += crate::format::csv::line_ends(&rest[start..next]);
+        line += line_ends(&rest[start..next]);
         at += next;
     }
     let mut bytes = body[begin..at].to_vec();
@@ -97,6 +102,37 @@ pub fn csv(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError
         bytes.push(b'\n');
     }
     Ok(Records { kind, header: Some(header), bytes, count })
+}
+
+/// The records of a body that is one JSON object, or an array of them.
+///
+/// # Errors
+/// [`RecordsError::Json`], for the first that is none.
+pub fn json(body: &[u8]) -> Result<Records, RecordsError> {
+    let mut bytes = Vec::with_capacity(body.len() + 1);
+    let count = lines_of(body, &mut bytes)?;
+    Ok(Records::of_lines(bytes, count))
+}
+
+/// The records of a body with a JSON object on each line.
+///
+/// # Errors
+/// [`RecordsError::Json`], for the first that is none.
+pub fn ndjson(body: &[u8]) -> Result<Records, RecordsError> {
+    let count = check_lines(body)?;
+    // Within a segment it would be no mark.
+    let lines = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    Ok(Records::of_lines(lines.to_vec(), count))
+}
+
+impl Records {
+    fn of_lines(mut bytes: Vec<u8>, count: usize) -> Records {
+        if !bytes.ends_with(b"\n") && !bytes.is_empty() {
+            bytes.push(b'\n');
+        }
+        let count = u64::try_from(count).expect("a count of things in memory fits");
+        Records { kind: Kind::Ndjson, header: None, bytes, count }
+    }
 }
 
 #[cfg(test)]
@@ -122,5 +158,25 @@ mod tests {
         assert_eq!(error, "record 2, on line 4: the quote that opens here is never closed");
         let error = csv(b"a,b\n1,222222222222\n", 10).unwrap_err().to_string();
         assert_eq!(error, "record 1, on line 2: the record is longer than 10 bytes");
+    }
+
+    #[test]
+    fn json_of_any_form_becomes_lines() {
+        let lines = b"{\"a\":1.50}\n{\"b\":[1,2]}\n";
+        let text = b"\xef\xbb\xbf[ {\"a\": 1.50},\n {\"b\":\n[1,2]} ]";
+        let records = json(text).unwrap();
+        assert_eq!((records.bytes.as_slice(), records.count), (lines.as_slice(), 2));
+        assert_eq!(json(b" {\"a\":1} ").unwrap().count, 1);
+        assert_eq!(json(b"[]").unwrap().count, 0);
+        let records = ndjson(b"\xef\xbb\xbf{\"a\":1.50}\r\n\n{\"b\":[1,2]}").unwrap();
+        assert_eq!(records.bytes, b"{\"a\":1.50}\r\n\n{\"b\":[1,2]}\n");
+        assert_eq!(records.count, 2);
+        for (bad, words) in [("[{},{]", "record 2"), ("[{},5]", "record 2"), ("", "record 1")] {
+            let error = json(bad.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(words), "{bad}: {error}");
+        }
+        assert!(
+            ndjson(b"{}\n{\"a\"\n").unwrap_err().to_string().starts_with("record 2, at byte 3")
+        );
     }
 }

@@ -208,7 +208,7 @@ pub(super) async fn record(
          ) ",
         unchanged::changed!()
     ));
-    let changed = unchanged::bind(statement, &batch.layout)
+    let changed = unchanged::bind(statement, batch)
         .bind(stream)
         .bind(parts.iter().map(|p| p.batch_id).collect::<Vec<_>>())
         .bind(parts.iter().map(|p| p.partition.as_str()).collect::<Vec<_>>())
@@ -221,7 +221,7 @@ pub(super) async fn record(
         .bind(committed.path.name())
         .fetch_optional(&mut *tx)
         .await?;
-    unchanged::refuse(&batch.layout, changed)?;
+    unchanged::refuse(batch, changed)?;
     if dead_letters.is_empty() {
         return Ok(());
     }
@@ -241,13 +241,13 @@ pub(super) async fn record(
                 created_at = now(), resolved_at = null, resolution = null",
     )
     .bind(stream)
-    .bind(&batch.layout.header)
+    .bind(batch.header())
     .bind(dead_letters.iter().map(|(at, _)| of_part(*at).partition.as_str()).collect::<Vec<_>>())
     .bind(signed(letters().map(|letter| letter.offsets.start)))
     .bind(signed(letters().map(|letter| letter.offsets.end)))
     .bind(signed(letters().map(|letter| letter.line)))
     .bind(letters().map(|letter| letter.raw.as_slice()).collect::<Vec<_>>())
-    .bind(dead_letters.iter().map(|(at, _)| &*batch.parts[*at].header).collect::<Vec<_>>())
+    .bind(dead_letters.iter().map(|(at, _)| batch.parts[*at].header.as_deref()).collect::<Vec<_>>())
     .bind(letters().map(|letter| Json(&letter.reasons)).collect::<Vec<_>>())
     .bind(dead_letters.iter().map(|(at, _)| of_part(*at).batch_id).collect::<Vec<_>>())
     .execute(tx)

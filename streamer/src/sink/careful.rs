@@ -5,7 +5,7 @@ use sqlx::postgres::PgDatabaseError;
 use sqlx::{PgConnection, raw_sql};
 
 use super::bookkeeping::Advanced;
-use super::rows::{Written, copy, without_existing};
+use super::rows::{self, Written, copy, without_existing};
 use super::unchanged;
 use crate::batch::{MicroBatch, RowPlace};
 use crate::layout::{Reason, escaped};
@@ -22,7 +22,7 @@ struct Try<'b> {
     is_accused: bool,
 }
 
-/// Copies rows in, in key order. Where PostgreSQL refuses one and tells which, those before it, it alone and
+/// Copies rows in, in key order, those of one layout after those of another. Where PostgreSQL refuses one and tells which, those before it, it alone and
 /// those behind it are tried apart; where it does not, or was wrong once, the two halves. A row that repeats
 /// the key of a refused one takes its turn after it.
 ///
@@ -37,9 +37,10 @@ pub(super) async fn careful(
     advanced: &Advanced,
 ) -> Result<Written, sqlx::Error> {
     // No row is to blame for what a change of the table does to it.
-    unchanged::demand(tx, &batch.layout).await?;
+    unchanged::demand(tx, batch).await?;
     let mut outcome = Written { inserted: Vec::new(), dead: Vec::new() };
-    let mut stack = vec![Try::of(rows)];
+    let mut stack: Vec<Try<'_>> = rows::by_layout(rows).map(Try::of).collect();
+    stack.reverse();
     let (mut window, mut tells_lines) = (rows.len(), true);
     raw_sql("savepoint careful").execute(&mut *tx).await?;
     while let Some(Try { rows, is_accused }) = stack.pop() {

@@ -45,7 +45,7 @@ impl<'c> DryRun<'c> {
         let advanced = Advanced { batch_ids: vec![0; batch.parts.len()], now };
         let rows = rows::without_existing(tx, batch, batch.first_of_each_key()).await?;
         let Written { inserted, dead } = careful(tx, batch, &rows, &advanced).await?;
-        unchanged::demand(tx, &batch.layout).await?;
+        unchanged::demand(tx, batch).await?;
         let per_part = |part: usize| count(inserted.iter().filter(|row| row.part == part).count());
         Ok(Trial {
             rows: (0..batch.parts.len()).map(per_part).collect(),

@@ -11,10 +11,11 @@ use super::bookkeeping::{Advanced, count};
 use super::careful::careful;
 use super::rows::{self, Written};
 use super::unchanged;
-use crate::batch::{MicroBatch, Part, RecordPlace, RowPlace};
+use crate::batch::{Fit, MicroBatch, Part, RowPlace};
 use crate::config::Stream;
 use crate::format::csv::{Cut, Splitter};
-use crate::layout::{BAD_COPY_FILE_FORMAT, Layout, Reason};
+use crate::format::json;
+use crate::layout::{BAD_COPY_FILE_FORMAT, Keys, Layout, Reason};
 use crate::schema::Table;
 use crate::source::Position;
 
@@ -63,7 +64,7 @@ struct Trial {
 pub async fn replay(
     conn: &mut PgConnection,
     stream: &Stream,
-    table: &Table,
+    table: &Arc<Table>,
     ids: &[i64],
     file: Option<&str>,
 ) -> Result<Replayed, sqlx::Error> {
@@ -103,11 +104,17 @@ pub async fn replay(
 async fn replay_alike(
     tx: &mut PgConnection,
     stream: &Stream,
-    table: &Table,
+    table: &Arc<Table>,
     letters: &[Letter],
 ) -> Result<Replayed, sqlx::Error> {
-    let mut trial = match Layout::new(letters[0].columns.clone(), table, stream) {
-        Ok(layout) => Trial::new(layout, letters, stream.record_bytes_max),
+    let header = &letters[0].columns;
+    let fit = match header.as_slice() {
+        // A JSON object brings its own names.
+        [] => Ok(Fit::Keys(Arc::new(Keys::new(table.clone(), stream)))),
+        _ => Layout::new(header.clone(), table, stream).map(|layout| Fit::Header(Arc::new(layout))),
+    };
+    let mut trial = match fit {
+        Ok(fit) => Trial::new(fit, letters, stream.record_bytes_max),
         Err(error) => {
             let reasons = || vec![Reason::of_record(BAD_COPY_FILE_FORMAT, error.to_string())];
             let refused = letters.iter().map(|letter| (letter.dead_letter_id, reasons())).collect();
@@ -122,7 +129,7 @@ async fn replay_alike(
     let advanced = Advanced { batch_ids: vec![batch_id], now };
     let rows = rows::without_existing(tx, batch, batch.first_of_each_key()).await?;
     let Written { inserted, dead } = careful(tx, batch, &rows, &advanced).await?;
-    unchanged::demand(tx, &batch.layout).await?;
+    unchanged::demand(tx, batch).await?;
     for (row, letter) in dead {
         if let Some(id) = trial.ids.remove(&row.offset()) {
             trial.refused.push((id, letter.reasons));
@@ -193,24 +200,24 @@ async fn note_refused(
 }
 
 impl Trial {
-    fn new(layout: Layout, letters: &[Letter], record_bytes_max: usize) -> Trial {
+    fn new(fit: Fit, letters: &[Letter], record_bytes_max: usize) -> Trial {
         let starts = letters.iter().map(|letter| letter.start_offset);
         let ends = letters.iter().map(|letter| letter.end_offset);
         let mut trial = Trial {
-            batch: MicroBatch::new(Arc::new(layout)),
+            batch: MicroBatch::new(fit),
             ids: HashMap::new(),
             refused: Vec::new(),
             span: (starts.min().unwrap_or_default(), ends.max().unwrap_or_default()),
         };
         let mut splitter = Splitter::new(b',', record_bytes_max);
         for letter in letters {
-            if let Err(reasons) = trial.take(letter, &mut splitter) {
+            if let Err(reasons) = trial.take(letter, &mut splitter, record_bytes_max) {
                 trial.refused.push((letter.dead_letter_id, reasons));
             }
         }
         trial.batch.parts.push(Part {
             partition: letters[0].partition.clone(),
-            header: Arc::default(),
+            header: None,
             start_offset: 0,
             end: Position::default(),
             records: 0,
@@ -221,31 +228,35 @@ impl Trial {
     }
 
     /// Encodes one letter as a row of the batch.
-    fn take(&mut self, letter: &Letter, splitter: &mut Splitter) -> Result<(), Vec<Reason>> {
+    fn take(
+        &mut self,
+        letter: &Letter,
+        splitter: &mut Splitter,
+        record_bytes_max: usize,
+    ) -> Result<(), Vec<Reason>> {
         let of_record = |reason: &str| vec![Reason::of_record(BAD_COPY_FILE_FORMAT, reason)];
         let len = i64::try_from(letter.raw.len()).unwrap_or_default();
         if len < letter.end_offset - letter.start_offset {
             return Err(of_record("only its first 64 KiB are kept; mend it and drop it as a file"));
         }
-        match splitter.cut(&letter.raw, true) {
+        let has_fields = !self.batch.header().is_empty();
+        let cut = match has_fields {
+            true => splitter.cut(&letter.raw, true),
+            false => json::cut(&letter.raw, true, record_bytes_max),
+        };
+        match cut {
             Cut::Record { next, .. } if next == letter.raw.len() => {}
             Cut::Malformed { fault, .. } => return Err(of_record(&fault.reason())),
             _ => return Err(of_record("not one record")),
         }
-        let (at, mut reasons) = (self.batch.bytes.len(), Vec::new());
-        let layout = self.batch.layout.clone();
-        let key_end = layout.encode(&splitter.record(), &mut self.batch.bytes, &mut reasons);
+        let unsigned = |value: i64| u64::try_from(value).expect("constraints keep it positive");
+        let (offset, line) = (unsigned(letter.start_offset), unsigned(letter.line));
+        let fields = has_fields.then(|| splitter.record());
+        let mut reasons = Vec::new();
+        self.batch.take(fields, &letter.raw, offset, line, &mut reasons);
         if !reasons.is_empty() {
-            self.batch.bytes.truncate(at);
             return Err(reasons);
         }
-        let start = self.batch.raw.len();
-        self.batch.raw.extend_from_slice(&letter.raw);
-        let unsigned = |value: i64| u64::try_from(value).expect("constraints keep it positive");
-        let offset = unsigned(letter.start_offset);
-        let place =
-            RecordPlace { offset, line: unsigned(letter.line), start, end: self.batch.raw.len() };
-        self.batch.push_row(at, key_end, place);
         self.ids.insert(offset, letter.dead_letter_id);
         Ok(())
     }

@@ -8,7 +8,7 @@ use sqlx::{Encode, PgConnection, Postgres, Row};
 
 use super::bookkeeping::Advanced;
 use crate::batch::{DeadLetter, MicroBatch, RowPlace};
-use crate::layout::{Filled, LayoutKey};
+use crate::layout::{Filled, Layout, LayoutKey};
 use crate::sql;
 
 /// What a COPY in binary format begins with: signature, flags, length of the header extension.
@@ -40,7 +40,12 @@ pub(super) struct Written {
     pub(super) dead: Vec<(RowPlace, DeadLetter)>,
 }
 
-/// Copies rows into the table: all or none. `busy` is called once the server has enough to work on.
+/// The rows of each layout, which stand together.
+pub(super) fn by_layout(rows: &[RowPlace]) -> impl Iterator<Item = &[RowPlace]> {
+    rows.chunk_by(|one, next| one.layout() == next.layout())
+}
+
+/// Copies rows into the table, by one COPY for each layout: all or none. `busy` is called once the server has enough to work on.
 pub(super) async fn copy(
     tx: &mut PgConnection,
     batch: &MicroBatch,
@@ -48,23 +53,24 @@ pub(super) async fn copy(
     advanced: &Advanced,
     busy: Busy<'_>,
 ) -> Result<(), sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(());
+    for rows in by_layout(rows) {
+        let layout = batch.layout_of(&rows[0]);
+        let mut copy = tx.copy_in_raw(&layout.copy_statement).await?;
+        if let Err(error) = send(&mut copy, batch, layout, rows, advanced, busy).await {
+            // The connection is in the middle of a COPY; the caller closes it.
+            drop(copy.abort("the data could not be sent").await);
+            return Err(error);
+        }
+        copy.finish().await?;
     }
-    let mut copy = tx.copy_in_raw(&batch.layout.copy_statement).await?;
-    if let Err(error) = send(&mut copy, batch, rows, advanced, busy).await {
-        // The connection is in the middle of a COPY; the caller closes it.
-        drop(copy.abort("the data could not be sent").await);
-        return Err(error);
-    }
-    copy.finish().await?;
     Ok(())
 }
 
-/// Sends the rows as COPY takes them, each with its filled columns.
+/// Sends the rows, all of one layout, as COPY takes them, each with its filled columns.
 async fn send(
     copy: &mut PgCopyIn<&mut PgConnection>,
     batch: &MicroBatch,
+    layout: &Layout,
     rows: &[RowPlace],
     advanced: &Advanced,
     busy: Busy<'_>,
@@ -75,7 +81,7 @@ async fn send(
     message.extend_from_slice(COPY_HEADER);
     for row in rows {
         message.extend_from_slice(batch.row_bytes(row));
-        for filled in &batch.layout.filled {
+        for filled in &layout.filled {
             let value = match filled {
                 Filled::BatchId => advanced.batch_ids[row.part],
                 Filled::IngestedAt => now,
@@ -104,20 +110,25 @@ pub(super) async fn without_existing(
     batch: &MicroBatch,
     rows: Vec<RowPlace>,
 ) -> Result<Vec<RowPlace>, sqlx::Error> {
-    let Some(key) = &batch.layout.key else { return Ok(rows) };
-    // A key with a NULL in it equals no other.
-    let asked: Vec<usize> = (0..rows.len())
-        .filter(|&at| batch.key_values(&rows[at]).all(|value| value.is_some()))
-        .collect();
-    let mut statement = sqlx::query(sql::made(lookup_statement(key)));
-    for (at, column) in key.columns.iter().enumerate() {
-        let values = asked.iter().map(|&row| batch.key_values(&rows[row]).nth(at).flatten());
-        statement = statement.bind(KeyArray::new(column.array_oid, column.type_oid, values));
-    }
     let mut exists = vec![false; rows.len()];
-    for row in statement.fetch_all(tx).await? {
-        let place = usize::try_from(row.try_get::<i64, _>(0)? - 1).ok();
-        exists[asked[place.expect("ordinality counts the keys from 1")]] = true;
+    for key in batch.keys() {
+        // A key with a NULL in it equals no other.
+        let asked: Vec<usize> = (0..rows.len())
+            .filter(|&at| batch.layout_of(&rows[at]).key_name() == Some(&key.name))
+            .filter(|&at| batch.key_values(&rows[at]).all(|value| value.is_some()))
+            .collect();
+        if asked.is_empty() {
+            continue;
+        }
+        let mut statement = sqlx::query(sql::made(lookup_statement(key)));
+        for (at, column) in key.columns.iter().enumerate() {
+            let values = asked.iter().map(|&row| batch.key_values(&rows[row]).nth(at).flatten());
+            statement = statement.bind(KeyArray::new(column.array_oid, column.type_oid, values));
+        }
+        for row in statement.fetch_all(&mut *tx).await? {
+            let place = usize::try_from(row.try_get::<i64, _>(0)? - 1).ok();
+            exists[asked[place.expect("ordinality counts the keys from 1")]] = true;
+        }
     }
     Ok(rows.into_iter().zip(exists).filter(|(_, exists)| !exists).map(|(row, _)| row).collect())
 }

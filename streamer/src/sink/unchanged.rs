@@ -7,7 +7,8 @@ use sqlx::postgres::types::Oid;
 use sqlx::query::QueryAs;
 use sqlx::{PgConnection, Postgres};
 
-use crate::layout::Layout;
+use crate::batch::MicroBatch;
+use crate::layout::SentColumn;
 use crate::retry::TableChanged;
 
 /// A column that is not what it was: its name, its type then, and its type now.
@@ -27,29 +28,29 @@ macro_rules! changed {
 }
 pub(super) use changed;
 
-/// Binds the columns of `layout` to `$1` to `$4` of a statement with [`changed`] in it.
+/// Binds the columns of `batch` to `$1` to `$4` of a statement with [`changed`] in it.
 pub(super) fn bind<'q>(
     statement: QueryAs<'q, Postgres, Changed, PgArguments>,
-    layout: &'q Layout,
+    batch: &'q MicroBatch,
 ) -> QueryAs<'q, Postgres, Changed, PgArguments> {
-    let columns = &layout.columns;
+    let columns: Vec<&SentColumn> = batch.columns();
     statement
-        .bind(&layout.table)
+        .bind(batch.table())
         .bind(columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>())
         .bind(columns.iter().map(|column| column.type_name.as_str()).collect::<Vec<_>>())
         .bind(columns.iter().map(|column| Oid(column.type_oid)).collect::<Vec<_>>())
 }
 
-/// Demands that no column of `layout` has changed.
-pub(super) fn refuse(layout: &Layout, changed: Option<Changed>) -> Result<(), sqlx::Error> {
+/// Demands that no column of `batch` has changed.
+pub(super) fn refuse(batch: &MicroBatch, changed: Option<Changed>) -> Result<(), sqlx::Error> {
     let Some((column, before, now)) = changed else { return Ok(()) };
-    let table = layout.table.clone();
+    let table = batch.table().to_owned();
     Err(sqlx::Error::Configuration(Box::new(TableChanged { table, column, before, now })))
 }
 
-/// Demands that the columns are what `layout` was made for. It holds for the whole transaction once rows
+/// Demands that the columns are what `batch` was encoded for. It holds for the whole transaction once rows
 /// were copied in it: until its end nobody else can change the table.
-pub(super) async fn demand(tx: &mut PgConnection, layout: &Layout) -> Result<(), sqlx::Error> {
-    let statement = bind(sqlx::query_as(changed!()), layout);
-    refuse(layout, statement.fetch_optional(tx).await?)
+pub(super) async fn demand(tx: &mut PgConnection, batch: &MicroBatch) -> Result<(), sqlx::Error> {
+    let statement = bind(sqlx::query_as(changed!()), batch);
+    refuse(batch, statement.fetch_optional(tx).await?)
 }

@@ -10,11 +10,12 @@ use super::content::Content;
 use super::file::{OpenFile, Step};
 use super::files::Files;
 use super::fingerprint::Stat;
-use super::folder::{Folder, Found, partition};
+use super::folder::{Folder, Found, is_spooled, partition};
 use super::part::Reading;
-use crate::batch::{MicroBatch, Part};
+use crate::batch::{Fit, MicroBatch, Part};
 use crate::config::Stream;
-use crate::layout::Layout;
+use crate::format::Format;
+use crate::layout::HeaderError;
 
 /// Bytes that a micro-batch holds at most, give or take one record.
 const BATCH_BYTES_MAX: usize = 8 << 20;
@@ -55,14 +56,17 @@ struct Current {
     /// Which file under its path it is, from 1.
     number: u32,
     file: OpenFile,
-    layout: Arc<Layout>,
+    fit: Fit,
     /// The header as it stands in the file.
-    header: Arc<[u8]>,
+    header: Option<Arc<[u8]>>,
     /// Where the checkpoint stands once what was handed out is committed.
     committed_offset: u64,
     /// Whether it then says that the file was read to its end.
     was_done: bool,
 }
+
+/// How the records of a file fit the table, and the file's header, if it has one.
+type Fitted = (Fit, Option<Arc<[u8]>>);
 
 /// What the feed has for the stream.
 #[derive(Debug)]
@@ -139,12 +143,12 @@ impl Feed {
         }
         let mut batch: Option<MicroBatch> = None;
         while let Some(mut current) = self.next_file() {
-            let layout = || current.layout.clone();
+            let fit = || current.fit.clone();
             let into = batch.get_or_insert_with(|| match self.spare.take() {
-                Some(spare) => spare.reused(layout()),
-                None => MicroBatch::new(layout()),
+                Some(spare) => spare.reused(fit()),
+                None => MicroBatch::new(fit()),
             });
-            if !Arc::ptr_eq(&into.layout, &current.layout) || self.is_full(into) {
+            if !into.fit.is(&current.fit) || self.is_full(into) {
                 self.current = Some(current);
                 break;
             }
@@ -214,10 +218,14 @@ impl Feed {
             }
         };
         let partition = partition(&found.name, number);
-        let mut file = OpenFile::from_start(start, stat, self.stream.record_bytes_max);
+        let format = match is_spooled(&found.name) {
+            true => Format::of(&found.name),
+            false => self.stream.format_of(&found.name),
+        };
+        let mut file = OpenFile::from_start(start, stat, format, self.stream.record_bytes_max);
         let still = resumed.is_some() || self.is_still(&found.name, stat);
-        let header = match file.header(still)? {
-            Ok(Some(header)) => header,
+        let (fit, header) = match self.fit(&mut file, format, still)? {
+            Ok(Some(fit)) => fit,
             Ok(None) if file.ends_here()? => {
                 self.files.state().settle(&found.name, stat);
                 return Ok(None);
@@ -234,31 +242,47 @@ impl Feed {
                 return Ok(None);
             }
         };
-        let layout = self.files.state().layouts.of(header.names, &self.stream);
-        let layout = match layout {
-            Ok(layout) => layout,
-            Err(error) => {
-                self.refuse(found, partition, stat, error.to_string());
-                return Ok(None);
-            }
-        };
         let (mut committed_offset, mut was_done) = (0, false);
         if let Some((checkpoint, consumed)) = resumed {
             (committed_offset, was_done) = (checkpoint.next_offset, checkpoint.is_done);
             file.resume(&checkpoint, consumed, content);
         }
         let found = found.clone();
-        let header = header.raw;
         Ok(Some(Current {
             found,
             partition,
             number,
             file,
-            layout,
+            fit,
             header,
             committed_offset,
             was_done,
         }))
+    }
+
+    /// How the records of a file that was just opened fit the table, and its header; `None` while it has
+    /// nothing to tell by.
+    fn fit(
+        &self,
+        file: &mut OpenFile,
+        format: Format,
+        still: bool,
+    ) -> io::Result<Result<Option<Fitted>, HeaderError>> {
+        if let Err(error) = file.mark()? {
+            return Ok(Err(error));
+        }
+        if format == Format::Ndjson {
+            let is_empty = file.ends_here()?;
+            let fit = (!is_empty).then(|| self.files.state().layouts.of_keys(&self.stream));
+            return Ok(Ok(fit.map(|fit| (fit, None))));
+        }
+        let header = match file.header(still)? {
+            Ok(Some(header)) => header,
+            Ok(None) => return Ok(Ok(None)),
+            Err(error) => return Ok(Err(error)),
+        };
+        let fit = self.files.state().layouts.of(header.names, &self.stream);
+        Ok(fit.map(|fit| Some((fit, Some(header.raw)))))
     }
 
     /// Reads records of one file into `batch` until it is full or the file has no more.

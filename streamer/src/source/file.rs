@@ -6,8 +6,8 @@ use super::content::{Content, Packing, ReadAt};
 use super::fingerprint::{Consumed, Fingerprint, Stat};
 use super::{Checkpoint, Header, Position};
 use crate::batch::{DeadLetter, RAW_BYTES_MAX};
-use crate::format::Record;
 use crate::format::csv::{Cut, Fault, Splitter, line_ends};
+use crate::format::{Format, Record, json};
 use crate::layout::{BAD_COPY_FILE_FORMAT, HeaderError, Reason};
 
 /// How much is read at a time, in bytes.
@@ -31,6 +31,8 @@ pub struct OpenFile {
     line: u64,
     /// Whether the buffer held everything up to the file's end at the last read.
     at_end: bool,
+    format: Format,
+    record_bytes_max: usize,
     splitter: Splitter,
 }
 
@@ -39,8 +41,8 @@ pub struct OpenFile {
 pub enum Step<'a> {
     /// A record.
     Record {
-        /// Its fields.
-        record: Record<'a>,
+        /// Its fields, where the format has any.
+        fields: Option<Record<'a>>,
         /// Its bytes, its line end excluded.
         raw: &'a [u8],
         /// Where it starts.
@@ -58,7 +60,12 @@ pub enum Step<'a> {
 
 impl OpenFile {
     /// Reads `content` from its beginning.
-    pub fn from_start(content: Content, stat: Stat, record_bytes_max: usize) -> OpenFile {
+    pub fn from_start(
+        content: Content,
+        stat: Stat,
+        format: Format,
+        record_bytes_max: usize,
+    ) -> OpenFile {
         OpenFile {
             content,
             stat,
@@ -69,6 +76,8 @@ impl OpenFile {
             offset: 0,
             line: 1,
             at_end: false,
+            format,
+            record_bytes_max,
             splitter: Splitter::new(b',', record_bytes_max),
         }
     }
@@ -129,12 +138,11 @@ impl OpenFile {
         Position { offset: self.offset, line: self.line, fingerprint, is_end }
     }
 
-    /// Reads the header: the first record, whose names match columns. `None` while it is not written
-    /// whole.
+    /// Passes over a byte order mark. To be called before the first record is read.
     ///
     /// # Errors
-    /// Outer: the file can't be read. Inner: these bytes are no header.
-    pub fn header(&mut self, still: bool) -> io::Result<Result<Option<Header>, HeaderError>> {
+    /// Outer: the file can't be read. Inner: it is in another encoding, or packed.
+    pub fn mark(&mut self) -> io::Result<Result<(), HeaderError>> {
         self.fill()?;
         if let Some(encoding) = wide_encoding(&self.buffer) {
             return Ok(Err(HeaderError::Encoding(encoding)));
@@ -145,10 +153,20 @@ impl OpenFile {
         if self.buffer.starts_with(b"\xef\xbb\xbf") {
             self.consume(3);
         }
+        Ok(Ok(()))
+    }
+
+    /// Reads the header: the first record, whose names match columns. `None` while it is not written
+    /// whole.
+    ///
+    /// # Errors
+    /// Outer: the file can't be read. Inner: these bytes are no header.
+    pub fn header(&mut self, still: bool) -> io::Result<Result<Option<Header>, HeaderError>> {
         Ok(match self.step(still)? {
             Step::Wait | Step::End => Ok(None),
             Step::Refused(letter) => Err(HeaderError::Unreadable(letter.reasons[0].reason.clone())),
-            Step::Record { record, raw, .. } => {
+            Step::Record { fields, raw, .. } => {
+                let record = fields.expect("what has a header has fields");
                 let names = (0..record.count()).map(|i| record.text(i).map(str::to_owned));
                 match names.collect::<Option<Vec<String>>>() {
                     None => Err(HeaderError::Unreadable("it is not valid UTF-8".to_owned())),
@@ -169,12 +187,18 @@ impl OpenFile {
     pub fn step(&mut self, still: bool) -> io::Result<Step<'_>> {
         loop {
             let complete = still && self.at_end && self.is_unchanged()?;
-            match self.splitter.cut(&self.buffer[self.begin..], complete) {
+            let rest = &self.buffer[self.begin..];
+            let cut = match self.format {
+                Format::Csv => self.splitter.cut(rest, complete),
+                Format::Ndjson => json::cut(rest, complete, self.record_bytes_max),
+            };
+            match cut {
                 Cut::Record { start, end, next } => {
                     let (from, to) = (self.begin + start, self.begin + end);
                     let (offset, line) = self.pass(start, next);
                     let raw = &self.buffer[from..to];
-                    return Ok(Step::Record { record: self.splitter.record(), raw, offset, line });
+                    let fields = (self.format == Format::Csv).then(|| self.splitter.record());
+                    return Ok(Step::Record { fields, raw, offset, line });
                 }
                 Cut::Malformed { start, end, next, fault } => {
                     let (from, to) = (self.begin + start, self.begin + end);

@@ -1,7 +1,7 @@
 //! Reading records into one part of a micro-batch: each becomes a row or a dead letter.
 
 use super::file::Step;
-use crate::batch::{DeadLetter, MicroBatch, RecordPlace};
+use crate::batch::{DeadLetter, MicroBatch};
 use crate::layout::Reason;
 
 /// The part of a micro-batch that is being read.
@@ -18,18 +18,9 @@ impl Reading {
     pub(super) fn take(&mut self, step: Step<'_>, batch: &mut MicroBatch) {
         self.records += 1;
         match step {
-            Step::Record { record, raw, offset, line } => {
-                let at = batch.bytes.len();
-                let layout = batch.layout.clone();
-                let key_end = layout.encode(&record, &mut batch.bytes, &mut self.reasons);
-                if self.reasons.is_empty() {
-                    let start = batch.raw.len();
-                    batch.raw.extend_from_slice(raw);
-                    batch.held_bytes += batch.bytes.len() - at + raw.len();
-                    let place = RecordPlace { offset, line, start, end: batch.raw.len() };
-                    batch.push_row(at, key_end, place);
-                } else {
-                    batch.bytes.truncate(at);
+            Step::Record { fields, raw, offset, line } => {
+                batch.take(fields, raw, offset, line, &mut self.reasons);
+                if !self.reasons.is_empty() {
                     let reasons = std::mem::take(&mut self.reasons);
                     self.refuse(DeadLetter::new(offset, line, raw, reasons), batch);
                 }

@@ -1,7 +1,6 @@
 //! Any bytes as a file, through the reader that the program has: nothing panics, every byte and every
 //! record is accounted for, and the outcome is the same however the file comes and is cut up.
 
-use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -20,6 +19,9 @@ use streamer::source::files::{Files, Standing};
 use streamer::source::folder::Folder;
 
 use crate::support::folder;
+
+const CSV: &str = "1.csv";
+const JSON: &str = "1.ndjson";
 
 const HEADER: &[u8] = b"a,b\n";
 
@@ -55,7 +57,7 @@ proptest! {
     #[test]
     fn every_byte_and_record_of_a_file_is_accounted_for(bytes in bytes()) {
         let file = [HEADER, &bytes].concat();
-        let read = read_whole(&file, 1000);
+        let read = read_whole(CSV, &file, 1000);
         prop_assert!(read.refusals.is_empty());
         let end = read.checkpoint.expect("the header was read");
         prop_assert!(end.is_done && end.next_offset == offset(file.len()));
@@ -77,7 +79,7 @@ proptest! {
         bytes in bytes(), max_rows in 1..5usize,
     ) {
         let file = [HEADER, &bytes].concat();
-        prop_assert_eq!(read_whole(&file, max_rows).outcomes, read_whole(&file, 1000).outcomes);
+        prop_assert_eq!(read_whole(CSV, &file, max_rows).outcomes, read_whole(CSV, &file, 1000).outcomes);
     }
 
     #[test]
@@ -87,12 +89,12 @@ proptest! {
         let file = [HEADER, &bytes].concat();
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(file.len())).collect();
         cuts.sort_unstable();
-        prop_assert_eq!(read_growing(&file, &cuts).outcomes, read_whole(&file, 1000).outcomes);
+        prop_assert_eq!(read_growing(CSV, &file, &cuts).outcomes, read_whole(CSV, &file, 1000).outcomes);
     }
 
     #[test]
     fn any_bytes_in_place_of_the_header_are_read_or_refused(bytes in bytes()) {
-        let read = read_whole(&bytes, 1000);
+        let read = read_whole(CSV, &bytes, 1000);
         match read.checkpoint {
             Some(end) => prop_assert!(end.is_done && end.next_offset == offset(bytes.len())),
             None => {
@@ -104,10 +106,92 @@ proptest! {
     }
 }
 
+/// Pieces of JSON and of lines, and now and then any byte.
+fn json_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let meant = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "\"a\":",
+        "\"b\":",
+        "\"c\":",
+        "\"d\":",
+        "1.50",
+        "null",
+        "\"x\"",
+        "\\",
+        "\"\\ud800\"",
+        "\n",
+        "\n",
+        "\r\n",
+        "\r",
+        " ",
+        "{\"a\":1}",
+        "{\"b\":\"y\",\"c\":2}\n",
+        "{\"c\":null}\n",
+        "{\"a\":[]}\n",
+        "{\"a\":1,\"A\":2}\n",
+    ];
+    let meant = select(meant.to_vec()).prop_map(|piece| piece.as_bytes().to_vec());
+    let any = any::<u8>().prop_map(|byte| vec![byte]);
+    prop::collection::vec(prop_oneof![12 => meant, 1 => any], 0..60).prop_map(|all| all.concat())
+}
+
+proptest! {
+    #[test]
+    fn every_byte_and_record_of_json_lines_is_accounted_for(file in json_bytes()) {
+        let read = read_whole(JSON, &file, 1000);
+        if let [reason] = read.refusals.as_slice() {
+            prop_assert!(reason.contains("UTF-") || reason.contains("packed"), "{reason}");
+            return Ok(());
+        }
+        let Some(end) = read.checkpoint else {
+            prop_assert!(file.is_empty() || file == b"\xef\xbb\xbf");
+            return Ok(());
+        };
+        prop_assert!(end.is_done && end.next_offset == offset(file.len()));
+        let mut at = if file.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let is_space = |bytes: &[u8]| bytes.iter().all(|byte| b" \t\r\n".contains(byte));
+        for outcome in &read.outcomes {
+            let (start, end) = (place(outcome.offset), place(outcome.end));
+            prop_assert!(at <= start && start < end, "{outcome:?} overlaps or is empty");
+            prop_assert_eq!(outcome.raw.as_slice(), &file[start..end]);
+            prop_assert!(is_space(&file[at..start]), "bytes lost before {outcome:?}");
+            prop_assert_eq!(outcome.line, 1 + line_ends(&file[..start]));
+            prop_assert!(outcome.row.is_some() == outcome.reasons.is_empty());
+            if outcome.row.is_some() {
+                let object: Result<serde_json::Value, _> = serde_json::from_slice(&outcome.raw);
+                prop_assert!(object.is_ok_and(|object| object.is_object()), "{outcome:?}");
+            }
+            at = end;
+        }
+        prop_assert!(is_space(&file[at..]), "bytes lost at the end");
+    }
+
+    #[test]
+    fn json_lines_have_the_same_outcome_however_they_come(
+        file in json_bytes(),
+        max_rows in 1..5usize,
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..4),
+    ) {
+        let whole = read_whole(JSON, &file, 1000);
+        prop_assert_eq!(&read_whole(JSON, &file, max_rows).outcomes, &whole.outcomes);
+        // What the first bytes say of a file is said before it has grown.
+        if whole.refusals.is_empty() && !file.is_empty() && !file.starts_with(b"\xef") {
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(file.len())).collect();
+            cuts.sort_unstable();
+            prop_assert_eq!(read_growing(JSON, &file, &cuts).outcomes, whole.outcomes);
+        }
+    }
+}
+
 /// Reads a file that nobody writes any more.
-fn read_whole(bytes: &[u8], max_rows: usize) -> Read {
+fn read_whole(name: &str, bytes: &[u8], max_rows: usize) -> Read {
     let folder = folder();
-    fs::write(folder.path().join("1.csv"), bytes).unwrap();
+    fs::write(folder.path().join(name), bytes).unwrap();
     let mut read = Read::default();
     drain(folder.path(), stream(Duration::ZERO, max_rows), &mut read);
     read
@@ -115,9 +199,9 @@ fn read_whole(bytes: &[u8], max_rows: usize) -> Read {
 
 /// Reads a file each time it has grown to a cut, by a reader that knows the checkpoint alone, and at
 /// last when it is still.
-fn read_growing(bytes: &[u8], cuts: &[usize]) -> Read {
+fn read_growing(name: &str, bytes: &[u8], cuts: &[usize]) -> Read {
     let folder = folder();
-    let path = folder.path().join("1.csv");
+    let path = folder.path().join(name);
     File::create(&path).unwrap();
     let mut read = Read::default();
     let mut from = 0;
@@ -139,8 +223,10 @@ fn drain(folder: &Path, stream: Stream, read: &mut Read) {
     let mut feed = Feed::new(stream, folder.clone(), files.clone());
     loop {
         files.list(&folder, usize::MAX).unwrap();
-        let checkpoints: HashMap<String, Checkpoint> =
-            read.checkpoint.iter().map(|at| ("1.csv".to_owned(), at.clone())).collect();
+        let checkpoints = [CSV, JSON]
+            .iter()
+            .filter_map(|&name| Some((name.to_owned(), read.checkpoint.clone()?)));
+        let checkpoints = checkpoints.collect();
         feed.take_all(&checkpoints);
         while let Some(work) = feed.next_work() {
             read.take(work);
@@ -192,7 +278,7 @@ impl Read {
 static STREAM: LazyLock<Stream> = LazyLock::new(|| {
     let folder = folder();
     let path = folder.path().join("streams.toml");
-    let text = format!("[stream.t]\nfiles = '*.csv'\nmax_record_bytes = '{RECORD_BYTES_MAX}B'\n");
+    let text = format!("[stream.t]\nfiles = '1.*'\nmax_record_bytes = '{RECORD_BYTES_MAX}B'\n");
     fs::write(&path, text).unwrap();
     let overrides = Overrides { file: Some(path), ..Overrides::default() };
     Settings::load(overrides).unwrap().streams.remove(0)
@@ -202,7 +288,7 @@ fn stream(settle: Duration, max_rows: usize) -> Stream {
     Stream { settle, max_rows, ..STREAM.clone() }
 }
 
-/// A table of two columns of text.
+/// A table of three columns of text, of which the last has a default.
 fn table() -> Arc<Table> {
     const TEXT: u32 = 25;
     let entry = TypeEntry {
@@ -211,16 +297,16 @@ fn table() -> Arc<Table> {
         ..TypeEntry::default()
     };
     let catalog = TypeCatalog::from_iter([(TEXT, entry)]);
-    let column = |name: &str| Column {
+    let column = |name: &str, has_default: bool| Column {
         name: name.to_owned(),
         type_name: "text".to_owned(),
         type_oid: TEXT,
         array_oid: 0,
         encoding: Type::resolve(&catalog, TEXT, -1, &Zone::Utc).ok(),
         not_null: false,
-        has_default: false,
+        has_default,
     };
-    let columns = vec![column("a"), column("b")];
+    let columns = vec![column("a", false), column("b", false), column("c", true)];
     Arc::new(Table { quoted_name: "t".to_owned(), columns, keys: Vec::new() })
 }
 

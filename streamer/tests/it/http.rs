@@ -68,6 +68,43 @@ async fn whoever_waits_is_told_what_became_of_the_very_records() {
 }
 
 #[tokio::test]
+async fn json_is_taken_in_every_form_and_a_misfit_is_a_dead_letter() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let running = start(folder.path(), &db, "");
+    let http = Http::ready(&running);
+    let event = |n: u32, price: &str| {
+        format!(
+            r#"{{"event_id": "0190a5f0-0000-7000-8000-0000{n:08}", "user_id": {n}, "product_id": 1,
+                "event_type": "view", "event_time": "2026-01-01T00:00:00Z", "price": {price}}}"#
+        )
+    };
+    let post =
+        |kind: &str, body: &str| http.post_with(WAIT, &[("Content-Type", kind)], body.as_bytes());
+    assert_eq!(outcome(post("application/json", &event(1, "1.10"))), [1, 1, 0, 0]);
+    let array = format!("[{}, {}, {}]", event(2, "null"), event(1, "1"), event(3, "1.999"));
+    assert_eq!(outcome(post("application/json; charset=utf-8", &array)), [3, 1, 1, 1]);
+    let lines = [4, 5].map(|n| event(n, "12345678.90").replace('\n', "")).join("\n");
+    assert_eq!(outcome(post("application/x-ndjson", &lines)), [2, 2, 0, 0]);
+    assert_eq!(
+        db.rows("select user_id, price from user_events order by 1").await,
+        ["1|1.10", "2|∅", "4|12345678.90", "5|12345678.90"]
+    );
+    // What is no JSON is named, and nothing of its request is taken.
+    let broken = format!("{}\n{{\"event_id\":\n{}", event(6, "1").replace('\n', ""), "{}");
+    let answer = post("application/x-ndjson", &broken).expect(400);
+    assert!(answer.body.contains("record 2"), "{answer:?}");
+    let answer = post("application/json", &format!("[{}, nonsense]", event(6, "1"))).expect(400);
+    assert!(answer.body.contains("record 2"), "{answer:?}");
+    for nonsense in ["", "5", "\u{1}", &"[".repeat(100_000)] {
+        post("application/json", nonsense).expect(400);
+    }
+    assert_eq!(post("application/json", "[]").expect(202).json()["accepted"], 0);
+    assert_eq!(db.number("select sum(records)::bigint from streamer.micro_batch").await, 6);
+    // Between CSV, each in its own segment.
+    assert_eq!(outcome(http.post(WAIT, csv(10..12))), [2, 2, 0, 0]);
+}
+
+#[tokio::test]
 async fn a_key_is_honoured_across_a_restart() {
     let (db, folder) = (TestDb::create().await, folder());
     db.execute("create table plain (n int)").await;

@@ -15,6 +15,7 @@ mod http;
 mod http_limits;
 mod huge;
 mod inputs;
+mod json;
 mod limit;
 mod locks;
 mod machine;

@@ -60,16 +60,28 @@ async fn many_clients_send_lines_and_half_a_line_is_a_dead_letter() {
     });
     db.wait_for(ROWS, 1000).await;
     db.wait_for(DEAD, 2).await;
+    // Another sends JSON; an object that is whole is no half line.
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let object = |n: u32| {
+        format!(
+            r#"{{"event_id":"0190a5f0-0000-7000-8000-0000{n:08}","user_id":1,"product_id":1,"event_type":"view","event_time":"2026-01-01T00:00:00Z"}}"#
+        )
+    };
+    let text = format!("{}\n{}\n{}", object(70_000), object(70_001), &object(70_002)[..50]);
+    stream.write_all(text.as_bytes()).unwrap();
+    drop(stream);
+    db.wait_for(ROWS, 1002).await;
+    db.wait_for(DEAD, 3).await;
     // A header that does not fit closes the connection.
     let mut stream = TcpStream::connect(&address).unwrap();
     stream.write_all(b"a,b\n1,2\n").unwrap();
     running.wait_for_log("closed a TCP connection: line 1 names none");
     // What is too long costs its line.
     let mut stream = TcpStream::connect(&address).unwrap();
-    let long = format!("{HEADER}{}\n{}", "x".repeat(3 << 20), lines(5000..5001));
+    let long = format!("{HEADER}{}\n{}", "x".repeat(3 << 20), lines(60_000..60_001));
     stream.write_all(long.as_bytes()).unwrap();
-    db.wait_for(ROWS, 1001).await;
-    db.wait_for(DEAD, 3).await;
+    db.wait_for(ROWS, 1003).await;
+    db.wait_for(DEAD, 4).await;
     assert_eq!(running.terminate().0, Some(0));
 }
 

@@ -1,4 +1,4 @@
-//! Dead letters as CSV: the header and the records as they stood in their files, byte for byte.
+//! Dead letters as files again: the header and the records as they stood, byte for byte.
 
 use std::fs::{File, Permissions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -19,7 +19,7 @@ const RECORDS_MAX: i64 = 500;
 /// Bytes that a made file's name has of the original's at most.
 const STEM_BYTES_MAX: usize = 200;
 
-/// Dead letters of one stream under one header: what one CSV file can hold.
+/// Dead letters of one stream under one header, or JSON lines: what one file can hold.
 #[derive(Debug, sqlx::FromRow)]
 struct Group {
     stream: String,
@@ -135,15 +135,17 @@ async fn to_file(
     }
 }
 
-/// Writes the header and the records, each with a line end.
+/// Writes the header, if there is one, and the records, each with a line end.
 async fn write(
     conn: &mut PgConnection,
     which: &Selection,
     group: &Group,
     out: &mut impl Write,
 ) -> Result<()> {
-    out.write_all(&group.header())?;
-    out.write_all(b"\n")?;
+    if !group.columns.is_empty() {
+        out.write_all(&group.header())?;
+        out.write_all(b"\n")?;
+    }
     let mut after = (String::new(), -1_i64);
     loop {
         let records: Vec<(String, i64, Vec<u8>)> = sqlx::query_as(
@@ -187,7 +189,7 @@ impl Group {
 
 fn too_many(groups: &[&Group]) -> String {
     let mut text = String::from(
-        "these dead letters have different headers or streams, and a CSV file has one header; name a \
+        "these dead letters have different headers, formats or streams, and a file has one; name a \
          folder with --out FOLDER/ for one file each, or choose with --stream or --file:",
     );
     for Group { stream, whole, file, files, .. } in groups {

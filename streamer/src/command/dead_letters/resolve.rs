@@ -1,5 +1,7 @@
 //! Dead letters tried again, or given up.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use sqlx::PgConnection;
 
@@ -18,7 +20,7 @@ pub(super) async fn retry(
     let mut total = Replayed::default();
     let is_chosen = |name: &String| which.stream.as_ref().is_none_or(|stream| stream == name);
     for stream in settings.streams.iter().filter(|stream| is_chosen(&stream.name)) {
-        let table = Table::load(conn, stream).await?;
+        let table = Arc::new(Table::load(conn, stream).await?);
         let replayed = replay(conn, stream, &table, &which.ids, which.file.as_deref()).await;
         let replayed = replayed.with_context(|| format!("retry stream {}", stream.name))?;
         total.rows += replayed.rows;

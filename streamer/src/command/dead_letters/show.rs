@@ -55,8 +55,11 @@ pub(super) async fn show(conn: &mut PgConnection, id: i64) -> Result<(String, Ex
     for reason in &letter.reasons.0 {
         text += &format!("  {reason} ({})\n", reason.sqlstate);
     }
-    let header = letter.header.unwrap_or_else(|| letter.columns.join(",").into_bytes());
-    text += &format!("header: {}\nrecord: {}\n", lines(&header), lines(&letter.raw));
+    if !letter.columns.is_empty() {
+        let header = letter.header.unwrap_or_else(|| letter.columns.join(",").into_bytes());
+        text += &format!("header: {}\n", lines(&header));
+    }
+    text += &format!("record: {}\n", lines(&letter.raw));
     let kept = i64::try_from(letter.raw.len()).unwrap_or(i64::MAX);
     if kept < letter.end_offset - letter.start_offset {
         text += "only the record's first 64 KiB are kept; the whole stands in its file\n";

@@ -32,6 +32,10 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Csv,
+    /// One object, or an array of them.
+    Json,
+    /// An object on each line.
+    Ndjson,
 }
 
 pub(super) async fn post(
@@ -62,6 +66,8 @@ async fn take(
         let record_bytes_max = door.stream.record_bytes_max;
         let parse = move || match form {
             Form::Csv => records::csv(&taken.bytes, record_bytes_max),
+            Form::Json => records::json(&taken.bytes),
+            Form::Ndjson => records::ndjson(&taken.bytes),
         };
         match waits_long(headers) {
             false => parse(),
@@ -139,8 +145,10 @@ fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
     });
     match kind.as_str() {
         "text/csv" if is_utf8 => Ok(Form::Csv),
+        "application/json" if is_utf8 => Ok(Form::Json),
+        "application/x-ndjson" | "application/jsonl" if is_utf8 => Ok(Form::Ndjson),
         _ => {
-            let message = "the Content-Type must be text/csv, in UTF-8";
+            let message = "the Content-Type must be application/json, application/x-ndjson or text/csv, in UTF-8";
             Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
         }
     }

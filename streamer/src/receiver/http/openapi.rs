@@ -102,7 +102,12 @@ fn post(streams: &[&str]) -> Value {
 }
 
 fn content() -> Value {
+    let event = json!({"type": "object", "description": "Keys are the columns' names"});
     json!({
+        "application/json": {"schema": {"oneOf": [event, {"type": "array", "items": event}]}},
+        "application/x-ndjson": {
+            "schema": {"type": "string", "description": "A JSON object on each line"}
+        },
         "text/csv": {
             "schema": {"type": "string", "description": "CSV (RFC 4180) with a header line"}
         }

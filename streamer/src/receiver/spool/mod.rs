@@ -256,8 +256,10 @@ impl Spool {
     /// The partition at this path is committed up to `offset`.
     pub(crate) fn note_committed(&self, path: &str, offset: u64) {
         let Some(name) = path.strip_prefix(&self.0.prefix) else { return };
-        if let Some(segment) = self.state().segments.get_mut(name) {
+        let state = &mut *self.state();
+        if let Some(segment) = state.segments.get_mut(name) {
             (segment.committed, segment.has_stopped) = (offset, false);
+            state.ledger.pass(name, offset);
         }
     }
 

@@ -10,7 +10,8 @@ use chrono::Utc;
 use nix::fcntl::OFlag;
 
 use super::keys;
-use crate::format::csv::{Cut, Splitter};
+use crate::format::csv::Splitter;
+use crate::format::cut::Cut;
 
 /// What the name of a segment ends with whose one record no CSV parser can delimit.
 const MALFORMED: &str = ".malformed.csv";

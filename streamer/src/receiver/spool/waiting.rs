@@ -41,7 +41,9 @@ struct Account {
 struct Waiter {
     id: u64,
     range: Range<u64>,
+    /// What became of the records; of those that came before, nobody counts it again.
     outcome: Outcome,
+    is_repeated: bool,
     tell: oneshot::Sender<Outcome>,
 }
 
@@ -64,10 +66,16 @@ impl Outcome {
 impl Ledger {
     /// Somebody waits for the records in `range`. Waiters come in the order of their ranges, but for those who
     /// ask again.
-    pub(super) fn wait(&mut self, segment: &str, range: Range<u64>) -> oneshot::Receiver<Outcome> {
+    pub(super) fn wait(
+        &mut self,
+        segment: &str,
+        range: Range<u64>,
+        is_repeated: bool,
+    ) -> oneshot::Receiver<Outcome> {
         let (tell, told) = oneshot::channel();
         self.waiters += 1;
-        let waiter = Waiter { id: self.waiters, range, outcome: Outcome::default(), tell };
+        let outcome = Outcome::default();
+        let waiter = Waiter { id: self.waiters, range, outcome, is_repeated, tell };
         let waiters = &mut self.account(segment).waiters;
         let at = waiters.partition_point(|other| other.range.start <= waiter.range.start);
         waiters.insert(at, waiter);
@@ -130,6 +138,20 @@ impl Ledger {
                     let _ = waiter.tell.send(waiter.outcome);
                 }
                 break;
+            }
+        }
+    }
+
+    /// What stands before `end` was found to be committed. Who asked again is told so; for the others nobody has
+    /// counted.
+    pub(super) fn pass(&mut self, segment: &str, end: u64) {
+        let Some(account) = self.segments.get_mut(segment) else { return };
+        let waiters = std::mem::take(&mut account.waiters);
+        for waiter in waiters {
+            match (waiter.range.end <= end, waiter.is_repeated) {
+                (false, _) => account.waiters.push_back(waiter),
+                (true, true) => drop(waiter.tell.send(waiter.outcome).ok()),
+                (true, false) => drop(waiter.tell),
             }
         }
     }

@@ -218,7 +218,7 @@ impl Writer {
         let mut answers = Vec::new();
         for Pending { place, waits, reply } in open.pending.drain(..) {
             let Place { start, end, records, .. } = place;
-            let outcome = waits.then(|| state.ledger.wait(&open.name, start..end));
+            let outcome = waits.then(|| state.ledger.wait(&open.name, start..end, false));
             state.ledger.arrive(&open.name, end, records);
             answers.push((reply, Receipt { records, is_repeated: false, outcome }));
         }
@@ -237,7 +237,7 @@ impl Writer {
         let is_left = rest.is_some();
         let outcome = match (waits, is_left) {
             (false, _) => None,
-            (true, true) => Some(state.ledger.wait(&segment, start..end)),
+            (true, true) => Some(state.ledger.wait(&segment, start..end, true)),
             (true, false) => {
                 let (tell, told) = oneshot::channel();
                 let _ = tell.send(super::Outcome::default());

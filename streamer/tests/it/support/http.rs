@@ -40,7 +40,8 @@ impl Http {
 
     pub(crate) fn wait_until_ready(self) {
         for _ in 0..1000 {
-            if self.get("/readyz").status == 200 {
+            // At first nobody may listen there yet.
+            if self.ask("GET", "/readyz", &[], b"").is_ok_and(|answer| answer.status == 200) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));

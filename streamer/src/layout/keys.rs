@@ -1,0 +1,213 @@
+//! How JSON objects fit a table: keys matched to columns, and which layout each object has.
+//!
+//! A column that an object lacks gets its default, which COPY gives only to columns that are not sent. So
+//! objects with different sets of keys may need different layouts; one that has no default is sent as NULL,
+//! and makes no difference.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::kept::Kept;
+use super::object::{Object, reason_of};
+use super::reason::{NOT_UTF8, shown};
+use super::{HeaderError, Layout, Reason};
+use crate::config::{Extra, Stream};
+use crate::encode::Refusal;
+use crate::format::json::NotAnObject;
+use crate::schema::{Column, Table};
+
+/// Different layouts that are remembered.
+const LAYOUTS_MAX: usize = 1000;
+
+/// Keys or columns that a refusal lists.
+const NAMES_SHOWN: usize = 5;
+
+/// The fit of JSON objects to one table.
+#[derive(Debug)]
+pub struct Keys {
+    pub(super) table: Arc<Table>,
+    /// Where the keys lead.
+    root: Node,
+    /// Of each of the table's columns, which bit tells whether an object has it; none where that makes no
+    /// difference.
+    bits: Vec<Option<usize>>,
+    pub(super) extra: Extra,
+    /// The column that [`Extra::Keep`] fills.
+    extra_column: Option<String>,
+    layouts: Mutex<HashMap<Vec<u64>, Arc<Layout>>>,
+}
+
+/// What a key means.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    /// Which of the table's columns takes its value.
+    pub(super) column: Option<usize>,
+    /// What the keys of the object in it mean.
+    pub(super) children: HashMap<String, Node>,
+}
+
+impl Keys {
+    /// Matches keys to the columns of `table`: by the paths of `stream`, else by name.
+    pub fn new(table: Arc<Table>, stream: &Stream) -> Keys {
+        let mut root = Node::default();
+        for (at, column) in table.columns.iter().enumerate() {
+            let by_name = std::slice::from_ref(&column.name);
+            let path = stream.paths.get(&column.name).map_or(by_name, Vec::as_slice);
+            root.at(path).column = Some(at);
+        }
+        let mut count = 0;
+        let mut bit = |column: &Column| {
+            let in_key = table.keys.iter().any(|key| key.columns.contains(&column.name));
+            let matters = column.has_default || (in_key && !column.not_null);
+            (matters && !Table::fills(column) && column.encoding.is_some()).then(|| {
+                count += 1;
+                count - 1
+            })
+        };
+        let bits = table.columns.iter().map(&mut bit).collect();
+        let extra_column = (stream.extra == Extra::Keep).then(|| stream.extra_column.clone());
+        let (extra, layouts) = (stream.extra, Mutex::default());
+        Keys { table, root, bits, extra, extra_column, layouts }
+    }
+
+    /// Appends the row of the object that `raw` is to `out`, as [`Layout::encode`] does; what it appended is
+    /// of no use when there are reasons. Returns the row's layout, and where its key ends in `out`.
+    pub fn encode(
+        &self,
+        raw: &[u8],
+        out: &mut Vec<u8>,
+        reasons: &mut Vec<Reason>,
+    ) -> Option<(Arc<Layout>, usize)> {
+        let (sqlstate, reason) = match NotAnObject::text_of(raw) {
+            Err(_) => NOT_UTF8,
+            Ok(text) => match Object::read(text, self) {
+                Ok(object) => return self.encode_object(&object, out, reasons),
+                Err(error) => ("22P02", error.to_string().into()),
+            },
+        };
+        reasons.push(Reason::of_record(sqlstate, reason));
+        None
+    }
+
+    fn encode_object(
+        &self,
+        object: &Object<'_>,
+        out: &mut Vec<u8>,
+        reasons: &mut Vec<Reason>,
+    ) -> Option<(Arc<Layout>, usize)> {
+        if object.values.iter().all(Option::is_none) && object.misfits.is_empty() {
+            let columns = self.table.columns.iter().map(|c| c.name.as_str());
+            let expected = columns.collect::<Vec<_>>().join(", ");
+            let reason = format!("has none of the table's columns ({expected})");
+            reasons.push(Reason::of_record("42703", reason));
+            return None;
+        }
+        self.judge(object, reasons);
+        let mut present = vec![0_u64; self.bits.len().div_ceil(64)];
+        for (value, bit) in object.values.iter().zip(&self.bits) {
+            if let (Some(_), Some(bit)) = (value, bit) {
+                present[bit / 64] |= 1 << (bit % 64);
+            }
+        }
+        match self.layout(present) {
+            Ok(layout) => {
+                let key_end = layout.encode_object(object, out, reasons);
+                Some((layout, key_end))
+            }
+            Err(error) => {
+                reasons.push(match error {
+                    HeaderError::Lacks(column) => {
+                        let reason = "missing, but the column must have a value";
+                        Reason::of_column(&column, "23502", reason.into())
+                    }
+                    other => Reason::of_record("22P02", other.to_string()),
+                });
+                None
+            }
+        }
+    }
+
+    /// Notes what is wrong with an object's keys.
+    fn judge(&self, object: &Object<'_>, reasons: &mut Vec<Reason>) {
+        reasons.extend(object.twice().into_iter().take(NAMES_SHOWN).map(|name| {
+            let reason = format!("key {} comes twice", shown(name.as_bytes()));
+            Reason::of_record("42701", reason)
+        }));
+        for (name, value) in object.misfits.iter().take(NAMES_SHOWN) {
+            let reason = "not an object, which the paths of this stream expect here";
+            let refusal = Refusal { sqlstate: "22P02", reason: reason.into() };
+            reasons.push(reason_of(name, value, refusal));
+        }
+        if self.extra == Extra::Reject {
+            for (name, value) in object.extras.iter().take(NAMES_SHOWN) {
+                let reason = "the table has no such column; add it, or set extra = \"ignore\" or \"keep\" \
+                              for this stream in streams.toml";
+                let refusal = Refusal { sqlstate: "42703", reason: reason.into() };
+                reasons.push(reason_of(name, value, refusal));
+            }
+        }
+        for (column, value) in self.table.columns.iter().zip(&object.values) {
+            let Some(value) = value else { continue };
+            let refusal = if self.is_kept(column) {
+                "the column that keeps what the table lacks; rename the key, or name another \
+                 extra_column for this stream in streams.toml"
+            } else if column.encoding.is_none() && !Table::fills(column) {
+                "its type can't be loaded from text yet"
+            } else {
+                continue;
+            };
+            let refusal = Refusal { sqlstate: "0A000", reason: refusal.into() };
+            reasons.push(reason_of(&column.name, value, refusal));
+        }
+    }
+
+    /// The layout of objects that have the columns with these bits.
+    fn layout(&self, present: Vec<u64>) -> Result<Arc<Layout>, HeaderError> {
+        let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(layout) = layouts.get(&present) {
+            return Ok(layout.clone());
+        }
+        let has = |bit: usize| present[bit / 64] >> (bit % 64) & 1 == 1;
+        let columns = self.table.columns.iter().enumerate().zip(&self.bits);
+        let sent = columns.filter(|((_, column), bit)| {
+            let is_ours = Table::fills(column) || self.is_kept(column);
+            !is_ours && column.encoding.is_some() && bit.is_none_or(has)
+        });
+        let fields = sent.map(|((at, column), _)| (column.name.as_str(), at)).collect();
+        let kept = self.extra_column.as_ref().map(|column| Kept::new(column, &fields, &[]));
+        let layout = Arc::new(Layout::of(&fields, kept.transpose()?, &self.table)?);
+        if layouts.len() >= LAYOUTS_MAX {
+            layouts.clear();
+        }
+        layouts.insert(present, layout.clone());
+        Ok(layout)
+    }
+
+    fn is_kept(&self, column: &Column) -> bool {
+        self.extra_column.as_ref() == Some(&column.name)
+    }
+
+    /// What a key of the record itself means: exact names first, then whatever the case, as in a CSV header.
+    pub(super) fn find(&self, key: &str) -> Option<&Node> {
+        let key = key.trim();
+        self.root.children.get(key).or_else(|| {
+            let folded = |column: &&Column| column.name.eq_ignore_ascii_case(key);
+            let column = self.table.columns.iter().find(folded)?;
+            // Where a path leads to the column, its name has no meaning of its own.
+            self.root.children.get(&column.name).filter(|node| {
+                node.column.is_some_and(|at| self.table.columns[at].name == column.name)
+            })
+        })
+    }
+
+    /// The full name of the table, quoted.
+    pub fn table_name(&self) -> &str {
+        &self.table.quoted_name
+    }
+}
+
+impl Node {
+    fn at(&mut self, path: &[String]) -> &mut Node {
+        path.iter().fold(self, |node, key| node.children.entry(key.clone()).or_default())
+    }
+}
