@@ -68,6 +68,25 @@ async fn whoever_waits_is_told_what_became_of_the_very_records() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_the_next_listing() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let settings = "[stream.user_events]\nfiles = '*.csv'\nscan_every = '1h'\nwriters = 4\n";
+    let running = start_with(folder.path(), &db, settings);
+    let http = Http::ready(&running);
+    // Few at a time, so that no other post makes good what was missed at one.
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            scope.spawn(move || {
+                for n in 0..100 {
+                    assert_eq!(outcome(http.post(WAIT, csv([client * 1000 + n]))), [1, 1, 0, 0]);
+                }
+            });
+        }
+    });
+    assert_eq!(db.number("select count(*) from user_events").await, 400);
+}
+
+#[tokio::test]
 async fn json_is_taken_in_every_form_and_a_misfit_is_a_dead_letter() {
     let (db, folder) = (TestDb::create().await, folder());
     let running = start(folder.path(), &db, "");
