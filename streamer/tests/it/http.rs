@@ -255,7 +255,12 @@ async fn nothing_is_served_to_other_machines_without_a_token() {
     fs::write(folder.path().join("token"), TOKEN).unwrap();
     let mut command = streamer(folder.path(), &["run", "--listen", "0.0.0.0:0"]);
     let running = Running::start(command.env("DATABASE_URL", db.url()));
-    Http::ready(&running).post(EVENTS, csv(0..1)).expect(401);
+    let http = Http::ready(&running);
+    http.post(EVENTS, csv(0..1)).expect(401);
+    http.get("/metrics").expect(401);
+    let bearer = [("Authorization", &*format!("Bearer {TOKEN}"))];
+    http.ask("GET", "/metrics", &bearer, b"").unwrap().expect(200);
+    assert!(!http.get("/openapi.json").expect(200).body.contains("user_events"));
     // All that is there now needs no door.
     let ended = Ended::of(
         streamer(folder.path(), &["run", "--available-now"])
@@ -373,6 +378,8 @@ async fn each_status_in_the_description_occurs_and_no_other() {
         let strange = [("Origin", "https://evil.example")];
         let mut statuses = vec![with(&[]), with(&strange), with(&[("Host", "evil.example")])];
         statuses.extend((path == "/readyz").then_some(503));
+        // Shown by a test of its own.
+        statuses.extend((path == "/metrics").then_some(401));
         seen.insert(path, statuses);
     }
     let description = http.get("/openapi.json").expect(200).json();

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -215,7 +215,13 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
         .into_response()
 }
 
-async fn metrics(State(app): State<Arc<App>>) -> Response {
+/// What was counted. It names the streams, and so is told to other machines only for a token of one of them.
+async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let shows_one = |door: &Door| auth::shows_one(&headers, &door.tokens);
+    if !app.address.ip().is_loopback() && !app.doors.values().any(shows_one) {
+        app.metrics.note_unauthorized();
+        return auth::refusal().into_response();
+    }
     for (name, door) in &app.doors {
         app.metrics.note_backlog(name, door.spool.backlog_bytes());
     }
@@ -223,6 +229,8 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn openapi(State(app): State<Arc<App>>) -> Response {
-    let streams: Vec<&str> = app.doors.keys().map(String::as_str).collect();
+    // Other machines are not told which streams there are.
+    let is_told = |_: &&str| app.address.ip().is_loopback();
+    let streams: Vec<&str> = app.doors.keys().map(String::as_str).filter(is_told).collect();
     Json(openapi::description(&streams)).into_response()
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// The description, with the names of the streams there are.
+/// The description, with the names of the streams there are, as far as they are told.
 pub(super) fn description(streams: &[&str]) -> Value {
     json!({
         "openapi": "3.1.0",
@@ -21,7 +21,8 @@ pub(super) fn description(streams: &[&str]) -> Value {
                 "responses": {"200": {
                     "description": "By the conventions of OpenMetrics",
                     "content": {"application/openmetrics-text": {"schema": {"type": "string"}}}
-                }, "403": refused("A web page that is not listed"), "421": refused(MISDIRECTED)}
+                }, "401": refused("Another machine asks without a token"),
+                "403": refused("A web page that is not listed"), "421": refused(MISDIRECTED)}
             }},
             "/openapi.json": {"get": plain("This description", "It")}
         },
@@ -41,6 +42,10 @@ const MISDIRECTED: &str =
 
 fn post(streams: &[&str]) -> Value {
     let count = json!({"type": "integer", "minimum": 0});
+    let stream_name = match streams {
+        [] => json!({"type": "string"}),
+        names => json!({"type": "string", "enum": names}),
+    };
     json!({
         "summary": "Takes events",
         "description": "Takes all of them or none. What is repeated under the same Idempotency-Key within a day \
@@ -49,7 +54,7 @@ fn post(streams: &[&str]) -> Value {
         "parameters": [
             {
                 "name": "stream", "in": "path", "required": true,
-                "schema": {"type": "string", "enum": streams}
+                "schema": stream_name
             },
             {
                 "name": "wait", "in": "query",
