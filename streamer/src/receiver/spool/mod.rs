@@ -6,6 +6,7 @@
 //! and is adopted: what of it was never acknowledged is cut off, and it is read to its end. A segment is
 //! deleted once its last record is committed and nobody appends to it any more.
 
+mod append;
 mod keys;
 mod segment;
 mod waiting;
@@ -26,6 +27,7 @@ use crate::sink::Committed;
 use crate::source::files::Files;
 use crate::source::fingerprint::Stat;
 use crate::source::folder::{Found, SPOOL, partition_path};
+pub use append::{Append, Receipt, SpoolError};
 pub use keys::Key;
 pub use segment::Kind;
 use waiting::Ledger;
@@ -85,54 +87,6 @@ struct Segment {
     is_sealed: bool,
     /// A file with too many dead letters stays until it may go on.
     has_stopped: bool,
-}
-
-/// Records for the spool.
-#[derive(Debug, Clone)]
-pub struct Append {
-    /// Which segments they fit into.
-    pub kind: Kind,
-    /// The records, each with its line end.
-    pub bytes: Vec<u8>,
-    /// How many there are.
-    pub records: u64,
-    /// Whether they are to have a segment of their own, which ends behind them.
-    pub is_alone: bool,
-    /// The key that the client gave, if any: what comes twice under a key is stored once.
-    pub key: Option<Key>,
-    /// Whether somebody waits for the outcome.
-    pub waits: bool,
-}
-
-/// What was synced.
-#[derive(Debug)]
-pub struct Receipt {
-    /// How many records; as the first time, if this is a repetition.
-    pub records: u64,
-    /// Whether the same was stored before, under the same key.
-    pub is_repeated: bool,
-    /// Tells what became of the records; of a repetition, only when. Nothing, where nobody waits.
-    pub outcome: Option<oneshot::Receiver<Outcome>>,
-}
-
-/// Why records were not taken. Nothing of them is then stored.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// Too much waits to be committed.
-    #[error("too much waits to be committed")]
-    Full,
-    /// More requests wait to be written than can be kept in mind.
-    #[error("too many requests at once")]
-    Busy,
-    /// The key was used for other records.
-    #[error("this Idempotency-Key was used for other records")]
-    KeyReused,
-    /// Too many keys of this day are to be remembered.
-    #[error("too many Idempotency-Keys in a day")]
-    TooManyKeys,
-    /// They can't be written.
-    #[error("write to the spool")]
-    Io(#[source] Arc<io::Error>),
 }
 
 impl Spool {
