@@ -47,6 +47,19 @@ pub struct MicroBatch {
     pub held_bytes: usize,
     /// What is left to read behind it, in bytes.
     pub lag_bytes: u64,
+    /// The records whose outcome somebody waits for.
+    pub watched: Vec<Watched>,
+}
+
+/// Records of one partition whose outcome somebody waits for. Some of them may be in other micro-batches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Which part of the micro-batch they belong to.
+    pub part: usize,
+    /// Where they start in the partition, and where the last one ends.
+    pub offsets: Range<u64>,
+    /// Who waits.
+    pub waiter: u64,
 }
 
 /// What a micro-batch takes from one partition.
@@ -134,6 +147,7 @@ impl MicroBatch {
             rows: Vec::new(),
             held_bytes: 0,
             lag_bytes: 0,
+            watched: Vec::new(),
         }
     }
 

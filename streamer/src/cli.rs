@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::{DatabaseUrl, Overrides};
+use crate::config::{DatabaseUrl, Listen, Overrides};
 use crate::logging::LogFormat;
 
 /// Streams files of events into PostgreSQL in micro-batches, each exactly once.
@@ -86,6 +86,8 @@ pub struct Global {
 pub enum Command {
     /// Load new files as they come (the default)
     Run(RunArgs),
+    /// Load records from stdin, CSV with a header or JSON lines, print a summary and end
+    Load(LoadArgs),
     /// Make a file of events, load it into the embedded PostgreSQL before your eyes, and show what can be
     /// asked
     Demo(DemoArgs),
@@ -125,9 +127,22 @@ pub struct RunArgs {
     /// cores, at most 4]
     #[arg(long, value_name = "N", env = "STREAMER_WRITERS", value_parser = positive)]
     pub writers: Option<usize>,
+    /// Take events by HTTP at this address, or none [default: 127.0.0.1:8080; none with --available-now]
+    #[arg(long, value_name = "ADDRESS", env = "STREAMER_LISTEN")]
+    pub listen: Option<Listen>,
     /// Load everything there is as fast as possible, print a summary and end
     #[arg(long)]
     pub available_now: bool,
+}
+
+/// Flags of `load`.
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// The stream, as streams.toml names it
+    pub stream: String,
+    /// Records that a micro-batch has at most [default: 1000]
+    #[arg(long, value_name = "N", env = "STREAMER_MAX_ROWS", value_parser = positive)]
+    pub max_rows: Option<usize>,
 }
 
 /// Flags of `demo`.
@@ -264,6 +279,7 @@ impl Global {
             every: None,
             max_rows: None,
             writers: None,
+            listen: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Settings: flags win over the environment, which wins over streams.toml, which wins over the defaults.
 //! Everything is checked before anything is started.
 
+mod server;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -10,8 +11,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use server::ServerFile;
+pub use server::{LISTEN_DEFAULT, Listen, Server};
 use stream::StreamFile;
-pub use stream::{Extra, OnDone, Stream};
+pub use stream::{Extra, OnDone, Stream, TokenSource};
 
 /// The streams.toml of this repository: what runs where no file is given and none is found.
 const DEFAULT_STREAMS: &str = include_str!("../../streams.toml");
@@ -26,6 +29,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// The configured database; the embedded one where there is none.
     pub database_url: Option<DatabaseUrl>,
+    /// The HTTP server and the spools.
+    pub server: Server,
     /// The streams, in order of name.
     pub streams: Vec<Stream>,
 }
@@ -73,6 +78,8 @@ pub struct Overrides {
     pub max_rows: Option<usize>,
     /// `--writers`.
     pub writers: Option<usize>,
+    /// `--listen`.
+    pub listen: Option<Listen>,
 }
 
 /// Why the settings can't be used.
@@ -110,6 +117,16 @@ pub enum ConfigError {
         /// What is wrong.
         message: String,
     },
+    /// A value of the server's is out of bounds.
+    #[error("{path}: server.{setting} {message}")]
+    Server {
+        /// The file.
+        path: String,
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong.
+        message: String,
+    },
     /// There is nothing to do.
     #[error("{path} names no stream; add [stream.NAME] with files = \"...\" and table = \"...\"")]
     NoStream {
@@ -124,6 +141,8 @@ pub enum ConfigError {
 struct File {
     #[serde(default)]
     database: DatabaseFile,
+    #[serde(default)]
+    server: ServerFile,
     #[serde(default)]
     stream: BTreeMap<String, StreamFile>,
 }
@@ -149,6 +168,7 @@ impl Settings {
         if file.stream.is_empty() {
             return Err(ConfigError::NoStream { path: path.to_owned() });
         }
+        let server = file.server.checked(path, &overrides)?;
         let streams = file
             .stream
             .into_iter()
@@ -156,7 +176,7 @@ impl Settings {
             .collect::<Result<Vec<Stream>, ConfigError>>()?;
         let streams = stream::introduced(streams, path)?;
         let database_url = overrides.database_url.or(file.database.url);
-        Ok(Settings { data: overrides.data, database_url, streams })
+        Ok(Settings { data: overrides.data, database_url, server, streams })
     }
 }
 

@@ -79,6 +79,11 @@ impl Health {
         Ailment { health: self.clone(), id }
     }
 
+    /// Whether nothing ails the streamer.
+    pub fn is_well(&self) -> bool {
+        self.lock().present.is_empty()
+    }
+
     /// Answers whoever asks about the streamer on `data`. Two streamers on one folder have one
     /// answer, that of the first.
     ///

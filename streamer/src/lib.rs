@@ -1,6 +1,7 @@
 //! Moves records from files into PostgreSQL in micro-batches, each exactly once.
 //!
 //! In reading order: [`config`] says which streams there are; [`source`] finds and reads files;
+//! [`receiver`] takes what comes by a door and spools it to files, too;
 //! [`mod@format`] cuts their bytes into records; [`schema`], [`layout`] and [`encode`] turn records into
 //! rows of the target table; [`batch`] is what one transaction takes; [`sink`] commits it;
 //! [`engine`] drives all of this; [`command`] is what a user types.
@@ -21,6 +22,7 @@ pub mod logging;
 pub mod migrate;
 pub mod patience;
 mod private;
+pub mod receiver;
 pub mod retry;
 pub mod schema;
 pub mod sink;

@@ -80,6 +80,7 @@ async fn check(
                     elapsed: Duration::ZERO,
                     bytes: 0,
                     lag_bytes: batch.lag_bytes,
+                    latencies: &[],
                 });
             }
             Work::Refused { partition, reason } => {

@@ -17,6 +17,7 @@ use crate::config::{Overrides, Settings};
 use crate::database::Database;
 use crate::engine::Plan;
 use crate::health::Health;
+use crate::receiver::Spools;
 use crate::sql;
 
 /// A pace that one can follow: 30,000 events take about twelve seconds.
@@ -67,6 +68,7 @@ async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Res
         give_up_after: None,
         stop: stop_on_signal()?,
         health: Health::default(),
+        spools: Spools::default(),
     };
     migrate_patiently(database, &plan).await?;
     let events = Events { rows: args.rows, out: global.data.clone(), ..Events::default() };
@@ -89,7 +91,7 @@ async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Res
     let settings = Settings::shipped(overrides)?;
     let stop = plan.stop.clone();
     let (summary, wall) =
-        stream_all(database, &settings.data, settings.streams, plan, true).await?;
+        stream_all(database, &settings.data, settings.streams, plan, true, None).await?;
     say(summary.text(wall).trim_end());
     if stop.is_cancelled() {
         return Ok(Exit::Done);

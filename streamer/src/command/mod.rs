@@ -4,6 +4,7 @@ mod check;
 mod dead_letters;
 mod demo;
 mod health;
+mod load;
 mod migrate;
 mod progress;
 mod retry_file;
@@ -57,6 +58,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
     let global = cli.global;
     let shows_progress = match &cli.command {
         Command::Run(args) => args.available_now && std::io::stderr().is_terminal(),
+        Command::Load(_) => std::io::stderr().is_terminal(),
         Command::Demo(_) => true,
         _ => false,
     };
@@ -65,6 +67,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
     warn_of_open_password(&global);
     match cli.command {
         Command::Run(args) => run::run(&global, &args, shows_progress).await,
+        Command::Load(args) => load::run(&global, &args, shows_progress).await,
         Command::Demo(args) => demo::run(&global, &args).await,
         Command::Status(args) => status::run(&global, &args).await,
         Command::Check => check::run(&global).await,

@@ -223,6 +223,7 @@ mod tests {
                 elapsed,
                 bytes: 0,
                 lag_bytes: 0,
+                latencies: &[],
             });
         }
         let text = summary.text(Duration::from_secs(1));

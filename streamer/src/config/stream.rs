@@ -1,6 +1,7 @@
 //! The settings of one stream.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,6 +62,21 @@ pub struct Stream {
     pub archives: Vec<PathBuf>,
     /// The other streams' names and files.
     pub others: Vec<(String, Glob)>,
+    /// Where the tokens are that its doors ask for.
+    pub token: Option<TokenSource>,
+    /// Where lines are taken by TCP.
+    pub tcp_listen: Option<SocketAddr>,
+    /// The server, `host:port`, that lines are read from.
+    pub tcp_connect: Option<String>,
+}
+
+/// Where tokens are to be found: never in the settings themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenSource {
+    /// In this environment variable.
+    Env(String),
+    /// In this file, one a line.
+    File(PathBuf),
 }
 
 /// What becomes of a file's columns that the table does not have.
@@ -125,6 +141,12 @@ pub(super) struct StreamFile {
     #[serde(default)]
     on_done: OnDoneFile,
     archive: Option<String>,
+    token_env: Option<String>,
+    token_file: Option<PathBuf>,
+    tcp_listen: Option<String>,
+    tcp_connect: Option<String>,
+    #[serde(default)]
+    tcp_open_to_all: bool,
 }
 
 /// Reads "10s", "500ms", "1m 30s".
@@ -191,6 +213,12 @@ impl StreamFile {
         if self.extra != Extra::Keep && self.extra_column.is_some() {
             return Err(wrong("extra_column", "has a meaning only with extra = \"keep\""));
         }
+        let token = match (self.token_env, self.token_file) {
+            (Some(_), Some(_)) => {
+                return Err(wrong("token_env", "and token_file exclude each other"));
+            }
+            (env, file) => env.map(TokenSource::Env).or(file.map(TokenSource::File)),
+        };
         let extra_column = self.extra_column.as_deref().unwrap_or("extra");
         let paths = paths(&self.paths)?;
         if self.extra == Extra::Keep && paths.contains_key(extra_column) {
@@ -215,6 +243,9 @@ impl StreamFile {
             null: self.null,
             archives: Vec::new(),
             others: Vec::new(),
+            token,
+            tcp_listen: tcp_listen(self.tcp_listen.as_deref(), self.tcp_open_to_all)?,
+            tcp_connect: tcp_connect(self.tcp_connect)?,
             name,
         })
     }
@@ -261,6 +292,36 @@ fn below<'p>(setting: &'static str, path: &'p str) -> Result<&'p str, Wrong> {
         return Err((setting, message.to_owned()));
     }
     Ok(path)
+}
+
+/// An address for everybody only if that is said: who sends lines shows no token.
+fn tcp_listen(address: Option<&str>, is_open: bool) -> Result<Option<SocketAddr>, Wrong> {
+    let Some(text) = address else { return Ok(None) };
+    let wrong = |message: String| ("tcp_listen", message);
+    let address: SocketAddr = text
+        .replace("localhost:", "127.0.0.1:")
+        .parse()
+        .map_err(|_| wrong(format!("{text:?} is no address; write \"127.0.0.1:9000\"")))?;
+    if !address.ip().is_loopback() && !is_open {
+        let message = "can be reached from other machines, and TCP asks for no token; listen on \
+                       127.0.0.1, or set tcp_open_to_all = true";
+        return Err(wrong(message.to_owned()));
+    }
+    Ok(Some(address))
+}
+
+fn tcp_connect(place: Option<String>) -> Result<Option<String>, Wrong> {
+    let has_port = |place: &String| {
+        place
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    match place {
+        Some(place) if !has_port(&place) => {
+            Err(("tcp_connect", format!("{place:?} is no host and port; write \"host:9000\"")))
+        }
+        place => Ok(place),
+    }
 }
 
 /// The keys of each column's path, which are written with dots between them.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Stream;
 use crate::database::Database;
 use crate::health::Health;
+use crate::receiver::Spools;
 use crate::schema::SchemaError;
 use crate::sink::{PartOutcome, SinkError};
 use crate::source::folder::Folder;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub stop: CancellationToken,
     /// Where it is noted what keeps the work from going on.
     pub health: Health,
+    /// What comes by the streams' doors.
+    pub spools: Spools,
 }
 
 /// What the engine tells while it works.
@@ -56,6 +59,8 @@ pub enum Event<'a> {
         bytes: u64,
         /// What is left to read, in bytes.
         lag_bytes: u64,
+        /// Of records that came by a door: how many have waited for how long since they were synced.
+        latencies: &'a [(u64, Duration)],
     },
     /// A file could not be loaded.
     Failed {
@@ -124,7 +129,8 @@ pub async fn run(
     for stream in streams {
         let (database, plan, observer) = (database.clone(), plan.clone(), observer.clone());
         let listing = Listing::new(costs.clone());
-        let folder = Folder::new(data.to_owned(), &stream);
+        let spool = plan.spools.of(&stream.name).cloned();
+        let folder = Folder::new(data.to_owned(), &stream).with_spool(spool);
         tasks.spawn(async move {
             worker::work(database, folder, stream, listing, plan, observer).await
         });

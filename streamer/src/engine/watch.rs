@@ -10,7 +10,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
 use crate::source::fingerprint::Stat;
-use crate::source::folder::Folder;
+use crate::source::folder::{Folder, SPOOL};
 
 /// Watches one folder.
 pub(super) struct Watch {
@@ -94,14 +94,16 @@ impl Watch {
 }
 
 /// Whether an event can mean new records: not mere reading, not in a hidden folder such as the embedded
-/// server's, and not of another stream's files.
+/// server's, not in the spool, which tells by itself, and not of another stream's files.
 fn concerns_files(event: &Event, folder: &Folder, root: &Path) -> bool {
     let is_reading = match event.kind {
         EventKind::Access(kind) => kind != AccessKind::Close(AccessMode::Write),
         _ => false,
     };
     let is_hidden = |below: &Path| {
-        below.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
+        let mut parts = below.components();
+        below.starts_with(SPOOL)
+            || parts.any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
     };
     let may_be = |path: &PathBuf| {
         let below = path.strip_prefix(root);

@@ -108,6 +108,9 @@ impl Leader {
             listed: watch::Sender::new(()),
             is_alone: AtomicBool::new(true),
         });
+        if let Some(spool) = shared.folder.spool() {
+            spool.open(shared.files.clone());
+        }
         Ok(Leader {
             writer: Writer::new(shared.clone(), sink),
             shared,
@@ -154,7 +157,10 @@ impl Leader {
                     due = started + self.shared.stream.every;
                     self.is_listing_new = false;
                 }
+                // What comes by a door tells by itself when there is more.
+                Turn::Spooled => due = started + self.shared.stream.every,
                 Turn::Other => self.is_listing_new = false,
+                Turn::Nothing if self.take_spooled().await? => {}
                 Turn::Nothing if !self.is_listing_new && !plan.until_drained => {
                     self.listing.ended = None;
                 }
@@ -200,6 +206,21 @@ impl Leader {
             Err(_) => {}
         }
         self.tidy().await
+    }
+
+    /// Takes down what has come by the stream's doors; returns whether there is anything. Deletes what of it is
+    /// committed.
+    async fn take_spooled(&mut self) -> Result<bool, Ended> {
+        let Some(spool) = self.shared.folder.spool() else { return Ok(false) };
+        if spool.has_finished() {
+            let spool = spool.clone();
+            spawn_blocking(move || spool.tidy()).await?;
+        }
+        let is_any = self.shared.files.take_spooled(&self.shared.folder);
+        if is_any {
+            self.shared.listed.send_replace(());
+        }
+        Ok(is_any)
     }
 
     /// Moves or removes finished files.
@@ -282,6 +303,7 @@ impl Leader {
         tokio::select! {
             () = shared.plan.stop.cancelled() => {}
             () = shared.news.notified() => return,
+            () = shared.spool_grown() => return,
             () = tokio::time::sleep(pause), if listens => {}
             () = changed, if listens => {}
         }

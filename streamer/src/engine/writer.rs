@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use backon::ExponentialBackoff;
 use tokio::sync::{Mutex, Notify, watch};
@@ -19,7 +20,7 @@ use crate::retry::pauses;
 use crate::sink::{Committed, Loaded, Sink, SinkError};
 use crate::source::feed::{Feed, Work};
 use crate::source::files::{Files, Survey};
-use crate::source::folder::Folder;
+use crate::source::folder::{Folder, is_spooled};
 
 /// What the writers of one stream share.
 pub(super) struct Shared {
@@ -53,6 +54,8 @@ pub(super) struct Writer {
 pub(super) enum Turn {
     /// Committed a micro-batch.
     Committed,
+    /// Committed a micro-batch of nothing but what came by a door.
+    Spooled,
     /// Something else.
     Other,
     /// Nothing: there is nothing to read in what was listed.
@@ -86,12 +89,29 @@ impl Shared {
         }
     }
 
+    /// Waits until something has come by the stream's doors.
+    pub(super) async fn spool_grown(&self) {
+        match self.folder.spool() {
+            Some(spool) => spool.grown().await,
+            None => std::future::pending().await,
+        }
+    }
+
     fn tell_failure(&self, partition: &str, reason: &str) {
+        if let Some(spool) = self.folder.spool() {
+            spool.note_refused(partition);
+        }
         tracing::error!(stream = %self.stream.name, file = %partition, "not loaded: {reason}");
         (self.observer)(Event::Failed { stream: &self.stream.name, partition, reason });
     }
 
-    fn tell_commit(&self, batch: &MicroBatch, committed: &Committed, started: Instant) {
+    fn tell_commit(
+        &self,
+        batch: &MicroBatch,
+        committed: &Committed,
+        started: Instant,
+        latencies: &[(u64, Duration)],
+    ) {
         let elapsed = started.elapsed();
         let total = committed.total();
         let more = match committed.parts.len() - 1 {
@@ -116,6 +136,7 @@ impl Shared {
             elapsed,
             bytes: batch.parts.iter().map(|part| part.end.offset - part.start_offset).sum(),
             lag_bytes: batch.lag_bytes,
+            latencies,
         });
     }
 }
@@ -147,8 +168,8 @@ impl Writer {
             }
             is_late = true;
         }
-        self.connect().await;
-        if is_late {
+        is_late |= !self.connect().await;
+        if is_late && !stop.is_cancelled() {
             // Meanwhile the database may have been restored.
             self.rewind().await?;
         }
@@ -168,16 +189,20 @@ impl Writer {
     }
 
     /// Connects before it takes up anything: only who had a connection notices that the database is another
-    /// one. A helper that gets none is no trouble, the leader works without it.
-    async fn connect(&mut self) {
+    /// one. A helper that gets none is no trouble, the leader works without it. Returns whether the first try
+    /// was good.
+    async fn connect(&mut self) -> bool {
         let mut pauses = pauses();
+        let mut is_first = true;
         while let Err(error) = self.sink.connect().await {
+            is_first = false;
             tracing::debug!("no connection for another writer: {error}; trying again");
             let pause = pauses.next().expect("pauses never end");
             if !self.shared.sleep_until(Instant::now() + pause).await {
-                return;
+                break;
             }
         }
+        is_first
     }
 
     /// Does the next piece of work in what was listed.
@@ -191,7 +216,10 @@ impl Writer {
             return Ok(Turn::Other);
         }
         match work {
-            Some(Work::Batch(batch)) => {
+            Some(Work::Batch(mut batch)) => {
+                if let Some(spool) = self.shared.folder.spool() {
+                    batch.watched = spool.watched(&batch.parts);
+                }
                 let turn = self.commit(&batch, started).await?;
                 self.source.give_back(batch);
                 return Ok(turn);
@@ -271,16 +299,21 @@ impl Writer {
         if let Some(done) = &self.shared.done {
             done.lock().await.note(&batch.parts, &committed.stopped);
         }
-        self.shared.tell_commit(batch, &committed, started);
+        let latencies = self.shared.folder.spool().map(|spool| spool.committed(batch, &committed));
+        self.shared.tell_commit(batch, &committed, started, &latencies.unwrap_or_default());
         if !committed.stopped.is_empty() {
             self.shared.stop();
         }
-        Ok(Turn::Committed)
+        let is_spooled = batch.parts.iter().all(|part| is_spooled(&part.partition));
+        Ok(if is_spooled { Turn::Spooled } else { Turn::Committed })
     }
 
     /// Goes on from where the checkpoints stand now.
     pub(super) async fn rewind(&mut self) -> Result<(), Ended> {
         self.put_down().await?;
+        if let Some(spool) = self.shared.folder.spool() {
+            spool.forget_committed();
+        }
         let done = &self.shared.done;
         let loaded = load(&mut self.sink, &self.shared.folder, done.is_some()).await?;
         if let Some(done) = done {

@@ -2,7 +2,7 @@
 //! many bytes it took; it knows nothing of files, offsets or tables.
 
 pub mod csv;
-mod cut;
+pub mod cut;
 pub mod json;
 pub mod json_body;
 mod quoting;

@@ -6,6 +6,7 @@ use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use super::bookkeeping::{self, Advanced};
 use super::careful::careful;
 use super::rows::{self, Busy, Written};
+use super::watched::outcomes;
 use super::{Committed, PartOutcome, Path, stops};
 use crate::batch::{DeadLetter, MicroBatch};
 use crate::limit::DeadLetterLimit;
@@ -113,7 +114,8 @@ impl Attempt<'_> {
             // What is neither in the table by this transaction nor refused was there before.
             part.duplicates = part.records - part.rows - part.dead_letters;
         }
-        Committed { parts, path: self.path, stopped: Vec::new() }
+        let watched = outcomes(self.batch, written);
+        Committed { parts, path: self.path, stopped: Vec::new(), watched }
     }
 
     /// All dead letters, each with the number of its part.

@@ -11,6 +11,7 @@ use sqlx::{PgConnection, Postgres, Row};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::bookkeeping::{self, Checkpoints};
+use crate::source::folder::is_spooled;
 use crate::source::share::{Wanted, Wish};
 
 /// A claim whose file stands still for so long is passed over: its owner hangs, or the lock was left
@@ -95,14 +96,17 @@ impl Claims {
         .fetch_one(&mut *conn)
         .await?;
         self.max = usize::try_from(locks).unwrap_or(0).div_ceil(LOCKS_SHARE * self.writers);
-        let keys: Vec<i64> = wanted.iter().map(|file| key(stream, &file.name)).collect();
-        let taken = try_lock(conn, &keys).await?;
+        // Nobody else reads what came by a door: this process holds a lock on it, and gives it to one writer at a
+        // time. A lock of the one before, not given up yet, would only put it off until the next listing.
+        let shared = wanted.iter().filter(|file| !is_spooled(&file.name));
+        let keys: Vec<i64> = shared.map(|file| key(stream, &file.name)).collect();
+        let taken = if keys.is_empty() { HashSet::new() } else { try_lock(conn, &keys).await? };
         let partitions = wanted.iter().flat_map(|file| &file.partitions);
         let partitions: Vec<&str> = partitions.map(String::as_str).collect();
         let checkpoints = bookkeeping::checkpoints_of(conn, stream, &partitions).await?;
         let mut granted = HashSet::new();
-        for (file, key) in wanted.iter().zip(&keys) {
-            let is_mine = taken.contains(key);
+        for file in wanted {
+            let is_mine = is_spooled(&file.name) || taken.contains(&key(stream, &file.name));
             if is_mine {
                 self.refused.remove(&file.name);
             }

@@ -15,6 +15,7 @@ mod replay;
 mod rows;
 mod stops;
 mod unchanged;
+mod watched;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::config::Stream;
 use crate::database::Database;
 use crate::limit::DeadLetterLimit;
 use crate::patience::{Impatience, Patience};
+use crate::receiver::spool::Outcome;
 use crate::source::files::Survey;
 use crate::source::share::Wish;
 use attempt::{Attempt, Failure};
@@ -85,6 +87,8 @@ pub struct Committed {
     pub path: Path,
     /// The partitions that had too many dead letters: nothing more of the stream is to be loaded.
     pub stopped: Vec<Stopped>,
+    /// What became of the records that somebody waits for, in the order of [`MicroBatch::watched`].
+    pub watched: Vec<Outcome>,
 }
 
 /// What became of the records of one partition. `records = rows + duplicates + dead_letters`.

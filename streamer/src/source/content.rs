@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -37,6 +38,8 @@ pub struct Content {
     file: Arc<File>,
     /// Nothing for a plain file.
     packed: Option<Packed>,
+    /// Bytes behind this are not there yet, whatever the file has.
+    limit: Option<Arc<AtomicU64>>,
 }
 
 /// A file that is unpacked while it is read. It can only go on or begin anew.
@@ -98,12 +101,18 @@ impl Content {
     fn of(file: Arc<File>, packing: Option<Packing>) -> Content {
         let packed =
             packing.map(|packing| Packed { packing, decoder: None, position: 0, damage: None });
-        Content { file, packed }
+        Content { file, packed, limit: None }
+    }
+
+    /// The same, of which nothing behind `limit` is read.
+    pub fn within(self, limit: Option<Arc<AtomicU64>>) -> Content {
+        Content { limit, ..self }
     }
 
     /// The same file, read from its beginning.
     pub fn anew(&self) -> Content {
-        Content::of(self.file.clone(), self.packed.as_ref().map(|packed| packed.packing))
+        let packing = self.packed.as_ref().map(|packed| packed.packing);
+        Content::of(self.file.clone(), packing).within(self.limit.clone())
     }
 
     /// What the file looks like now.
@@ -146,6 +155,12 @@ impl Content {
 
 impl ReadAt for Content {
     fn read_at(&mut self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = self.limit.as_ref().map(|limit| {
+            let left = limit.load(Ordering::Acquire).saturating_sub(offset);
+            usize::try_from(left).unwrap_or(usize::MAX)
+        });
+        let len = into.len().min(left.unwrap_or(usize::MAX));
+        let into = &mut into[..len];
         match &mut self.packed {
             None => (&mut &*self.file).read_at(into, offset),
             Some(packed) => packed.read_at(&self.file, into, offset),

@@ -10,7 +10,7 @@ use super::content::Content;
 use super::file::{OpenFile, Step};
 use super::files::Files;
 use super::fingerprint::Stat;
-use super::folder::{Folder, Found, partition};
+use super::folder::{Folder, Found, is_spooled, partition};
 use super::part::Reading;
 use crate::batch::{Fit, MicroBatch, Part};
 use crate::config::Stream;
@@ -201,11 +201,15 @@ impl Feed {
             return Ok(None);
         }
         let (file, stat) = self.folder.open(found)?;
-        let mut content = Content::new(file, &found.name);
+        let limit = self.folder.spool().and_then(|spool| spool.limit(&found.name));
+        let mut content = Content::new(file, &found.name).within(limit);
         let start = content.anew();
         let (number, resumed) = match Again::of(&mut content, &found.name, known.as_ref())? {
             Again::Done => {
                 self.files.state().settle(&found.name, stat);
+                if let (Some(spool), Some((_, known))) = (self.folder.spool(), known) {
+                    spool.note_committed(&found.name, known.next_offset);
+                }
                 return Ok(None);
             }
             Again::New { number } => (number, None),
@@ -214,9 +218,12 @@ impl Feed {
             }
         };
         let partition = partition(&found.name, number);
-        let format = self.stream.format_of(&found.name);
+        let format = match is_spooled(&found.name) {
+            true => Format::of(&found.name),
+            false => self.stream.format_of(&found.name),
+        };
         let mut file = OpenFile::from_start(start, stat, format, self.stream.record_bytes_max);
-        let still = resumed.is_some() || self.files.state().known.is_still(&found.name, stat);
+        let still = resumed.is_some() || self.is_still(&found.name, stat);
         let (fit, header) = match self.fit(&mut file, format, still)? {
             Ok(Some(fit)) => fit,
             Ok(None) if file.ends_here()? => {
@@ -280,7 +287,7 @@ impl Feed {
 
     /// Reads records of one file into `batch` until it is full or the file has no more.
     fn read(&mut self, current: &mut Current, batch: &mut MicroBatch) -> Stop {
-        let still = self.files.state().known.is_still(&current.found.name, current.file.stat());
+        let still = self.is_still(&current.found.name, current.file.stat());
         let mut part = Reading::default();
         let stop = loop {
             if part.records + batch.records() >= self.records_max()
@@ -337,6 +344,12 @@ impl Feed {
             records: part.records,
             dead_letters: part.dead_letters,
         });
+    }
+
+    /// Whether nobody writes the file any more.
+    fn is_still(&self, name: &str, stat: Stat) -> bool {
+        let is_sealed = self.folder.spool().is_some_and(|spool| spool.is_sealed(name));
+        is_sealed || self.files.state().known.is_still(name, stat)
     }
 
     fn refuse(&self, found: &Found, partition: String, stat: Stat, reason: String) {

@@ -14,10 +14,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Checkpoint;
 use super::feed::Work;
 use super::fingerprint::Stat;
-use super::folder::{Folder, Found, Unlisted, partition_path};
+use super::folder::{Folder, Found, Unlisted, is_spooled, partition_path};
 use super::known::{Known, Look, Met};
 use super::layouts::Layouts;
 use crate::config::Stream;
+use crate::layout::HeaderError;
 use crate::schema::Table;
 
 /// How many files that are to be read one listing takes down: the oldest.
@@ -121,6 +122,28 @@ impl Files {
         Ok(())
     }
 
+    /// Takes down what has come by the stream's doors since; returns whether there is anything.
+    pub fn take_spooled(&self, folder: &Folder) -> bool {
+        let Some(spool) = folder.spool() else { return false };
+        let mut state = self.state();
+        let grown = spool.offer(|name| state.in_hand.contains(name));
+        let is_any = !grown.is_empty();
+        for found in grown {
+            if state.unclaimed.iter().all(|other| other.name != found.name) {
+                state.unclaimed.push_back(found);
+            }
+        }
+        is_any
+    }
+
+    /// Whether records under this header can go into the stream's table.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_header(&self, header: Vec<String>, stream: &Stream) -> Result<(), HeaderError> {
+        self.state().layouts.of(header, stream).map(drop)
+    }
+
     /// Whether the folder holds more than was taken down and that is read, or was never listed since the
     /// checkpoints were learned.
     pub fn needs_listing(&self) -> bool {
@@ -199,7 +222,8 @@ impl State {
 
     /// A file needs no look until it changes.
     pub(super) fn settle(&mut self, name: &str, stat: Stat) {
-        if self.known.settle(name, stat) {
+        // What comes by a door grows, and is deleted once it is read.
+        if !is_spooled(name) && self.known.settle(name, stat) {
             self.standing.offsets.remove(&hash(name));
         }
     }
@@ -249,7 +273,9 @@ impl Survey {
         // Who lists the folder next tells why it can't be listed.
         drop(folder.visit(|found| {
             survey.names.insert(hash(&found.name));
-            survey.looks.insert(found.look());
+            if !is_spooled(&found.name) {
+                survey.looks.insert(found.look());
+            }
         }));
         survey
     }

@@ -16,6 +16,10 @@ use super::content::Packing;
 use super::fingerprint::Stat;
 use super::known::Look;
 use crate::config::Stream;
+use crate::receiver::spool::Spool;
+
+/// The folder below the data folder that the spools of all streams are in. No stream's pattern reaches into it.
+pub const SPOOL: &str = "spool";
 
 /// The files below a folder that match a pattern.
 #[derive(Debug, Clone)]
@@ -25,6 +29,8 @@ pub struct Folder {
     depth_max: usize,
     /// Folders whose files are finished.
     archives: Vec<PathBuf>,
+    /// What comes by the stream's doors.
+    spool: Option<Spool>,
 }
 
 /// A file that was found.
@@ -67,7 +73,18 @@ impl Folder {
     fn matching(root: PathBuf, pattern: &globset::Glob, archives: Vec<PathBuf>) -> Folder {
         let separators = pattern.glob().matches('/').count();
         let depth_max = if pattern.glob().contains("**") { usize::MAX } else { separators + 1 };
-        Folder { root, pattern: pattern.compile_matcher(), depth_max, archives }
+        let pattern = pattern.compile_matcher();
+        Folder { root, pattern, depth_max, archives, spool: None }
+    }
+
+    /// The same, with what comes by the stream's doors.
+    pub fn with_spool(self, spool: Option<Spool>) -> Folder {
+        Folder { spool, ..self }
+    }
+
+    /// What comes by the stream's doors.
+    pub fn spool(&self) -> Option<&Spool> {
+        self.spool.as_ref()
     }
 
     /// The folder itself.
@@ -98,7 +115,7 @@ impl Folder {
         let mut folders = vec![(PathBuf::new(), 1)];
         while let Some((below, depth)) = folders.pop() {
             let descend = |folder: &Path| {
-                if depth < self.depth_max && !self.is_archive(folder) {
+                if depth < self.depth_max && !self.is_apart(folder) {
                     folders.push((folder.to_owned(), depth + 1));
                 }
             };
@@ -110,6 +127,7 @@ impl Folder {
                 Ok(()) | Err(_) => {}
             }
         }
+        self.spool.iter().flat_map(Spool::survey).for_each(see);
         Ok(unlisted)
     }
 
@@ -158,8 +176,10 @@ impl Folder {
         Ok(())
     }
 
-    fn is_archive(&self, below: &Path) -> bool {
-        self.archives.iter().any(|archive| *archive == self.root.join(below))
+    /// Whether a folder holds no files of the stream's own pattern: finished ones, or those of the spool.
+    fn is_apart(&self, below: &Path) -> bool {
+        below == Path::new(SPOOL)
+            || self.archives.iter().any(|archive| *archive == self.root.join(below))
     }
 
     /// Opens a file for reading: never by way of a link, and only a regular file, so that nothing blocks.
@@ -231,6 +251,11 @@ fn is_hidden(name: &[u8]) -> bool {
 fn is_unfinished(path: &Path) -> bool {
     let path = path.as_os_str().as_bytes();
     path.ends_with(b".part") || path.ends_with(b".tmp")
+}
+
+/// Whether the partition of this name came by a door.
+pub fn is_spooled(name: &str) -> bool {
+    name.strip_prefix(SPOOL).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// A file's name in the checkpoint: its path as text that a table and a log can hold. Bytes that are no

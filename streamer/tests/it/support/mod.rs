@@ -1,6 +1,7 @@
 //! What the tests stand on: one PostgreSQL server a test run, a database a test, the real programs as
 //! child processes, and a judge that reads the files on its own.
 
+mod http;
 pub(crate) mod judge;
 mod process;
 mod proxy;
@@ -21,6 +22,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use streamer::embedded::Embedded;
 use tokio::sync::OnceCell;
 
+pub(crate) use http::{Answer, Http};
 pub(crate) use judge::{Verdict, judge};
 pub(crate) use process::{Ended, Running, streamer};
 pub(crate) use proxy::{Cut, Proxy};

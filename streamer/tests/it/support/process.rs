@@ -16,6 +16,8 @@ pub(crate) fn streamer(folder: &Path, args: &[&str]) -> Command {
         command.env_remove(name);
     }
     command.args(args).current_dir(folder).env("STREAMER_DATA", folder);
+    // Tests run side by side.
+    command.env("STREAMER_LISTEN", "none");
     command
 }
 

@@ -1,0 +1,114 @@
+//! `streamer load`: records from stdin, by way of the spool, so that none is loaded twice or lost on the way.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use globset::Glob;
+use tokio::sync::mpsc;
+
+use super::run::{GIVE_UP_AFTER, finish, migrate_patiently, stream_all};
+use super::{Exit, make_folder, stop_on_signal};
+use crate::cli::{Global, LoadArgs};
+use crate::config::{Overrides, Settings, Stream};
+use crate::database::Database;
+use crate::engine::Plan;
+use crate::health::Health;
+use crate::receiver::Spools;
+use crate::receiver::intake::{Follows, Intake};
+use crate::receiver::spool::Spool;
+use crate::schema::Table;
+use crate::source::files::{Files, Standing};
+
+/// How much is read from stdin at a time, in bytes.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// A pattern that no file has.
+const NO_FILE: &str = ".";
+
+pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) -> Result<Exit> {
+    let (every, max_rows) = (Some(Duration::ZERO), args.max_rows);
+    let settings = Settings::load(Overrides { every, max_rows, ..global.overrides() })?;
+    let stream = settings.streams.iter().find(|stream| stream.name == args.stream);
+    let Some(stream) = stream.cloned() else {
+        let names: Vec<&str> = settings.streams.iter().map(|one| one.name.as_str()).collect();
+        bail!("there is no stream {}; streams.toml has: {}", args.stream, names.join(", "));
+    };
+    make_folder(&settings.data)?;
+    let plan = Plan {
+        until_drained: true,
+        give_up_after: Some(GIVE_UP_AFTER),
+        stop: stop_on_signal()?,
+        health: Health::default(),
+        spools: Spools::new(&settings.data, std::slice::from_ref(&stream), u64::MAX),
+    };
+    let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
+    let database = Arc::new(database);
+    let outcome = async {
+        migrate_patiently(&database, &plan).await?;
+        let spool = plan.spools.of(&stream.name).expect("it was made for this stream");
+        let mut conn = database.connect_now().await?;
+        let table = Arc::new(Table::load(&mut conn, &stream).await?);
+        drop(conn);
+        let files = Files::new(&stream, table, Standing::default());
+        tokio::select! {
+            spooled = spool_stdin(spool, &stream, &files) => match spooled {
+                Ok(()) => {}
+                Err(error) => {
+                    spool.discard().await;
+                    return Err(error);
+                }
+            },
+            () = plan.stop.cancelled() => {
+                spool.discard().await;
+                bail!("stopped before stdin came to its end: nothing of it is loaded");
+            }
+        }
+        // Files of the folder are not meant.
+        let streams = vec![Stream { files: Glob::new(NO_FILE)?, ..stream.clone() }];
+        stream_all(&database, &settings.data, streams, plan.clone(), shows_progress, None).await
+    };
+    let outcome = outcome.await;
+    if let Some(database) = Arc::into_inner(database) {
+        database.close().await;
+    }
+    let (summary, wall) = outcome?;
+    finish(&summary, wall)
+}
+
+/// Writes all of stdin to the spool.
+async fn spool_stdin(spool: &Spool, stream: &Stream, files: &Files) -> Result<()> {
+    // It is read on a thread of its own, which an end before its time leaves behind.
+    let (send, mut receive) = mpsc::channel(2);
+    std::thread::spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        loop {
+            let mut chunk = vec![0; CHUNK_BYTES];
+            let read = stdin.read(&mut chunk).map(|read| {
+                chunk.truncate(read);
+                chunk
+            });
+            let is_last = read.as_ref().map_or(true, Vec::is_empty);
+            if send.blocking_send(read).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    let mut intake = Intake::new(stream.record_bytes_max);
+    let mut is_header_checked = false;
+    while let Some(read) = receive.recv().await {
+        let chunk = read.context("read stdin")?;
+        let follows = if chunk.is_empty() { Follows::Nothing } else { Follows::More };
+        let appends = intake.take(&chunk, follows)?;
+        if !is_header_checked && let Some(header) = intake.header() {
+            is_header_checked = true;
+            files.check_header(header.to_vec(), stream)?;
+        }
+        for append in appends {
+            spool.append(append).await?;
+        }
+    }
+    spool.seal().await;
+    Ok(())
+}

@@ -1,0 +1,300 @@
+//! A stream of bytes, cut into records for the spool: what comes from stdin or by TCP, in no requests.
+//!
+//! Nobody can be told of a record that is none, so it goes into the spool in a way that makes it a dead letter.
+
+use std::sync::Arc;
+
+use super::spool::{Append, Kind};
+use crate::batch::RAW_BYTES_MAX;
+use crate::format::csv::Splitter;
+use crate::format::cut::Cut;
+use crate::format::json;
+
+/// Cuts a stream of bytes.
+#[derive(Debug)]
+pub struct Intake {
+    record_bytes_max: usize,
+    kind: Option<Kind>,
+    /// The names in the header of CSV.
+    header: Vec<String>,
+    splitter: Splitter,
+    buffer: Vec<u8>,
+    /// The rest of a line that is too long is passed over.
+    is_skipping: bool,
+}
+
+/// What follows the bytes that have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// Perhaps more.
+    More,
+    /// Nothing: a last line without a line end counts.
+    Nothing,
+    /// Nothing, and it may have been broken off: half a line is a dead letter.
+    Unknown,
+}
+
+/// The stream can't be read: its first line is no header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the first line is no CSV header")]
+pub struct NoHeader;
+
+impl Intake {
+    /// For records of at most `record_bytes_max` bytes. What `kind` there is, the first byte tells, where it is
+    /// not given: `{` begins JSON, anything else a CSV header.
+    pub fn new(record_bytes_max: usize) -> Intake {
+        Intake {
+            record_bytes_max,
+            kind: None,
+            header: Vec::new(),
+            splitter: Splitter::new(b',', record_bytes_max),
+            buffer: Vec::new(),
+            is_skipping: false,
+        }
+    }
+
+    /// The names in the header, once it was read.
+    pub fn header(&self) -> Option<&[String]> {
+        matches!(self.kind, Some(Kind::Csv(_))).then_some(self.header.as_slice())
+    }
+
+    /// Takes bytes; returns what is to be appended now.
+    ///
+    /// # Errors
+    /// [`NoHeader`].
+    pub fn take(&mut self, bytes: &[u8], follows: Follows) -> Result<Vec<Append>, NoHeader> {
+        self.buffer.extend_from_slice(bytes);
+        if self.kind.is_none() && !self.begin(follows)? {
+            return Ok(Vec::new());
+        }
+        let Some(kind) = self.kind.clone() else { return Ok(Vec::new()) };
+        Ok(match kind {
+            Kind::Csv(_) => self.csv(&kind, follows),
+            Kind::Ndjson => self.lines(&kind, follows),
+        })
+    }
+
+    /// Finds out what comes; false while that can't be told.
+    fn begin(&mut self, follows: Follows) -> Result<bool, NoHeader> {
+        let blank = self.buffer.iter().take_while(|b| b.is_ascii_whitespace()).count();
+        self.buffer.drain(..blank);
+        let is_mark = self.buffer.starts_with(b"\xef\xbb\xbf");
+        self.buffer.drain(..if is_mark { 3 } else { 0 });
+        if self.buffer.first() == Some(&b'{') {
+            self.kind = Some(Kind::Ndjson);
+            return Ok(true);
+        }
+        match self.splitter.cut(&self.buffer, follows == Follows::Nothing) {
+            Cut::Record { start, end, next } => {
+                let record = self.splitter.record();
+                let names = (0..record.count()).map(|at| record.text(at).map(str::to_owned));
+                self.header = names.collect::<Option<Vec<String>>>().ok_or(NoHeader)?;
+                if self.header.iter().any(|name| name.contains('\0')) {
+                    return Err(NoHeader);
+                }
+                self.kind = Some(Kind::Csv(Arc::from(&self.buffer[start..end])));
+                self.buffer.drain(..next);
+                Ok(true)
+            }
+            Cut::Incomplete | Cut::Blank { .. } => Ok(false),
+            Cut::Malformed { .. } | Cut::Endless { .. } => Err(NoHeader),
+        }
+    }
+
+    fn csv(&mut self, kind: &Kind, follows: Follows) -> Vec<Append> {
+        let mut appends = Appends { kind, done: Vec::new(), bytes: Vec::new(), records: 0 };
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut at = 0;
+        while at < buffer.len() {
+            let rest = &buffer[at..];
+            if self.is_skipping {
+                at += self.skip(rest);
+                continue;
+            }
+            match self.splitter.cut(rest, follows != Follows::More) {
+                Cut::Record { start, end, next } => {
+                    // The last one, and without a line end.
+                    let is_half = follows == Follows::Unknown && end == rest.len();
+                    appends.add(&rest[start..end]);
+                    if is_half {
+                        // So it has too many fields, whatever it has.
+                        appends.bytes.extend(vec![b','; self.header.len()]);
+                    }
+                    appends.bytes.push(b'\n');
+                    at += next;
+                }
+                Cut::Blank { next } => at += next,
+                Cut::Malformed { start, end, next, .. } => {
+                    appends.add_alone(&rest[start..end]);
+                    at += next;
+                }
+                Cut::Endless { start, .. } => {
+                    let kept = (start + self.record_bytes_max + 1).min(rest.len());
+                    appends.add_alone(&rest[start..kept]);
+                    (self.is_skipping, at) = (true, buffer.len());
+                }
+                Cut::Incomplete => break,
+            }
+        }
+        self.buffer = buffer[at..].to_vec();
+        appends.done()
+    }
+
+    fn lines(&mut self, kind: &Kind, follows: Follows) -> Vec<Append> {
+        let mut appends = Appends { kind, done: Vec::new(), bytes: Vec::new(), records: 0 };
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut at = 0;
+        while at < buffer.len() {
+            let rest = &buffer[at..];
+            if self.is_skipping {
+                at += self.skip(rest);
+                continue;
+            }
+            match json::cut(rest, follows != Follows::More, self.record_bytes_max) {
+                Cut::Record { start, end, next } => {
+                    appends.add(&rest[start..end]);
+                    appends.bytes.push(b'\n');
+                    at += next;
+                }
+                Cut::Blank { next } => at += next,
+                // Of a line that is too long so much is kept that it is no JSON.
+                Cut::Malformed { start, end, next, .. } => {
+                    appends.add(&rest[start..end.min(start + RAW_BYTES_MAX)]);
+                    appends.bytes.push(b'\n');
+                    at += next;
+                }
+                Cut::Endless { start, .. } => {
+                    appends.add(&rest[start..rest.len().min(start + RAW_BYTES_MAX)]);
+                    appends.bytes.push(b'\n');
+                    (self.is_skipping, at) = (true, buffer.len());
+                }
+                Cut::Incomplete => break,
+            }
+        }
+        self.buffer = buffer[at..].to_vec();
+        appends.done()
+    }
+
+    /// Passes over the rest of a line that is too long: how many bytes of it there are.
+    fn skip(&mut self, rest: &[u8]) -> usize {
+        let end = memchr::memchr2(b'\n', b'\r', rest);
+        self.is_skipping = end.is_none();
+        end.map_or(rest.len(), |end| end + 1)
+    }
+}
+
+/// What is to be appended, in order.
+struct Appends<'k> {
+    kind: &'k Kind,
+    done: Vec<Append>,
+    bytes: Vec<u8>,
+    records: u64,
+}
+
+impl Appends<'_> {
+    /// A record; its line end is for the caller.
+    fn add(&mut self, record: &[u8]) {
+        self.bytes.extend_from_slice(record);
+        self.records += 1;
+    }
+
+    /// What is no record, and must not be read together with its neighbours.
+    fn add_alone(&mut self, line: &[u8]) {
+        self.flush();
+        let bytes = [line, b"\n"].concat();
+        self.done.push(self.append(bytes, 1, true));
+    }
+
+    fn flush(&mut self) {
+        if self.records > 0 {
+            let (bytes, records) = (std::mem::take(&mut self.bytes), self.records);
+            self.done.push(self.append(bytes, records, false));
+            self.records = 0;
+        }
+    }
+
+    fn append(&self, bytes: Vec<u8>, records: u64, is_alone: bool) -> Append {
+        Append { kind: self.kind.clone(), bytes, records, is_alone, key: None, waits: false }
+    }
+
+    fn done(mut self) -> Vec<Append> {
+        self.flush();
+        self.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is appended of bytes that come one by one, and of the same at once.
+    fn taken(text: &str, follows: Follows) -> Vec<(String, u64, bool)> {
+        let take = |pieces: Vec<&[u8]>| {
+            let mut intake = Intake::new(20);
+            let mut appends = Vec::new();
+            for piece in pieces {
+                appends.extend(intake.take(piece, Follows::More).unwrap());
+            }
+            appends.extend(intake.take(b"", follows).unwrap());
+            let mut joined: Vec<(String, u64, bool)> = Vec::new();
+            for Append { bytes, records, is_alone, .. } in appends {
+                let text = String::from_utf8(bytes).unwrap();
+                match joined.last_mut() {
+                    Some(last) if !last.2 && !is_alone => {
+                        last.0 += &text;
+                        last.1 += records;
+                    }
+                    _ => joined.push((text, records, is_alone)),
+                }
+            }
+            joined
+        };
+        let (single, whole) =
+            (take(text.as_bytes().chunks(1).collect()), take(vec![text.as_bytes()]));
+        assert_eq!(single, whole, "{text}");
+        whole
+    }
+
+    #[test]
+    fn csv_is_cut_into_whole_records() {
+        let text = "a,b\r\n1,2\r\n\r\n3,\"x\ny\"\n4,5";
+        let all = |end: &str, count| vec![(format!("1,2\n3,\"x\ny\"\n4,5{end}\n"), count, false)];
+        assert_eq!(taken(text, Follows::Nothing), all("", 3));
+        assert_eq!(
+            taken(text, Follows::Unknown),
+            all(",,", 3),
+            "half a record has too many fields"
+        );
+        assert!(Intake::new(20).take(b"\xff\xfe,\n", Follows::More).is_err());
+    }
+
+    #[test]
+    fn what_is_no_record_is_kept_apart_from_its_neighbours() {
+        let one = |text: &str| (text.to_owned(), 1, false);
+        let alone = |text: &str| (text.to_owned(), 1, true);
+        let text = "a,b\n1,2\n\"x\"y,2\n3,4\n";
+        assert_eq!(
+            taken(text, Follows::Nothing),
+            [one("1,2\n"), alone("\"x\"y,2\n"), one("3,4\n")]
+        );
+        let text = "a,b\n1,2\n3,\"open";
+        assert_eq!(taken(text, Follows::Unknown), [one("1,2\n"), alone("3,\"open\n")]);
+    }
+
+    #[test]
+    fn json_is_cut_at_its_line_ends() {
+        let text = "{\"a\":1}\n\n{\"a\":2}\r\n{\"a\"";
+        let appended =
+            |end: &str, count| vec![(format!("{{\"a\":1}}\n{{\"a\":2}}\n{end}"), count, false)];
+        assert_eq!(taken(text, Follows::Unknown), appended("{\"a\"\n", 3));
+        let mut intake = Intake::new(10);
+        let appends = intake.take(b"{\"a\":\"0123456789\"}\n{}\n", Follows::More).unwrap();
+        assert_eq!(appends[0].records, 2);
+        // The end of a line that is too long is no line.
+        let mut intake = Intake::new(10);
+        assert_eq!(intake.take(b"{\"a\":\"0123456789", Follows::More).unwrap()[0].records, 1);
+        assert!(intake.take(b"0123456789", Follows::More).unwrap().is_empty());
+        let appends = intake.take(b"\"}\n{}\n", Follows::More).unwrap();
+        assert_eq!((appends[0].bytes.as_slice(), appends[0].records), (&b"{}\n"[..], 1));
+    }
+}

@@ -1,0 +1,182 @@
+//! The records of a request: checked, counted, and as they go into a segment.
+
+use super::spool::Kind;
+use crate::format::csv::Splitter;
+use crate::format::cut::{Cut, line_ends};
+use crate::format::json_body::{BadRecord, check_lines, lines_of};
+
+/// Records that may go into a segment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Records {
+    /// Which segments they fit into.
+    pub kind: Kind,
+    /// The names in their header; none where each record has its own.
+    pub header: Option<Vec<String>>,
+    /// The records, each with its line end.
+    pub bytes: Vec<u8>,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// Why a request has no records that could be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordsError {
+    /// There is no header.
+    #[error("the CSV has no header line")]
+    NoHeader,
+    /// The first line is no header.
+    #[error("the CSV header {0}")]
+    Header(&'static str),
+    /// A record that is no JSON object.
+    #[error(transparent)]
+    Json(#[from] BadRecord),
+    /// A record that is none.
+    #[error("record {record}, on line {line}: {reason}")]
+    Malformed {
+        /// Which it is, from 1, the header not counted.
+        record: u64,
+        /// Where it starts, from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// The records of CSV with a header line.
+///
+/// # Errors
+/// [`RecordsError`], for the first record that is none.
+pub fn csv(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let mut splitter = Splitter::new(b',', record_bytes_max);
+    let mut line = 1;
+    let mut at = 0;
+    let (kind, header) = loop {
+        let (cut, rest) = (splitter.cut(&body[at..], true), &body[at..]);
+        match cut {
+            Cut::Blank { next } => {
+                line += line_ends(&rest[..next]);
+                at += next;
+            }
+            Cut::Record { start, end, next } => {
+                let record = splitter.record();
+                let names = (0..record.count()).map(|i| record.text(i).map(str::to_owned));
+                let names = names.collect::<Option<Vec<String>>>();
+                let names = names.ok_or(RecordsError::Header("is not valid UTF-8"))?;
+                if names.iter().any(|name| name.contains('\0')) {
+                    return Err(RecordsError::Header("holds a NUL character"));
+                }
+                line += line_ends(&rest[..next]);
+                at += next;
+                break (Kind::Csv(rest[start..end].into()), names);
+            }
+            Cut::Malformed { .. } | Cut::Endless { .. } => {
+                return Err(RecordsError::Header("is no CSV"));
+            }
+            Cut::Incomplete => return Err(RecordsError::NoHeader),
+        }
+    };
+    let begin = at;
+    let mut count = 0;
+    while at < body.len() {
+        let rest = &body[at..];
+        let (start, next) = match splitter.cut(rest, true) {
+            Cut::Record { next, .. } => {
+                count += 1;
+                (0, next)
+            }
+            Cut::Blank { next } => (0, next),
+            Cut::Malformed { start, fault, .. } | Cut::Endless { start, fault, .. } => {
+                let line = line + line_ends(&rest[..start]);
+                let reason = fault.reason().into_owned();
+                return Err(RecordsError::Malformed { record: count + 1, line, reason });
+            }
+            Cut::Incomplete => break,
+        };
+        line += line_ends(&rest[start..next]);
+        at += next;
+    }
+    let mut bytes = body[begin..at].to_vec();
+    // A lone CR would wait for the LF that may follow it.
+    if !bytes.ends_with(b"\n") && !bytes.is_empty() {
+        bytes.push(b'\n');
+    }
+    Ok(Records { kind, header: Some(header), bytes, count })
+}
+
+/// The records of a body that is one JSON object, or an array of them.
+///
+/// # Errors
+/// [`RecordsError::Json`], for the first that is none.
+pub fn json(body: &[u8]) -> Result<Records, RecordsError> {
+    let mut bytes = Vec::with_capacity(body.len() + 1);
+    let count = lines_of(body, &mut bytes)?;
+    Ok(Records::of_lines(bytes, count))
+}
+
+/// The records of a body with a JSON object on each line.
+///
+/// # Errors
+/// [`RecordsError::Json`], for the first that is none.
+pub fn ndjson(body: &[u8]) -> Result<Records, RecordsError> {
+    let count = check_lines(body)?;
+    // Within a segment it would be no mark.
+    let lines = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    Ok(Records::of_lines(lines.to_vec(), count))
+}
+
+impl Records {
+    fn of_lines(mut bytes: Vec<u8>, count: usize) -> Records {
+        if !bytes.ends_with(b"\n") && !bytes.is_empty() {
+            bytes.push(b'\n');
+        }
+        let count = u64::try_from(count).expect("a count of things in memory fits");
+        Records { kind: Kind::Ndjson, header: None, bytes, count }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_is_counted_and_every_record_ends_its_line() {
+        let records = csv(b"\xef\xbb\xbf\na,b\r\n1,2\r\n\n3,\"x\ny\"", 100).unwrap();
+        assert_eq!(records.kind, Kind::Csv(b"a,b".as_slice().into()));
+        assert_eq!(records.header.unwrap(), ["a", "b"]);
+        assert_eq!((records.bytes.as_slice(), records.count), (&b"1,2\r\n\n3,\"x\ny\"\n"[..], 2));
+        let records = csv(b"a\r1\r", 100).unwrap();
+        assert_eq!((records.bytes.as_slice(), records.count), (&b"1\r\n"[..], 1));
+        assert_eq!(csv(b"a,b\n", 100).unwrap().count, 0);
+    }
+
+    #[test]
+    fn what_is_no_csv_is_told_with_its_place() {
+        assert_eq!(csv(b"\n", 100), Err(RecordsError::NoHeader));
+        assert_eq!(csv(b"\xff,a\n1,2\n", 100), Err(RecordsError::Header("is not valid UTF-8")));
+        let error = csv(b"a,b\n1,2\n\n3,\"x\n5,6\n", 100).unwrap_err().to_string();
+        assert_eq!(error, "record 2, on line 4: the quote that opens here is never closed");
+        let error = csv(b"a,b\n1,222222222222\n", 10).unwrap_err().to_string();
+        assert_eq!(error, "record 1, on line 2: the record is longer than 10 bytes");
+    }
+
+    #[test]
+    fn json_of_any_form_becomes_lines() {
+        let lines = b"{\"a\":1.50}\n{\"b\":[1,2]}\n";
+        let text = b"\xef\xbb\xbf[ {\"a\": 1.50},\n {\"b\":\n[1,2]} ]";
+        let records = json(text).unwrap();
+        assert_eq!((records.bytes.as_slice(), records.count), (lines.as_slice(), 2));
+        assert_eq!(json(b" {\"a\":1} ").unwrap().count, 1);
+        assert_eq!(json(b"[]").unwrap().count, 0);
+        let records = ndjson(b"\xef\xbb\xbf{\"a\":1.50}\r\n\n{\"b\":[1,2]}").unwrap();
+        assert_eq!(records.bytes, b"{\"a\":1.50}\r\n\n{\"b\":[1,2]}\n");
+        assert_eq!(records.count, 2);
+        for (bad, words) in [("[{},{]", "record 2"), ("[{},5]", "record 2"), ("", "record 1")] {
+            let error = json(bad.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(words), "{bad}: {error}");
+        }
+        assert!(
+            ndjson(b"{}\n{\"a\"\n").unwrap_err().to_string().starts_with("record 2, at byte 3")
+        );
+    }
+}

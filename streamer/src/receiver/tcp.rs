@@ -1,0 +1,190 @@
+//! TCP: lines from whoever connects, or from a server that is connected to.
+//!
+//! What was read is synced before more is read, so a client that sends more than the disk or the database takes
+//! is slowed down by not being read. Nothing is answered: what was on its way when a connection broke is lost,
+//! as it is with every plain TCP source.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::intake::{Follows, Intake};
+use super::spool::{Append, Spool, SpoolError};
+use crate::config::Stream;
+use crate::health::Health;
+use crate::retry::pauses;
+
+/// How much is read at a time, in bytes.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// How often it is asked whether there is room again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections at a time.
+const CONNECTIONS_MAX: usize = 1000;
+
+/// The line into one stream.
+#[derive(Clone)]
+pub struct Line {
+    /// The stream.
+    pub stream: Arc<Stream>,
+    /// Where its records go.
+    pub spool: Spool,
+    /// Where it is noted that a server is away.
+    pub health: Health,
+    /// Ends it.
+    pub stop: CancellationToken,
+}
+
+/// Why a connection ends.
+enum Ended {
+    /// The other side has closed it, or it broke.
+    Closed,
+    /// The streamer stops.
+    Stopped,
+    /// Its header does not fit.
+    Refused(String),
+}
+
+impl Line {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// When somebody else listens there, or nobody may.
+    pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+        TcpListener::bind(address).await
+    }
+
+    /// Reads from everybody who connects, until it is to stop.
+    pub async fn listen(self, listener: TcpListener) {
+        let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let Ok(permit) = free.clone().acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((peer, _)) => {
+                    let line = self.clone();
+                    tokio::spawn(async move {
+                        if let Ended::Refused(why) = line.read(peer).await {
+                            tracing::warn!(stream = %line.stream.name, "closed a TCP connection: {why}");
+                        }
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!("cannot take a connection: {error}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Reads from the server at `place`, and connects again whenever it has gone, until it is to stop.
+    pub async fn connect(self, place: String) {
+        let name = &self.stream.name;
+        let mut waits = pauses();
+        let mut ailment = None;
+        loop {
+            let connected = tokio::select! {
+                () = self.stop.cancelled() => return,
+                connected = TcpStream::connect(&place) => connected,
+            };
+            let why = match connected {
+                Ok(peer) => {
+                    tracing::info!(stream = %name, "reading from {place}");
+                    (waits, ailment) = (pauses(), None);
+                    match self.read(peer).await {
+                        Ended::Stopped => return,
+                        Ended::Closed => "it has closed the connection".to_owned(),
+                        Ended::Refused(why) => why,
+                    }
+                }
+                Err(error) => error.to_string(),
+            };
+            if ailment.is_none() {
+                let told = format!("stream {name} cannot read from {place}: {why}");
+                tracing::warn!("{told}; trying again");
+                ailment = Some(self.health.note(told));
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(waits.next().expect("pauses never end")) => {}
+            }
+        }
+    }
+
+    /// Reads one connection to its end.
+    async fn read(&self, mut peer: TcpStream) -> Ended {
+        let mut intake = Intake::new(self.stream.record_bytes_max);
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut is_header_checked = false;
+        loop {
+            if !self.wait_for_room().await {
+                return Ended::Stopped;
+            }
+            let read = tokio::select! {
+                () = self.stop.cancelled() => return Ended::Stopped,
+                // A connection that was reset has ended like any other.
+                read = peer.read(&mut chunk) => read.unwrap_or(0),
+            };
+            let follows = if read == 0 { Follows::Unknown } else { Follows::More };
+            let appends = match intake.take(&chunk[..read], follows) {
+                Ok(appends) => appends,
+                Err(error) => return Ended::Refused(error.to_string()),
+            };
+            if !is_header_checked && let Some(header) = intake.header() {
+                is_header_checked = true;
+                let files = self.spool.files().expect("there was room, so the table is known");
+                if let Err(error) = files.check_header(header.to_vec(), &self.stream) {
+                    return Ended::Refused(error.to_string());
+                }
+            }
+            for append in appends {
+                if !self.append(append).await {
+                    return Ended::Stopped;
+                }
+            }
+            if read == 0 {
+                return Ended::Closed;
+            }
+        }
+    }
+
+    /// Waits until the table is known and not too much waits to be committed; false if it is to stop.
+    async fn wait_for_room(&self) -> bool {
+        while self.spool.files().is_none() || self.spool.check_room().is_err() {
+            tokio::select! {
+                () = self.stop.cancelled() => return false,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+        true
+    }
+
+    /// Appends records, however often it must be tried; false if it is to stop.
+    async fn append(&self, append: Append) -> bool {
+        let mut waits = pauses();
+        loop {
+            match self.spool.append(append.clone()).await {
+                Ok(_) => return true,
+                Err(error) => {
+                    if let SpoolError::Io(error) = &error {
+                        tracing::debug!(stream = %self.stream.name, "trying again: {error}");
+                    }
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return false,
+                () = tokio::time::sleep(waits.next().expect("pauses never end")) => {}
+            }
+        }
+    }
+}

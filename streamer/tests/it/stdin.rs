@@ -1,0 +1,82 @@
+//! `streamer load`: records from stdin.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::support::{Ended, TestDb, folder, generate, judge, streamer};
+
+/// What becomes of `bytes` on stdin.
+fn load(folder: &Path, db: &TestDb, bytes: &[u8]) -> Ended {
+    let mut command = streamer(folder, &["load", "user_events"]);
+    command.env("DATABASE_URL", db.url()).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // One that ends early reads no more.
+    let _ = stdin.write_all(bytes);
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn what_comes_by_stdin_is_what_a_file_of_it_would_be() {
+    let (db, folder, elsewhere) = (TestDb::create().await, folder(), folder());
+    let files = generate(elsewhere.path(), 1, 50_000, 1);
+    let ended = load(folder.path(), &db, &fs::read(&files[0]).unwrap()).expect(3);
+    assert!(
+        ended.stdout.contains("50,000") && ended.stdout.contains("dead-letters"),
+        "{}",
+        ended.stdout
+    );
+    let verdict = judge(&files);
+    let table = db.rows(crate::support::judge::TABLE_QUERY).await;
+    assert!(table == verdict.table(), "rows lost, doubled or changed");
+    assert_eq!(
+        db.rows("select sum(duplicates), sum(dead_letters) from streamer.micro_batch").await,
+        [format!("{}|{}", verdict.duplicates, verdict.bad.len())]
+    );
+    let left = fs::read_dir(folder.path().join("spool/user_events")).unwrap().count();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn files_that_wait_in_the_folder_are_not_meant() {
+    let (db, folder) = (TestDb::create().await, folder());
+    generate(folder.path(), 1, 10, 1);
+    let line = "0190a5f0-0000-7000-8000-000000000001,1,1,view,2026-01-01T00:00:00Z";
+    // A last line without a line end counts, as in a file.
+    let text = format!("event_id,user_id,product_id,event_type,event_time\n{line}");
+    load(folder.path(), &db, text.as_bytes()).expect(0);
+    assert_eq!(db.number("select count(*) from user_events").await, 1);
+    let ended = load(folder.path(), &db, b"").expect(0);
+    assert_eq!(ended.stdout, "nothing new to load\n");
+}
+
+#[tokio::test]
+async fn what_can_not_be_loaded_is_told_and_nothing_stays_in_the_spool() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let ended = load(folder.path(), &db, b"a,b\n1,2\n").expect(1);
+    assert!(ended.stderr.contains("names none of the table's columns"), "{}", ended.stderr);
+    let ended = load(folder.path(), &db, b"\xff\n").expect(1);
+    assert!(ended.stderr.contains("no CSV header"), "{}", ended.stderr);
+    let ended = Ended::of(streamer(folder.path(), &["load", "no"]).env("DATABASE_URL", db.url()));
+    assert!(ended.expect(1).stderr.contains("streams.toml has: user_events"));
+    let spool = folder.path().join("spool/user_events");
+    assert!(fs::read_dir(spool).map_or(0, Iterator::count) == 0);
+    // One quote that is left open costs its line.
+    let lines = ["", "1", "2"]
+        .map(|n| format!("0190a5f0-0000-7000-8000-00000000000{n},1,1,view,2026-01-01T00:00:00Z"));
+    let text = format!(
+        "event_id,user_id,product_id,event_type,event_time\n{}\n\"open{}\n{}\n",
+        lines[1], lines[1], lines[2]
+    );
+    load(folder.path(), &db, text.as_bytes()).expect(3);
+    assert_eq!(db.number("select count(*) from user_events").await, 2);
+    assert_eq!(db.number("select count(*) from streamer.dead_letter").await, 1);
+}

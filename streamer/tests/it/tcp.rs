@@ -1,0 +1,140 @@
+//! Lines by TCP.
+
+use std::fs;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::{Running, TestDb, folder, streamer};
+
+const HEADER: &str = "event_id,user_id,product_id,event_type,event_time\n";
+const ROWS: &str = "select count(*) from user_events";
+const DEAD: &str = "select count(*) from streamer.dead_letter";
+
+fn lines(numbers: std::ops::Range<u32>) -> String {
+    let line =
+        |n: u32| format!("0190a5f0-0000-7000-8000-0000{n:08},{n},1,view,2026-01-01T00:00:00Z\n");
+    numbers.map(line).collect()
+}
+
+fn start(folder: &Path, db: &TestDb, setting: &str) -> Running {
+    let text = format!("[stream.user_events]\nfiles = '*.csv'\n{setting}\n");
+    fs::write(folder.join("streams.toml"), text).unwrap();
+    let mut command = streamer(folder, &["run", "--every", "0s"]);
+    Running::start(command.env("DATABASE_URL", db.url()))
+}
+
+/// Where `running` takes lines.
+fn address(running: &Running) -> String {
+    let line = running.wait_for_log("taking lines by TCP on ");
+    let (_, rest) = line.split_once("TCP on ").unwrap();
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn many_clients_send_lines_and_half_a_line_is_a_dead_letter() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let running = start(folder.path(), &db, "tcp_listen = '127.0.0.1:0'");
+    let address = address(&running);
+    std::thread::scope(|scope| {
+        for client in 0..10 {
+            let address = &address;
+            scope.spawn(move || {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.write_all(HEADER.as_bytes()).unwrap();
+                let text = lines(client * 1000..client * 1000 + 100);
+                for piece in text.as_bytes().chunks(1000) {
+                    stream.write_all(piece).unwrap();
+                }
+                if client == 0 {
+                    // It looks like a whole record, but who knows what was to follow.
+                    let half = lines(999_999..1_000_000);
+                    stream.write_all(half.trim_end().as_bytes()).unwrap();
+                }
+                if client == 1 {
+                    stream.write_all(b"\"open").unwrap();
+                }
+            });
+        }
+    });
+    db.wait_for(ROWS, 1000).await;
+    db.wait_for(DEAD, 2).await;
+    // Another sends JSON; an object that is whole is no half line.
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let object = |n: u32| {
+        format!(
+            r#"{{"event_id":"0190a5f0-0000-7000-8000-0000{n:08}","user_id":1,"product_id":1,"event_type":"view","event_time":"2026-01-01T00:00:00Z"}}"#
+        )
+    };
+    let text = format!("{}\n{}\n{}", object(70_000), object(70_001), &object(70_002)[..50]);
+    stream.write_all(text.as_bytes()).unwrap();
+    drop(stream);
+    db.wait_for(ROWS, 1002).await;
+    db.wait_for(DEAD, 3).await;
+    // A header that does not fit closes the connection.
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.write_all(b"a,b\n1,2\n").unwrap();
+    running.wait_for_log("closed a TCP connection: line 1 names none");
+    // What is too long costs its line.
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let long = format!("{HEADER}{}\n{}", "x".repeat(3 << 20), lines(60_000..60_001));
+    stream.write_all(long.as_bytes()).unwrap();
+    db.wait_for(ROWS, 1003).await;
+    db.wait_for(DEAD, 4).await;
+    assert_eq!(running.terminate().0, Some(0));
+}
+
+#[tokio::test]
+async fn a_client_that_floods_is_not_read_until_there_is_room() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let setting = "tcp_listen = '127.0.0.1:0'\n[server]\nmax_spool = '1MB'\n";
+    let running = start(folder.path(), &db, setting);
+    let address = address(&running);
+    let mut conn = db.connect().await;
+    db.execute(
+        "insert into user_events (event_id, user_id, product_id, event_type, event_time)
+                values (gen_random_uuid(), 1, 1, 'view', now())",
+    )
+    .await;
+    sqlx::raw_sql("begin; lock table user_events").execute(&mut conn).await.unwrap();
+    let sender = std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all((HEADER.to_owned() + &lines(0..500_000)).as_bytes()).unwrap();
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let spooled: u64 = fs::read_dir(folder.path().join("spool/user_events"))
+        .map(|entries| entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum())
+        .unwrap_or(0);
+    assert!((900_000..3_000_000).contains(&spooled), "{spooled} bytes in the spool");
+    assert!(!sender.is_finished());
+    sqlx::raw_sql("commit").execute(&mut conn).await.unwrap();
+    db.wait_for(ROWS, 500_001).await;
+    sender.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_server_is_connected_to_again_whenever_it_has_gone() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let running = start(folder.path(), &db, &format!("tcp_connect = '{address}'"));
+    for n in 0..3 {
+        let (mut stream, _) = server.accept().unwrap();
+        stream.write_all((HEADER.to_owned() + &lines(n * 10..n * 10 + 10)).as_bytes()).unwrap();
+    }
+    db.wait_for(ROWS, 30).await;
+    drop(server);
+    running.wait_for_log("cannot read from");
+    assert_eq!(running.terminate().0, Some(0));
+}
+
+#[tokio::test]
+async fn lines_are_not_taken_from_other_machines_unless_that_is_said() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let running = start(folder.path(), &db, "tcp_listen = '0.0.0.0:0'");
+    let (code, log) = running.wait();
+    assert!(code == Some(1) && log.contains("tcp_open_to_all"), "{log}");
+    let open = "tcp_listen = '0.0.0.0:0'\ntcp_open_to_all = true";
+    address(&start(folder.path(), &db, open));
+}
