@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Running, TestDb, folder, generate, judge, streamer};
+use crate::support::{Running, TestDb, folder, generate, judge, one_stream, streamer};
 
 /// Files that are not read to their end.
 const LEFT: &str = "select 2 - count(*) from streamer.checkpoint where state = 'done'";
@@ -13,6 +13,7 @@ const LEFT: &str = "select 2 - count(*) from streamer.checkpoint where state = '
 /// Freezes a streamer when its only connection is in `state`, has another one take over, and thaws it.
 async fn freeze(state: &str, seed: u64) {
     let (db, folder) = (TestDb::create().await, folder());
+    one_stream(folder.path());
     let verdict = judge(&generate(folder.path(), 2, 8000, seed));
     let run = ["run", "--every", "0s", "--max-rows", "20", "--writers", "1"];
     let start = || Running::start(streamer(folder.path(), &run).env("DATABASE_URL", db.url()));

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use crate::support::{Answer, Ended, Http, Running, TestDb, folder, streamer};
+use crate::support::{Answer, Ended, Http, Running, TestDb, folder, one_stream, streamer};
 
 const HEADER: &str = "event_id,user_id,product_id,event_type,event_time\n";
 const EVENTS: &str = "/streams/user_events/events";
@@ -232,6 +232,7 @@ async fn a_token_opens_its_stream_only_and_is_shown_nowhere() {
 #[tokio::test]
 async fn nothing_is_served_to_other_machines_without_a_token() {
     let (db, folder) = (TestDb::create().await, folder());
+    one_stream(folder.path());
     let run = |listen: &str| {
         Ended::of(
             streamer(folder.path(), &["run", "--listen", listen]).env("DATABASE_URL", db.url()),

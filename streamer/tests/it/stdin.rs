@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::{Ended, TestDb, folder, generate, judge, streamer};
+use crate::support::{Ended, TestDb, folder, generate, judge, one_stream, streamer};
 
 /// What becomes of `bytes` on stdin.
 fn load(folder: &Path, db: &TestDb, bytes: &[u8]) -> Ended {
@@ -61,6 +61,7 @@ async fn files_that_wait_in_the_folder_are_not_meant() {
 #[tokio::test]
 async fn what_can_not_be_loaded_is_told_and_nothing_stays_in_the_spool() {
     let (db, folder) = (TestDb::create().await, folder());
+    one_stream(folder.path());
     let ended = load(folder.path(), &db, b"a,b\n1,2\n").expect(1);
     assert!(ended.stderr.contains("names none of the table's columns"), "{}", ended.stderr);
     let ended = load(folder.path(), &db, b"\xff\n").expect(1);
