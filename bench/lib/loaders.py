@@ -20,7 +20,11 @@ class Streamer:
         words = [self.binary, "run", "--data", folder, *flags]
         if writers and self.knows_writers:
             words += ["--writers", writers]
-        settings = {"STREAMER_CONFIG": str(self.repository / "streams.toml"), "RUST_LOG": "warn"}
+        settings = {
+            "STREAMER_CONFIG": str(self.repository / "bench" / "streams.toml"),
+            "STREAMER_LISTEN": "none",
+            "RUST_LOG": "warn",
+        }
         return Command(words, {**settings, "DATABASE_URL": url, **(environment or {})}, success)
 
 

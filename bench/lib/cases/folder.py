@@ -30,6 +30,7 @@ def run(bench):
         "DATABASE_URL": server.socket_url,
         "STREAMER_DATA": str(inbox),
         "STREAMER_CONFIG": str(settings),
+        "STREAMER_LISTEN": "none",
         "RUST_LOG": "warn",
     }
     streamer = start(Command([bench.streamer.binary, "run", "--every", "0s"], environment), bench.work / "tiny.log")
