@@ -252,7 +252,9 @@ impl Leader {
             return true;
         }
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        since.elapsed() > self.shared.stream.settle + WAITING_PAUSE * 2
+        let until = since + self.shared.stream.settle + WAITING_PAUSE * 2;
+        // Only a look that began after that time would have seen them still, however slow the machine is.
+        self.listing.ended.is_some_and(|ended| ended > until + self.listing.cost())
     }
 
     /// Files have stopped the stream: says which, and waits until a person lets them go on. False if

@@ -221,7 +221,7 @@ async fn a_file_that_has_stopped_its_stream_stays_until_it_may_go_on() {
     run(folder.path(), &db);
     assert!(path.exists());
     settings(folder.path(), delete);
-    run(folder.path(), &db);
-    assert!(!path.exists());
+    let ended = run(folder.path(), &db);
+    assert!(!path.exists(), "{:?} {}", ended.code, ended.stderr);
     assert_eq!((db.number(ROWS).await, db.number(RECORDS).await), (10, 12));
 }

@@ -2,7 +2,9 @@
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Ended, Running, TestDb, Verdict, folder, generate, judge, streamer};
+use crate::support::{
+    Ended, Running, TestDb, Verdict, folder, generate, judge, one_stream, streamer,
+};
 
 const READ: &str = "select coalesce(sum(records), 0)::bigint from streamer.checkpoint";
 
@@ -17,6 +19,8 @@ fn start(db: &TestDb, folder: &std::path::Path) -> Running {
 /// Loads a part of the files, and keeps the state of the database.
 async fn load_a_part(seed: u64) -> (TestDb, tempfile::TempDir, Verdict) {
     let (db, folder) = (TestDb::create().await, folder());
+    // Another stream could connect just while the database is away, and be told that there is none.
+    one_stream(folder.path());
     let verdict = judge(&generate(folder.path(), 3, 6000, seed));
     let running = start(&db, folder.path());
     running.wait_for_log("committed");

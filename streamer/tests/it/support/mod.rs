@@ -193,6 +193,15 @@ pub(crate) fn one_stream(folder: &Path) {
     std::fs::write(folder.join("streams.toml"), settings).expect("write the settings");
 }
 
+/// Waits for what comes soon.
+pub(crate) async fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !done() {
+        assert!(since.elapsed() < Duration::from_secs(60), "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Makes files of events with duplicates and bad records mixed in, oldest first.
 pub(crate) fn generate(folder: &Path, files: u32, rows: u64, seed: u64) -> Vec<PathBuf> {
     let settings = generator::Settings {

@@ -148,5 +148,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        if std::thread::panicking() {
+            // What it wrote last comes by a thread of its own, which ends with the process.
+            eprintln!("the program's log:\n{}", self.log.iter().collect::<Vec<_>>().join("\n"));
+        }
     }
 }

@@ -93,6 +93,17 @@ impl Proxy {
         self.shared.cuts.load(Ordering::SeqCst)
     }
 
+    /// Waits until it has cut so often, but not for ever; how often it has.
+    pub(crate) async fn wait_for_cuts(&self, cuts: u32) -> u32 {
+        let enough = async {
+            while self.cuts() < cuts {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        drop(tokio::time::timeout(Duration::from_secs(10), enough).await);
+        self.cuts()
+    }
+
     /// How many COMMITs the server got whose reply the client did not, by a cut or its own end.
     pub(crate) fn ambiguous(&self) -> u32 {
         self.shared.ambiguous.load(Ordering::SeqCst)
