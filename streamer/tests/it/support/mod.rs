@@ -234,6 +234,13 @@ async fn start_server() -> PgConnectOptions {
         runtime.block_on(async {
             let home = folder();
             let server = Embedded::start(home.path()).await.expect("start PostgreSQL");
+            // With many tests side by side, each with a streamer of seven streams.
+            let options = server.connect_options();
+            let mut conn = PgConnection::connect_with(&options).await.expect("connect to it");
+            conn.execute("alter system set max_connections = 400").await.expect("raise the limit");
+            conn.close().await.expect("leave the server");
+            server.stop(Duration::from_secs(30)).await;
+            let server = Embedded::start(home.path()).await.expect("start it again");
             send.send(server.connect_options()).expect("the caller is waiting");
             std::future::pending::<()>().await;
         });
