@@ -15,7 +15,7 @@ use super::Checkpoint;
 use super::feed::Work;
 use super::fingerprint::Stat;
 use super::folder::{Folder, Found, Unlisted, is_spooled, partition_path};
-use super::known::{Known, Look, Met};
+use super::known::{Known, Look};
 use super::layouts::Layouts;
 use crate::config::Stream;
 use crate::layout::HeaderError;
@@ -74,7 +74,6 @@ pub struct Standing {
 /// What a listing has found.
 #[derive(Default)]
 struct Census {
-    met: Met,
     unread: Vec<Found>,
     lag_bytes: u64,
     is_cut: bool,
@@ -117,7 +116,7 @@ impl Files {
     pub fn list(&self, folder: &Folder, max: usize) -> io::Result<()> {
         self.state().known.begin_listing();
         let mut census = Census::default();
-        let unlisted = folder.visit(|found| census.note(found, &self.state(), max))?;
+        let unlisted = folder.visit(|found| census.note(found, &mut self.state(), max))?;
         self.state().take_down(census, unlisted, max);
         Ok(())
     }
@@ -180,7 +179,7 @@ impl Files {
 
 impl State {
     fn take_up(&mut self, mut standing: Standing) {
-        self.known.reset_settled(std::mem::take(&mut standing.settled));
+        self.known.reset_settled(std::mem::take(&mut standing.settled).into_iter());
         self.standing = standing;
         self.loaded = Instant::now();
         self.unclaimed.clear();
@@ -193,7 +192,7 @@ impl State {
             let is_news = self.known.is_news_of(&name);
             self.notices.extend(is_news.then_some(Work::Unreadable { name, error }));
         }
-        self.known.end_listing(census.met);
+        self.known.end_listing();
         let mut unread = census.unread;
         self.is_cut = census.is_cut || unread.len() > max;
         unread.sort_unstable_by(oldest_first);
@@ -245,8 +244,8 @@ impl State {
 }
 
 impl Census {
-    fn note(&mut self, found: Found, state: &State, max: usize) {
-        if !state.known.meet(&found, &mut self.met) {
+    fn note(&mut self, found: Found, state: &mut State, max: usize) {
+        if !state.known.meet(&found) {
             return;
         }
         self.lag_bytes += state.rest_bytes(&found);
@@ -267,7 +266,7 @@ fn oldest_first(a: &Found, b: &Found) -> std::cmp::Ordering {
 }
 
 impl Survey {
-    /// Looks at what is in `folder`; nothing, if it can't be listed.
+    /// HashSet<Look> at what is in `folder`; nothing, if it can't be listed.
     pub fn of(folder: &Folder) -> Survey {
         let mut survey = Survey::default();
         // Who lists the folder next tells why it can't be listed.

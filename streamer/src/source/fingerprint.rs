@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::stat::FileStat;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 use super::content::ReadAt;
 use super::known::Look;
@@ -100,16 +100,14 @@ impl Stat {
 
     /// A hash of all of it and of the file's name.
     pub fn look(&self, name: &str) -> Look {
-        let mut bytes = Vec::with_capacity(name.len() + 56);
         let (modified, changed) = (self.modified, self.changed);
-        for number in [self.size, self.inode.0, self.inode.1] {
-            bytes.extend(number.to_le_bytes());
+        let numbers = [modified.0, modified.1, changed.0, changed.1].map(i64::cast_unsigned);
+        let mut bytes = [0; 56];
+        let all = [self.size, self.inode.0, self.inode.1].into_iter().chain(numbers);
+        for (eight, number) in bytes.chunks_exact_mut(8).zip(all) {
+            eight.copy_from_slice(&number.to_le_bytes());
         }
-        for number in [modified.0, modified.1, changed.0, changed.1] {
-            bytes.extend(number.to_le_bytes());
-        }
-        bytes.extend(name.as_bytes());
-        xxh3_128(&bytes)
+        xxh3_128_with_seed(name.as_bytes(), xxh3_64(&bytes))
     }
 
     /// The inode's number on its device.

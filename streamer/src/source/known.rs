@@ -12,47 +12,45 @@ use super::folder::Found;
 /// A hash of a file's name and of what the file looks like: another one once it changes.
 pub(super) type Look = u128;
 
+/// Many of them, and the number of the listing that met each last.
+pub(super) type Looks = HashMap<Look, u32, foldhash::fast::RandomState>;
+
 /// What is known of the files of a stream.
 #[derive(Debug)]
 pub(super) struct Known {
     /// How long a file must be still before its last line counts as it is.
     settle: Duration,
+    /// The number of the last listing that has begun.
+    listing: u32,
     /// Files that need no look until they change.
-    settled: HashSet<Look>,
-    /// Files whose last record is not written whole, by name, and since when they look as they do.
-    waiting: HashMap<String, (Stat, Instant)>,
+    settled: Looks,
+    /// Files whose last record is not written whole, by name.
+    waiting: HashMap<String, Waiting>,
     /// Files that something was told of.
-    told: HashSet<Look>,
+    told: Looks,
     /// Folders that could not be listed.
     told_folders: HashSet<String>,
-    since_listing: Since,
 }
 
-/// What was learned since the last listing began.
+/// A file whose last record is not written whole.
 #[derive(Debug)]
-struct Since {
-    begun: Instant,
-    settled: Vec<Look>,
-    told: Vec<Look>,
-}
-
-/// What of all that a listing has met.
-#[derive(Debug, Default)]
-pub(super) struct Met {
-    settled: HashSet<Look>,
-    told: HashSet<Look>,
-    waiting: HashSet<String>,
+struct Waiting {
+    stat: Stat,
+    /// Since when it looks as it does.
+    since: Instant,
+    /// The listing that met it last.
+    listing: u32,
 }
 
 impl Known {
     pub(super) fn new(settle: Duration) -> Known {
         Known {
             settle,
-            settled: HashSet::new(),
+            listing: 0,
+            settled: Looks::default(),
             waiting: HashMap::new(),
-            told: HashSet::new(),
+            told: Looks::default(),
             told_folders: HashSet::new(),
-            since_listing: Since::now(),
         }
     }
 
@@ -61,51 +59,48 @@ impl Known {
     pub(super) fn settle(&mut self, name: &str, stat: Stat) -> bool {
         self.waiting.remove(name);
         let Some(stat) = stat.if_conclusive() else { return false };
-        let look = stat.look(name);
-        self.settled.insert(look);
-        self.since_listing.settled.push(look);
+        self.settled.insert(stat.look(name), self.listing);
         true
     }
 
     /// Whether the file needs no look.
     pub(super) fn is_settled(&self, found: &Found) -> bool {
-        self.settled.contains(&found.look())
+        self.settled.contains_key(&found.look())
     }
 
     /// Only these files need no look.
-    pub(super) fn reset_settled(&mut self, settled: HashSet<Look>) {
-        self.settled = settled;
+    pub(super) fn reset_settled(&mut self, settled: impl Iterator<Item = Look>) {
+        self.settled = settled.map(|look| (look, self.listing)).collect();
     }
 
     /// A listing begins.
     pub(super) fn begin_listing(&mut self) {
-        self.since_listing = Since::now();
+        self.listing = self.listing.wrapping_add(1);
     }
 
     /// The listing has come by a file; whether it needs a look.
-    pub(super) fn meet(&self, found: &Found, met: &mut Met) -> bool {
+    pub(super) fn meet(&mut self, found: &Found) -> bool {
         let look = found.look();
-        if self.told.contains(&look) {
-            met.told.insert(look);
+        if let Some(told) = self.told.get_mut(&look) {
+            *told = self.listing;
         }
-        if self.settled.contains(&look) {
-            met.settled.insert(look);
+        if let Some(settled) = self.settled.get_mut(&look) {
+            *settled = self.listing;
             return false;
         }
-        if self.waiting.contains_key(&found.name) {
-            met.waiting.insert(found.name.clone());
+        if let Some(waiting) = self.waiting.get_mut(&found.name) {
+            waiting.listing = self.listing;
         }
         true
     }
 
     /// Forgets files that the listing has not met: they are gone, or nothing is left in them. What other
     /// threads have learned meanwhile is kept.
-    pub(super) fn end_listing(&mut self, mut met: Met) {
-        let Since { begun, settled, told } = &self.since_listing;
-        met.settled.extend(settled);
-        met.told.extend(told);
-        (self.settled, self.told) = (met.settled, met.told);
-        self.waiting.retain(|name, (_, since)| met.waiting.contains(name) || *since >= *begun);
+    pub(super) fn end_listing(&mut self) {
+        let now = self.listing;
+        self.settled.retain(|_, listing| *listing == now);
+        self.told.retain(|_, listing| *listing == now);
+        self.waiting.retain(|_, waiting| waiting.listing == now);
     }
 
     /// The file's last record is not written whole; an empty file has none to wait for.
@@ -114,9 +109,11 @@ impl Known {
             self.settle(name, stat);
             return;
         }
-        let since = self.waiting.entry(name.to_owned()).or_insert((stat, Instant::now()));
-        if since.0 != stat {
-            *since = (stat, Instant::now());
+        let (since, listing) = (Instant::now(), self.listing);
+        let waiting =
+            self.waiting.entry(name.to_owned()).or_insert(Waiting { stat, since, listing });
+        if waiting.stat != stat {
+            *waiting = Waiting { stat, since, listing };
         }
     }
 
@@ -137,8 +134,8 @@ impl Known {
     /// Whether nobody has written the file for the time of `settle`, by our own watch or an old time
     /// stamp.
     pub(super) fn is_still(&self, name: &str, stat: Stat) -> bool {
-        let watched = self.waiting.get(name).filter(|(seen, _)| *seen == stat);
-        watched.is_some_and(|(_, since)| since.elapsed() >= self.settle)
+        let watched = self.waiting.get(name).filter(|waiting| waiting.stat == stat);
+        watched.is_some_and(|waiting| waiting.since.elapsed() >= self.settle)
             || stat.age().is_some_and(|age| age >= self.settle.max(STAMP_TRUSTED))
     }
 
@@ -149,22 +146,11 @@ impl Known {
 
     /// Whether this is the first time that something is told of the file as it looks now.
     pub(super) fn is_news(&mut self, name: &str, stat: Stat) -> bool {
-        let look = stat.look(name);
-        let is_news = self.told.insert(look);
-        if is_news {
-            self.since_listing.told.push(look);
-        }
-        is_news
+        self.told.insert(stat.look(name), self.listing).is_none()
     }
 
     /// Whether this is the first time that something is told of the folder.
     pub(super) fn is_news_of(&mut self, folder: &str) -> bool {
         self.told_folders.insert(folder.to_owned())
-    }
-}
-
-impl Since {
-    fn now() -> Since {
-        Since { begun: Instant::now(), settled: Vec::new(), told: Vec::new() }
     }
 }
