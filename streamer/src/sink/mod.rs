@@ -17,7 +17,6 @@ mod stops;
 mod unchanged;
 mod watched;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,8 +54,9 @@ pub struct Sink {
     database: Arc<Database>,
     stream: String,
     conn: Option<PgConnection>,
-    /// Partitions of which PostgreSQL has refused a row: their rest goes the filtered path at once.
-    filtered: HashSet<String>,
+    /// Whether the last micro-batch had keys that are in the table, or refused rows: the next one goes the
+    /// filtered path at once.
+    is_filtering: bool,
     /// How many dead letters a file may have.
     limit: Option<DeadLetterLimit>,
     claims: Claims,
@@ -156,7 +156,7 @@ impl Sink {
             database,
             stream: stream.name.clone(),
             conn: None,
-            filtered: HashSet::new(),
+            is_filtering: false,
             limit: stream.dead_letters_max,
             claims: Claims::new(stream.writers),
             plans: Plans::new(),
@@ -172,7 +172,7 @@ impl Sink {
             database: self.database.clone(),
             stream: self.stream.clone(),
             conn: None,
-            filtered: HashSet::new(),
+            is_filtering: false,
             limit: self.limit,
             claims: self.claims.beside(),
             plans: Plans::new(),
@@ -193,7 +193,7 @@ impl Sink {
         batch: &MicroBatch,
         busy: &mut (dyn FnMut() + Send),
     ) -> Result<Committed, SinkError> {
-        let mut path = self.first_path(batch);
+        let mut path = if self.is_filtering { Path::Filtered } else { Path::Direct };
         let mut filtered_tries = 0;
         let mut in_doubt = None;
         loop {
@@ -205,7 +205,9 @@ impl Sink {
                     if in_time(self.plans.note(&mut conn, batch)).await.is_ok() {
                         self.keep(conn);
                     }
-                    self.note_path(batch, path);
+                    let is_whole = bookkeeping::count(batch.first_of_each_key().len())
+                        == committed.total().rows;
+                    self.is_filtering = path != Path::Direct && !is_whole;
                     return Ok(committed);
                 }
                 Err(failure) => failure,
@@ -332,21 +334,6 @@ impl Sink {
     }
 
     /// Remembers the partitions that PostgreSQL has refused a row of, until they are read to their end.
-    fn note_path(&mut self, batch: &MicroBatch, path: Path) {
-        for part in &batch.parts {
-            if part.end.is_end {
-                self.filtered.remove(&part.partition);
-            } else if path != Path::Direct {
-                self.filtered.insert(part.partition.clone());
-            }
-        }
-    }
-
-    fn first_path(&self, batch: &MicroBatch) -> Path {
-        let met = batch.parts.iter().any(|part| self.filtered.contains(&part.partition));
-        if met { Path::Filtered } else { Path::Direct }
-    }
-
     /// The connection, a new one if need be.
     async fn connection(&mut self) -> Result<PgConnection, Impatience> {
         if let Some(conn) = self.conn.take() {
