@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use super::spool::{Append, Kind};
-use crate::batch::RAW_BYTES_MAX;
 use crate::format::csv::Splitter;
 use crate::format::cut::Cut;
 use crate::format::json;
@@ -68,10 +67,7 @@ impl Intake {
             return Ok(Vec::new());
         }
         let Some(kind) = self.kind.clone() else { return Ok(Vec::new()) };
-        Ok(match kind {
-            Kind::Csv(_) => self.csv(&kind, follows),
-            Kind::Ndjson => self.lines(&kind, follows),
-        })
+        Ok(self.cut(&kind, follows))
     }
 
     /// Finds out what comes; false while that can't be told.
@@ -101,9 +97,13 @@ impl Intake {
         }
     }
 
-    fn csv(&mut self, kind: &Kind, follows: Follows) -> Vec<Append> {
+    /// The records in the buffer; what is no whole record yet stays there.
+    fn cut(&mut self, kind: &Kind, follows: Follows) -> Vec<Append> {
         let mut appends = Appends { kind, done: Vec::new(), bytes: Vec::new(), records: 0 };
         let buffer = std::mem::take(&mut self.buffer);
+        let is_complete = follows != Follows::More;
+        // Of a line that is too long so much is kept that it is too long there too.
+        let kept_max = self.record_bytes_max + 1;
         let mut at = 0;
         while at < buffer.len() {
             let rest = &buffer[at..];
@@ -111,61 +111,26 @@ impl Intake {
                 at += self.skip(rest);
                 continue;
             }
-            match self.splitter.cut(rest, follows != Follows::More) {
+            let cut = match kind {
+                Kind::Csv(_) => self.splitter.cut(rest, is_complete),
+                Kind::Ndjson => json::cut(rest, is_complete, self.record_bytes_max),
+            };
+            match cut {
                 Cut::Record { start, end, next } => {
-                    // The last one, and without a line end.
+                    // The last one, and without a line end. With so many fields more it has too many, whatever
+                    // it has; half an object is none.
                     let is_half = follows == Follows::Unknown && end == rest.len();
-                    appends.add(&rest[start..end]);
-                    if is_half {
-                        // So it has too many fields, whatever it has.
-                        appends.bytes.extend(vec![b','; self.header.len()]);
-                    }
-                    appends.bytes.push(b'\n');
+                    let commas = if is_half { self.header.len() } else { 0 };
+                    appends.add(&rest[start..end], commas);
                     at += next;
                 }
                 Cut::Blank { next } => at += next,
                 Cut::Malformed { start, end, next, .. } => {
-                    appends.add_alone(&rest[start..end]);
+                    appends.add_malformed(&rest[start..end.min(start + kept_max)]);
                     at += next;
                 }
                 Cut::Endless { start, .. } => {
-                    let kept = (start + self.record_bytes_max + 1).min(rest.len());
-                    appends.add_alone(&rest[start..kept]);
-                    (self.is_skipping, at) = (true, buffer.len());
-                }
-                Cut::Incomplete => break,
-            }
-        }
-        self.buffer = buffer[at..].to_vec();
-        appends.done()
-    }
-
-    fn lines(&mut self, kind: &Kind, follows: Follows) -> Vec<Append> {
-        let mut appends = Appends { kind, done: Vec::new(), bytes: Vec::new(), records: 0 };
-        let buffer = std::mem::take(&mut self.buffer);
-        let mut at = 0;
-        while at < buffer.len() {
-            let rest = &buffer[at..];
-            if self.is_skipping {
-                at += self.skip(rest);
-                continue;
-            }
-            match json::cut(rest, follows != Follows::More, self.record_bytes_max) {
-                Cut::Record { start, end, next } => {
-                    appends.add(&rest[start..end]);
-                    appends.bytes.push(b'\n');
-                    at += next;
-                }
-                Cut::Blank { next } => at += next,
-                // Of a line that is too long so much is kept that it is no JSON.
-                Cut::Malformed { start, end, next, .. } => {
-                    appends.add(&rest[start..end.min(start + RAW_BYTES_MAX)]);
-                    appends.bytes.push(b'\n');
-                    at += next;
-                }
-                Cut::Endless { start, .. } => {
-                    appends.add(&rest[start..rest.len().min(start + RAW_BYTES_MAX)]);
-                    appends.bytes.push(b'\n');
+                    appends.add_malformed(&rest[start..rest.len().min(start + kept_max)]);
                     (self.is_skipping, at) = (true, buffer.len());
                 }
                 Cut::Incomplete => break,
@@ -192,17 +157,24 @@ struct Appends<'k> {
 }
 
 impl Appends<'_> {
-    /// A record; its line end is for the caller.
-    fn add(&mut self, record: &[u8]) {
+    /// A record, with `commas` behind it.
+    fn add(&mut self, record: &[u8], commas: usize) {
         self.bytes.extend_from_slice(record);
+        self.bytes.extend(std::iter::repeat_n(b',', commas));
+        self.bytes.push(b'\n');
         self.records += 1;
     }
 
-    /// What is no record, and must not be read together with its neighbours.
-    fn add_alone(&mut self, line: &[u8]) {
-        self.flush();
-        let bytes = [line, b"\n"].concat();
-        self.done.push(self.append(bytes, 1, true));
+    /// What is no record. Where line ends do not end it, it must not be read together with its neighbours.
+    fn add_malformed(&mut self, line: &[u8]) {
+        match self.kind {
+            Kind::Ndjson => self.add(line, 0),
+            Kind::Csv(_) => {
+                self.flush();
+                let bytes = [line, b"\n"].concat();
+                self.done.push(self.append(bytes, 1, true));
+            }
+        }
     }
 
     fn flush(&mut self) {
@@ -290,6 +262,7 @@ mod tests {
         let mut intake = Intake::new(10);
         let appends = intake.take(b"{\"a\":\"0123456789\"}\n{}\n", Follows::More).unwrap();
         assert_eq!(appends[0].records, 2);
+        assert_eq!(appends[0].bytes, b"{\"a\":\"01234\n{}\n", "still too long");
         // The end of a line that is too long is no line.
         let mut intake = Intake::new(10);
         assert_eq!(intake.take(b"{\"a\":\"0123456789", Follows::More).unwrap()[0].records, 1);
