@@ -8,6 +8,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::{DatabaseUrl, Listen, Overrides};
+use crate::format::Format;
 use crate::logging::LogFormat;
 
 /// Streams files of events into PostgreSQL in micro-batches, each exactly once.
@@ -140,6 +141,9 @@ pub struct RunArgs {
 pub struct LoadArgs {
     /// The stream, as streams.toml names it
     pub stream: String,
+    /// What stdin holds [default: JSON lines if it begins with {, else CSV]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<Format>,
     /// Records that a micro-batch has at most [default: 1000]
     #[arg(long, value_name = "N", env = "STREAMER_MAX_ROWS", value_parser = positive)]
     pub max_rows: Option<usize>,

@@ -14,6 +14,7 @@ use crate::cli::{Global, LoadArgs};
 use crate::config::{Overrides, Settings, Stream};
 use crate::database::Database;
 use crate::engine::Plan;
+use crate::format::Format;
 use crate::health::Health;
 use crate::receiver::Spools;
 use crate::receiver::intake::{Follows, Intake};
@@ -53,7 +54,7 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
         drop(conn);
         let files = Files::new(&stream, table, Standing::default());
         tokio::select! {
-            spooled = spool_stdin(spool, &stream, &files) => match spooled {
+            spooled = spool_stdin(spool, &stream, &files, args.format) => match spooled {
                 Ok(()) => {}
                 Err(error) => {
                     spool.discard().await;
@@ -78,7 +79,12 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
 }
 
 /// Writes all of stdin to the spool.
-async fn spool_stdin(spool: &Spool, stream: &Stream, files: &Files) -> Result<()> {
+async fn spool_stdin(
+    spool: &Spool,
+    stream: &Stream,
+    files: &Files,
+    format: Option<Format>,
+) -> Result<()> {
     // It is read on a thread of its own, which an end before its time leaves behind.
     let (send, mut receive) = mpsc::channel(2);
     std::thread::spawn(move || {
@@ -95,7 +101,7 @@ async fn spool_stdin(spool: &Spool, stream: &Stream, files: &Files) -> Result<()
             }
         }
     });
-    let mut intake = Intake::new(stream.record_bytes_max);
+    let mut intake = Intake::new(stream.record_bytes_max, format);
     let mut is_header_checked = false;
     while let Some(read) = receive.recv().await {
         let chunk = read.context("read stdin")?;

@@ -7,10 +7,11 @@ pub mod json;
 pub mod json_body;
 mod quoting;
 
+use clap::ValueEnum;
 use serde::Deserialize;
 
 /// What the bytes of a file are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// CSV with a header.

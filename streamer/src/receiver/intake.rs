@@ -5,14 +5,20 @@
 use std::sync::Arc;
 
 use super::spool::{Append, Kind};
+use crate::format::Format;
 use crate::format::csv::Splitter;
 use crate::format::cut::Cut;
 use crate::format::json;
+
+/// UTF-8's byte order mark.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Cuts a stream of bytes.
 #[derive(Debug)]
 pub struct Intake {
     record_bytes_max: usize,
+    /// What was said to come.
+    format: Option<Format>,
     kind: Option<Kind>,
     /// The names in the header of CSV.
     header: Vec<String>,
@@ -39,11 +45,12 @@ pub enum Follows {
 pub struct NoHeader;
 
 impl Intake {
-    /// For records of at most `record_bytes_max` bytes. What `kind` there is, the first byte tells, where it is
-    /// not given: `{` begins JSON, anything else a CSV header.
-    pub fn new(record_bytes_max: usize) -> Intake {
+    /// For records of at most `record_bytes_max` bytes. Where no format is given, the first byte tells it: `{`
+    /// begins JSON, anything else a CSV header.
+    pub fn new(record_bytes_max: usize, format: Option<Format>) -> Intake {
         Intake {
             record_bytes_max,
+            format,
             kind: None,
             header: Vec::new(),
             splitter: Splitter::new(b',', record_bytes_max),
@@ -74,9 +81,15 @@ impl Intake {
     fn begin(&mut self, follows: Follows) -> Result<bool, NoHeader> {
         let blank = self.buffer.iter().take_while(|b| b.is_ascii_whitespace()).count();
         self.buffer.drain(..blank);
-        let is_mark = self.buffer.starts_with(b"\xef\xbb\xbf");
-        self.buffer.drain(..if is_mark { 3 } else { 0 });
-        if self.buffer.first() == Some(&b'{') {
+        let is_mark = self.buffer.starts_with(MARK);
+        self.buffer.drain(..if is_mark { MARK.len() } else { 0 });
+        let is_json = match self.format {
+            None => self.buffer.first() == Some(&b'{'),
+            Some(Format::Csv) => false,
+            // It may be the beginning of a mark.
+            Some(Format::Ndjson) => follows != Follows::More || !MARK.starts_with(&self.buffer),
+        };
+        if is_json {
             self.kind = Some(Kind::Ndjson);
             return Ok(true);
         }
@@ -202,7 +215,7 @@ mod tests {
     /// What is appended of bytes that come one by one, and of the same at once.
     fn taken(text: &str, follows: Follows) -> Vec<(String, u64, bool)> {
         let take = |pieces: Vec<&[u8]>| {
-            let mut intake = Intake::new(20);
+            let mut intake = Intake::new(20, None);
             let mut appends = Vec::new();
             for piece in pieces {
                 appends.extend(intake.take(piece, Follows::More).unwrap());
@@ -237,7 +250,7 @@ mod tests {
             all(",,", 3),
             "half a record has too many fields"
         );
-        assert!(Intake::new(20).take(b"\xff\xfe,\n", Follows::More).is_err());
+        assert!(Intake::new(20, None).take(b"\xff\xfe,\n", Follows::More).is_err());
     }
 
     #[test]
@@ -259,15 +272,36 @@ mod tests {
         let appended =
             |end: &str, count| vec![(format!("{{\"a\":1}}\n{{\"a\":2}}\n{end}"), count, false)];
         assert_eq!(taken(text, Follows::Unknown), appended("{\"a\"\n", 3));
-        let mut intake = Intake::new(10);
+        let mut intake = Intake::new(10, None);
         let appends = intake.take(b"{\"a\":\"0123456789\"}\n{}\n", Follows::More).unwrap();
         assert_eq!(appends[0].records, 2);
         assert_eq!(appends[0].bytes, b"{\"a\":\"01234\n{}\n", "still too long");
         // The end of a line that is too long is no line.
-        let mut intake = Intake::new(10);
+        let mut intake = Intake::new(10, None);
         assert_eq!(intake.take(b"{\"a\":\"0123456789", Follows::More).unwrap()[0].records, 1);
         assert!(intake.take(b"0123456789", Follows::More).unwrap().is_empty());
         let appends = intake.take(b"\"}\n{}\n", Follows::More).unwrap();
         assert_eq!((appends[0].bytes.as_slice(), appends[0].records), (&b"{}\n"[..], 1));
+    }
+
+    #[test]
+    fn what_comes_may_be_said() {
+        let taken = |format, text: &[u8]| {
+            let mut intake = Intake::new(20, Some(format));
+            let mut appends = Vec::new();
+            for byte in text.chunks(1) {
+                appends.extend(intake.take(byte, Follows::More).unwrap());
+            }
+            appends.extend(intake.take(b"", Follows::Nothing).unwrap());
+            let kinds: Vec<Kind> = appends.iter().map(|append| append.kind.clone()).collect();
+            (kinds, appends.into_iter().flat_map(|append| append.bytes).collect::<Vec<u8>>())
+        };
+        // The name of a column may begin so.
+        let csv = Kind::Csv(b"{a}".as_slice().into());
+        assert_eq!(taken(Format::Csv, b"{a}\n1\n"), (vec![csv], b"1\n".to_vec()));
+        // Lines that are no objects are dead letters then.
+        let (kinds, bytes) = taken(Format::Ndjson, b"\xef\xbb\xbf[1]\n{}");
+        assert_eq!((kinds, bytes.as_slice()), (vec![Kind::Ndjson; 2], &b"[1]\n{}\n"[..]));
+        assert!(taken(Format::Ndjson, b"").1.is_empty());
     }
 }

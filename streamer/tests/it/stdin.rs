@@ -9,7 +9,11 @@ use crate::support::{Ended, TestDb, folder, generate, judge, one_stream, streame
 
 /// What becomes of `bytes` on stdin.
 fn load(folder: &Path, db: &TestDb, bytes: &[u8]) -> Ended {
-    let mut command = streamer(folder, &["load", "user_events"]);
+    load_by(folder, db, &["load", "user_events"], bytes)
+}
+
+fn load_by(folder: &Path, db: &TestDb, args: &[&str], bytes: &[u8]) -> Ended {
+    let mut command = streamer(folder, args);
     command.env("DATABASE_URL", db.url()).stdin(Stdio::piped());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -80,4 +84,21 @@ async fn what_can_not_be_loaded_is_told_and_nothing_stays_in_the_spool() {
     load(folder.path(), &db, text.as_bytes()).expect(3);
     assert_eq!(db.number("select count(*) from user_events").await, 2);
     assert_eq!(db.number("select count(*) from streamer.dead_letter").await, 1);
+}
+
+#[tokio::test]
+async fn the_format_may_be_said() {
+    let (db, folder) = (TestDb::create().await, folder());
+    one_stream(folder.path());
+    let object = "{\"event_id\":\"0190a5f0-0000-7000-8000-000000000001\",\"user_id\":1,\"product_id\":1,\
+                  \"event_type\":\"view\",\"event_time\":\"2026-01-01T00:00:00Z\"}";
+    let text = format!("[1]\n{object}\n");
+    // Without a word, the first line is a CSV header, which does not fit.
+    load(folder.path(), &db, text.as_bytes()).expect(1);
+    let args = ["load", "user_events", "--format", "ndjson"];
+    load_by(folder.path(), &db, &args, text.as_bytes()).expect(3);
+    assert_eq!(db.number("select count(*) from user_events").await, 1);
+    assert_eq!(db.number("select count(*) from streamer.dead_letter").await, 1);
+    let ended = load_by(folder.path(), &db, &["load", "user_events", "--format", "xml"], b"");
+    assert!(ended.expect(2).stderr.contains("csv, ndjson"));
 }
