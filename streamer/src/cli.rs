@@ -58,6 +58,15 @@ pub struct Global {
         help_heading = "Settings"
     )]
     pub data: PathBuf,
+    /// The folder for what comes by HTTP, TCP and stdin until it is loaded [default: spool, in the data folder]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "STREAMER_SPOOL",
+        help_heading = "Settings"
+    )]
+    pub spool: Option<PathBuf>,
     /// The database; without one an embedded PostgreSQL is run in the data folder. Everybody on this
     /// machine can read a command line: give a password in DATABASE_URL
     #[arg(
@@ -131,6 +140,10 @@ pub struct RunArgs {
     /// Take events by HTTP at this address, or none [default: 127.0.0.1:8080; none with --available-now]
     #[arg(long, value_name = "ADDRESS", env = "STREAMER_LISTEN")]
     pub listen: Option<Listen>,
+    /// Ask for a token that stands in this file, for streams that name none of their own; so does a token in
+    /// STREAMER_TOKEN
+    #[arg(long, value_name = "FILE", env = "STREAMER_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
     /// Load everything there is as fast as possible, print a summary and end
     #[arg(long)]
     pub available_now: bool,
@@ -279,11 +292,13 @@ impl Global {
         Overrides {
             file: self.config.clone(),
             data: self.data.clone(),
+            spool: self.spool.clone(),
             database_url: self.database_url.clone(),
             every: None,
             max_rows: None,
             writers: None,
             listen: None,
+            token: None,
         }
     }
 }

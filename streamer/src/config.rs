@@ -27,6 +27,8 @@ pub const DEFAULT_FILE: &str = "streams.toml";
 pub struct Settings {
     /// The folder that the streams' patterns start from.
     pub data: PathBuf,
+    /// The folder that the spools of all streams are in.
+    pub spool: PathBuf,
     /// The configured database; the embedded one where there is none.
     pub database_url: Option<DatabaseUrl>,
     /// The HTTP server and the spools.
@@ -70,6 +72,8 @@ pub struct Overrides {
     pub file: Option<PathBuf>,
     /// `--data`.
     pub data: PathBuf,
+    /// `--spool`.
+    pub spool: Option<PathBuf>,
     /// `--database-url`, `DATABASE_URL`.
     pub database_url: Option<DatabaseUrl>,
     /// `--every`.
@@ -80,6 +84,8 @@ pub struct Overrides {
     pub writers: Option<usize>,
     /// `--listen`.
     pub listen: Option<Listen>,
+    /// `--token-file`, `STREAMER_TOKEN`.
+    pub token: Option<TokenSource>,
 }
 
 /// Why the settings can't be used.
@@ -168,6 +174,7 @@ impl Settings {
         if file.stream.is_empty() {
             return Err(ConfigError::NoStream { path: path.to_owned() });
         }
+        let spool = file.server.spool(path, &overrides)?;
         let server = file.server.checked(path, &overrides)?;
         let streams = file
             .stream
@@ -176,7 +183,7 @@ impl Settings {
             .collect::<Result<Vec<Stream>, ConfigError>>()?;
         let streams = stream::introduced(streams, path)?;
         let database_url = overrides.database_url.or(file.database.url);
-        Ok(Settings { data: overrides.data, database_url, server, streams })
+        Ok(Settings { data: overrides.data, spool, database_url, server, streams })
     }
 }
 
@@ -286,6 +293,20 @@ mod tests {
     }
 
     #[test]
+    fn the_spool_is_in_the_data_folder_or_elsewhere() {
+        let stream = "[stream.a]\nfiles = 'a.csv'\n";
+        let server = "[server]\nspool = '/var/spool/streamer'\n";
+        let spool = |text: &str, flag: Option<&str>| {
+            let (data, spool) = (PathBuf::from("data"), flag.map(PathBuf::from));
+            load(text, Overrides { data, spool, ..Overrides::default() }).unwrap().spool
+        };
+        assert_eq!(spool(stream, None), Path::new("data/spool"));
+        assert_eq!(spool(stream, Some("data/spool")), Path::new("data/spool"));
+        assert_eq!(spool(&format!("{server}{stream}"), None), Path::new("/var/spool/streamer"));
+        assert_eq!(spool(&format!("{server}{stream}"), Some("other")), Path::new("other"));
+    }
+
+    #[test]
     fn errors_name_file_line_column_and_what_to_write() {
         let message = error("[stream.a]\nfiles = 'a.csv'\ntabel = 'b'\n");
         assert!(message.contains("streams.toml:3:1: unknown field `tabel`"), "{message}");
@@ -318,6 +339,8 @@ mod tests {
                              on_done = 'archive'\narchive = 'in/'\n",
         );
         assert!(message.contains("stream.a.files must not be in in, which"), "{message}");
+        let message = error("[server]\nspool = 'in/spool'\n[stream.a]\nfiles = 'a.csv'\n");
+        assert!(message.contains("server.spool must not be in the data folder"), "{message}");
         assert!(error("").contains("names no stream"));
     }
 

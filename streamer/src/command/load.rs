@@ -9,7 +9,7 @@ use globset::Glob;
 use tokio::sync::mpsc;
 
 use super::run::{GIVE_UP_AFTER, finish, migrate_patiently, stream_all};
-use super::{Exit, make_folder, stop_on_signal};
+use super::{Exit, make_folder, stop_on_signal, stream_named};
 use crate::cli::{Global, LoadArgs};
 use crate::config::{Overrides, Settings, Stream};
 use crate::database::Database;
@@ -31,18 +31,14 @@ const NO_FILE: &str = ".";
 pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) -> Result<Exit> {
     let (every, max_rows) = (Some(Duration::ZERO), args.max_rows);
     let settings = Settings::load(Overrides { every, max_rows, ..global.overrides() })?;
-    let stream = settings.streams.iter().find(|stream| stream.name == args.stream);
-    let Some(stream) = stream.cloned() else {
-        let names: Vec<&str> = settings.streams.iter().map(|one| one.name.as_str()).collect();
-        bail!("there is no stream {}; streams.toml has: {}", args.stream, names.join(", "));
-    };
+    let stream = stream_named(&settings, &args.stream)?.clone();
     make_folder(&settings.data)?;
     let plan = Plan {
         until_drained: true,
         give_up_after: Some(GIVE_UP_AFTER),
         stop: stop_on_signal()?,
         health: Health::default(),
-        spools: Spools::new(&settings.data, std::slice::from_ref(&stream), u64::MAX),
+        spools: Spools::new(&settings.spool, std::slice::from_ref(&stream), u64::MAX),
     };
     let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
     let database = Arc::new(database);

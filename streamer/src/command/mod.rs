@@ -24,7 +24,7 @@ use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, Command, Global};
-use crate::config::{DatabaseUrl, Settings};
+use crate::config::{DatabaseUrl, Settings, Stream};
 use crate::database::Database;
 use crate::logging;
 use crate::retry::advice;
@@ -161,6 +161,14 @@ async fn connect(database: &Database) -> Result<PgConnection> {
         anyhow::bail!("the streamer's tables are missing or old; run `streamer migrate` first");
     }
     Ok(conn)
+}
+
+/// The stream of this name.
+fn stream_named<'s>(settings: &'s Settings, name: &str) -> Result<&'s Stream> {
+    settings.streams.iter().find(|stream| stream.name == name).with_context(|| {
+        let names: Vec<&str> = settings.streams.iter().map(|one| one.name.as_str()).collect();
+        format!("there is no stream {name}; streams.toml has: {}", names.join(", "))
+    })
 }
 
 fn make_folder(data: &Path) -> Result<()> {

@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::summary::Summary;
 use super::{Exit, make_folder, print, stop_on_signal};
 use crate::cli::{Global, RunArgs};
-use crate::config::{Overrides, Settings, Stream};
+use crate::config::{Overrides, Settings, Stream, TokenSource};
 use crate::database::Database;
 use crate::engine::{self, Event, Plan};
 use crate::health::{Ailment, Health};
@@ -22,13 +22,17 @@ use crate::receiver::tcp::Line;
 /// How long `--available-now` looks for a database that is away.
 pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
 
+/// The variable that may hold a token.
+const TOKEN: &str = "STREAMER_TOKEN";
+
 /// When a stop was asked for, the process ends within this time, whatever hangs.
 const STOP_WITHIN: Duration = Duration::from_millis(4700);
 
 pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -> Result<Exit> {
     let (every, max_rows, writers) = (args.every, args.max_rows, args.writers);
     let listen = args.listen;
-    let overrides = Overrides { every, max_rows, writers, listen, ..global.overrides() };
+    let token = token(args);
+    let overrides = Overrides { every, max_rows, writers, listen, token, ..global.overrides() };
     let mut settings = Settings::load(overrides)?;
     make_folder(&settings.data)?;
     let stop = stop_on_signal()?;
@@ -37,7 +41,7 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         give_up_after: args.available_now.then_some(GIVE_UP_AFTER),
         stop,
         health: Health::default(),
-        spools: Spools::new(&settings.data, &settings.streams, settings.server.max_spool.as_u64()),
+        spools: Spools::new(&settings.spool, &settings.streams, settings.server.max_spool.as_u64()),
     };
     let starting = plan.health.note("it is starting");
     let _answering = match plan.health.answer(&settings.data).await {
@@ -67,6 +71,13 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         return Ok(Exit::Done);
     }
     finish(&summary, wall)
+}
+
+/// Where the token is that all streams ask for. The variable is the one that the generator has its token in.
+fn token(args: &RunArgs) -> Option<TokenSource> {
+    let has_one = std::env::var_os(TOKEN).is_some_and(|token| !token.is_empty());
+    let file = args.token_file.clone().map(TokenSource::File);
+    file.or_else(|| has_one.then(|| TokenSource::Env(TOKEN.to_owned())))
 }
 
 /// Prints what became of everything.

@@ -11,8 +11,9 @@ use super::table::{bytes, counted, grouped, table};
 use super::{Exit, connect, open, print};
 use crate::cli::{Global, StatusArgs};
 use crate::config::{Settings, Stream};
+use crate::receiver::spool::segments;
 use crate::source::content::Packing;
-use crate::source::folder::{Folder, partition_path};
+use crate::source::folder::{Folder, is_spooled, partition_path};
 
 /// How many files and micro-batches of a stream are shown unless all are asked for.
 const SHOWN_MAX: usize = 10;
@@ -35,8 +36,18 @@ struct StreamStatus {
     /// Those that are neither retried nor discarded.
     dead_letters: i64,
     lag_bytes: u64,
+    spool: SpoolStatus,
     files: Vec<FileStatus>,
     last_micro_batches: Vec<MicroBatchStatus>,
+}
+
+/// What came by a door and waits.
+#[derive(Debug, Serialize)]
+struct SpoolStatus {
+    /// Segments with something that is not committed.
+    segments: usize,
+    /// A part of the stream's lag.
+    lag_bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,6 +168,7 @@ async fn gather_stream(
         duplicates,
         dead_letters,
         lag_bytes: files.iter().map(|file| file.lag_bytes).sum(),
+        spool: SpoolStatus::of(&files),
         files,
         last_micro_batches,
     })
@@ -174,6 +186,8 @@ fn files(
         sizes.insert(found.name, found.stat.size);
     });
     visited.with_context(|| format!("list {}", settings.data.display()))?;
+    let segments = segments(&settings.spool, &stream.name);
+    sizes.extend(segments.into_iter().map(|found| (found.name, found.stat.size)));
     // Only the newest partition of a path can be the file that is there now.
     let mut newest: HashMap<&str, u32> = HashMap::new();
     for (path, number) in partitions.iter().map(|p| partition_path(&p.partition)) {
@@ -193,6 +207,14 @@ fn files(
     let order = |file: &FileStatus| (file.updated_at.is_none(), file.updated_at);
     files.sort_by(|a, b| order(b).cmp(&order(a)).then_with(|| b.file.cmp(&a.file)));
     Ok(files)
+}
+
+impl SpoolStatus {
+    fn of(files: &[FileStatus]) -> SpoolStatus {
+        let lags = files.iter().filter(|file| is_spooled(&file.file)).map(|file| file.lag_bytes);
+        let lags: Vec<u64> = lags.filter(|lag| *lag > 0).collect();
+        SpoolStatus { segments: lags.len(), lag_bytes: lags.iter().sum() }
+    }
 }
 
 impl Partition {
@@ -264,6 +286,13 @@ impl StreamStatus {
             grouped(self.dead_letters),
             bytes(self.lag_bytes),
         );
+        if self.spool.segments > 0 {
+            text += &format!(
+                "of that, {} in {} of the spool\n",
+                bytes(self.spool.lag_bytes),
+                counted(self.spool.segments, "segment"),
+            );
+        }
         if self.files.is_empty() {
             return text;
         }

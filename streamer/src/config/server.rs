@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
 use serde::Deserialize;
 
-use super::{ConfigError, Overrides};
+use super::{ConfigError, Overrides, TokenSource};
+use crate::source::folder::SPOOL;
 
 /// Where the server listens where nothing is said.
 pub const LISTEN_DEFAULT: SocketAddr =
@@ -26,6 +28,8 @@ pub struct Server {
     pub max_connections: usize,
     /// The web pages that may post, as browsers name them; `null` is a page opened from disk.
     pub cors_origins: Vec<String>,
+    /// Where the tokens are that streams without any of their own ask for.
+    pub token: Option<TokenSource>,
 }
 
 /// Where to listen.
@@ -64,14 +68,37 @@ impl fmt::Display for Listen {
 #[serde(deny_unknown_fields)]
 pub(super) struct ServerFile {
     listen: Option<String>,
+    spool: Option<PathBuf>,
     max_body: Option<ByteSize>,
     max_spool: Option<ByteSize>,
     max_connections: Option<usize>,
     #[serde(default)]
     cors_origins: Vec<String>,
+    token_file: Option<PathBuf>,
 }
 
 impl ServerFile {
+    /// The folder of the spools: where it is said, else in the data folder under the name that no pattern reaches
+    /// into.
+    pub(super) fn spool(&self, path: &str, overrides: &Overrides) -> Result<PathBuf, ConfigError> {
+        let usual = overrides.data.join(SPOOL);
+        let Some(spool) = overrides.spool.clone().or_else(|| self.spool.clone()) else {
+            return Ok(usual);
+        };
+        let plain = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        if plain(&spool) != plain(&usual) && plain(&spool).starts_with(plain(&overrides.data)) {
+            return Err(ConfigError::Server {
+                path: path.to_owned(),
+                setting: "spool",
+                message: format!(
+                    "must not be in the data folder, whose files are loaded, but as {}",
+                    usual.display()
+                ),
+            });
+        }
+        Ok(spool)
+    }
+
     pub(super) fn checked(self, path: &str, overrides: &Overrides) -> Result<Server, ConfigError> {
         let wrong = |setting, message: String| {
             let path = path.to_owned();
@@ -102,6 +129,7 @@ impl ServerFile {
             max_spool: self.max_spool.unwrap_or(ByteSize::gib(1)),
             max_connections,
             cors_origins: self.cors_origins,
+            token: overrides.token.clone().or(self.token_file.map(TokenSource::File)),
         })
     }
 }

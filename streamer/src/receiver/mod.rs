@@ -19,10 +19,10 @@ use spool::Spool;
 pub struct Spools(Arc<HashMap<String, Spool>>);
 
 impl Spools {
-    /// A spool for each of `streams`, below the data folder; each takes `backlog_bytes_max`.
-    pub fn new(data: &Path, streams: &[Stream], backlog_bytes_max: u64) -> Spools {
+    /// A spool for each of `streams`, in the folder `root`; each takes `backlog_bytes_max`.
+    pub fn new(root: &Path, streams: &[Stream], backlog_bytes_max: u64) -> Spools {
         let spool = |stream: &Stream| {
-            Spool::new(data, &stream.name, stream.record_bytes_max, backlog_bytes_max)
+            Spool::new(root, &stream.name, stream.record_bytes_max, backlog_bytes_max)
         };
         Spools(Arc::new(
             streams.iter().map(|stream| (stream.name.clone(), spool(stream))).collect(),

@@ -1,10 +1,9 @@
 //! Finding the files of a stream: the listing of the folder is the truth of what files there are.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
@@ -12,13 +11,15 @@ use nix::dir::{Dir, Type};
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{SFlag, fstatat};
 
+use super::below::{open_below, open_file};
 use super::content::Packing;
 use super::fingerprint::Stat;
 use super::known::Look;
 use crate::config::Stream;
 use crate::receiver::spool::Spool;
 
-/// The folder below the data folder that the spools of all streams are in. No stream's pattern reaches into it.
+/// What the names of partitions begin with that came by a door; also the folder below the data folder that the
+/// spools of all streams are in, unless they are elsewhere. No stream's pattern reaches into it.
 pub const SPOOL: &str = "spool";
 
 /// The files below a folder that match a pattern.
@@ -187,7 +188,21 @@ impl Folder {
     /// # Errors
     /// When it can't be opened, or is no regular file.
     pub fn open(&self, found: &Found) -> io::Result<(File, Stat)> {
-        self.open_below(&partition_file(&found.name))
+        match &self.spool {
+            Some(spool) if is_spooled(&found.name) => {
+                Folder::open_segment(spool.root(), &found.name)
+            }
+            _ => self.open_below(&partition_file(&found.name)),
+        }
+    }
+
+    /// Opens the segment of this partition, where the spools of all streams are in `root`.
+    ///
+    /// # Errors
+    /// When it can't be opened, or is no regular file.
+    pub fn open_segment(root: &Path, name: &str) -> io::Result<(File, Stat)> {
+        let below = partition_file(name);
+        open_file(root, below.strip_prefix(SPOOL).unwrap_or(&below))
     }
 
     /// Opens the file at this path below the folder, as [`Folder::open`] does.
@@ -195,12 +210,7 @@ impl Folder {
     /// # Errors
     /// When it can't be opened, or is no regular file.
     pub fn open_below(&self, below: &Path) -> io::Result<(File, Stat)> {
-        let file = open_below(&self.root, below, OFlag::empty())?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok((file, Stat::of(&metadata)))
+        open_file(&self.root, below)
     }
 
     /// Opens a folder at this path below the folder, never by way of a link; itself, if the path is empty.
@@ -217,31 +227,6 @@ impl Folder {
     fn is_wanted(&self, below: &Path) -> bool {
         !is_unfinished(below) && self.pattern.is_match(below)
     }
-}
-
-/// Opens `path` below `root`; the kernel itself sees to it that no link leads elsewhere.
-#[cfg(target_os = "linux")]
-fn open_below(root: &Path, path: &Path, flags: OFlag) -> io::Result<File> {
-    use nix::fcntl::{OpenHow, ResolveFlag, openat2};
-    let root_folder = File::open(root)?;
-    let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
-    let all_flags = flags | OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    match openat2(root_folder, path, OpenHow::new().flags(all_flags).resolve(resolve)) {
-        // Old kernels and some sandboxes do not have this call.
-        Err(nix::Error::ENOSYS | nix::Error::EPERM) => open_plainly(&root.join(path), flags),
-        opened => Ok(File::from(opened?)),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn open_below(root: &Path, path: &Path, flags: OFlag) -> io::Result<File> {
-    open_plainly(&root.join(path), flags)
-}
-
-/// Opens a path whose last part is no link.
-fn open_plainly(path: &Path, flags: OFlag) -> io::Result<File> {
-    let flags = (flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 fn is_hidden(name: &[u8]) -> bool {

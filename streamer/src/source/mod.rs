@@ -5,6 +5,7 @@
 //! leaves files to others. Nothing here changes any state outside this process.
 
 mod again;
+mod below;
 pub mod content;
 pub mod feed;
 pub mod file;

@@ -7,6 +7,7 @@ mod commands;
 mod datasets;
 mod dead_letters;
 mod done;
+mod doors;
 mod drift;
 mod embedded;
 mod encode_oracle;

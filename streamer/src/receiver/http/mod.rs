@@ -52,8 +52,8 @@ pub enum ServerError {
     },
     /// Everybody could post.
     #[error(
-        "stream {stream} has no token, and {address} can be reached from other machines; set token_file or \
-         token_env for it in streams.toml, or listen on 127.0.0.1"
+        "stream {stream} has no token, and {address} can be reached from other machines; set STREAMER_TOKEN, or \
+         token_file for it or for the [server] in streams.toml, or listen on 127.0.0.1"
     )]
     Open {
         /// A stream without a token.
@@ -131,7 +131,7 @@ impl Bound {
         for stream in streams {
             let name = stream.name.clone();
             let Some(spool) = parts.spools.of(&name).cloned() else { continue };
-            let tokens = Token::load(stream.token.as_ref())
+            let tokens = Token::load(stream.token.as_ref().or(settings.token.as_ref()))
                 .map_err(|source| ServerError::Token { stream: name.clone(), source })?;
             if tokens.is_empty() && !address.ip().is_loopback() {
                 return Err(ServerError::Open { stream: name, address });
@@ -232,5 +232,7 @@ async fn openapi(State(app): State<Arc<App>>) -> Response {
     // Other machines are not told which streams there are.
     let is_told = |_: &&str| app.address.ip().is_loopback();
     let streams: Vec<&str> = app.doors.keys().map(String::as_str).filter(is_told).collect();
-    Json(openapi::description(&streams)).into_response()
+    let is_open = app.doors.values().any(|door| door.tokens.is_empty());
+    let is_locked = app.doors.values().any(|door| !door.tokens.is_empty());
+    Json(openapi::description(&streams, is_open, is_locked)).into_response()
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-/// The description, with the names of the streams there are, as far as they are told.
-pub(super) fn description(streams: &[&str]) -> Value {
+/// The description, with the names of the streams there are, as far as they are told. `is_open` says that some
+/// stream asks for no token, `is_locked` that some does.
+pub(super) fn description(streams: &[&str], is_open: bool, is_locked: bool) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -13,7 +14,7 @@ pub(super) fn description(streams: &[&str]) -> Value {
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"}
         },
         "paths": {
-            "/streams/{stream}/events": {"post": post(streams)},
+            "/streams/{stream}/events": {"post": post(streams, is_open, is_locked)},
             "/healthz": {"get": plain("Whether the process is there", "It is")},
             "/readyz": {"get": ready()},
             "/metrics": {"get": {
@@ -40,7 +41,9 @@ pub(super) fn description(streams: &[&str]) -> Value {
 const MISDIRECTED: &str =
     "Asked for under a name that is not this machine's, which alone is served";
 
-fn post(streams: &[&str]) -> Value {
+fn post(streams: &[&str], is_open: bool, is_locked: bool) -> Value {
+    let ways = [(is_open, json!({})), (is_locked, json!({"token": []}))];
+    let security: Vec<Value> = ways.into_iter().filter_map(|(is, way)| is.then_some(way)).collect();
     let count = json!({"type": "integer", "minimum": 0});
     let stream_name = match streams {
         [] => json!({"type": "string"}),
@@ -49,8 +52,8 @@ fn post(streams: &[&str]) -> Value {
     json!({
         "summary": "Takes events",
         "description": "Takes all of them or none. What is repeated under the same Idempotency-Key within a day \
-                        is stored once.",
-        "security": [{}, {"token": []}],
+                        is stored once. A body may be packed, which the header Content-Encoding: gzip then says.",
+        "security": security,
         "parameters": [
             {
                 "name": "stream", "in": "path", "required": true,
@@ -64,10 +67,6 @@ fn post(streams: &[&str]) -> Value {
             {
                 "name": "Idempotency-Key", "in": "header",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 255}
-            },
-            {
-                "name": "Content-Encoding", "in": "header",
-                "schema": {"type": "string", "enum": ["gzip", "identity"]}
             }
         ],
         "requestBody": {"required": true, "content": content()},

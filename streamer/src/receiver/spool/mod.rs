@@ -29,7 +29,7 @@ use crate::source::fingerprint::Stat;
 use crate::source::folder::{Found, SPOOL, partition_path};
 pub use append::{Append, Receipt, SpoolError};
 pub use keys::Key;
-pub use segment::Kind;
+pub use segment::{Kind, segments};
 use waiting::Ledger;
 pub use waiting::Outcome;
 use writer::Command;
@@ -53,6 +53,8 @@ pub struct Spool(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     stream: String,
+    /// The folder of all spools.
+    root: PathBuf,
     folder: PathBuf,
     /// What the names of its partitions start with.
     prefix: String,
@@ -90,9 +92,9 @@ struct Segment {
 }
 
 impl Spool {
-    /// The spool of `stream` below the data folder. Nothing is made before something is to be kept.
+    /// The spool of `stream` in the folder `root`. Nothing is made before something is to be kept.
     pub fn new(
-        data: &Path,
+        root: &Path,
         stream: &str,
         record_bytes_max: usize,
         backlog_bytes_max: u64,
@@ -100,7 +102,8 @@ impl Spool {
         let name = segment::folder_name(stream);
         Spool(Arc::new(Inner {
             stream: stream.to_owned(),
-            folder: data.join(SPOOL).join(&name),
+            folder: root.join(&name),
+            root: root.to_owned(),
             prefix: format!("{SPOOL}/{name}/"),
             record_bytes_max,
             backlog_bytes_max,
@@ -109,6 +112,11 @@ impl Spool {
             files: OnceLock::new(),
             writer: OnceLock::new(),
         }))
+    }
+
+    /// The folder that the spools of all streams are in.
+    pub fn root(&self) -> &Path {
+        &self.0.root
     }
 
     /// The stream's table is known: records can be taken.

@@ -12,6 +12,8 @@ use nix::fcntl::OFlag;
 use super::keys;
 use crate::format::csv::Splitter;
 use crate::format::cut::Cut;
+use crate::source::fingerprint::Stat;
+use crate::source::folder::{Found, SPOOL};
 
 /// What the name of a segment ends with whose one record no CSV parser can delimit.
 const MALFORMED: &str = ".malformed.csv";
@@ -95,6 +97,29 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::NotADirectory, "the spool is a link, which is not followed"))
 }
 
+/// The segments of a stream whoever holds them, where the spools of all streams are in `root`; in order.
+pub fn segments(root: &Path, stream: &str) -> Vec<Found> {
+    let folder_name = folder_name(stream);
+    let folder = root.join(&folder_name);
+    let found = |name: String| {
+        let metadata = fs::symlink_metadata(folder.join(&name)).ok()?;
+        let name = format!("{SPOOL}/{folder_name}/{name}");
+        metadata.is_file().then(|| Found { name, stat: Stat::of(&metadata) })
+    };
+    names(&folder).into_iter().filter_map(found).collect()
+}
+
+/// The names of the segments in a folder, in order.
+fn names(folder: &Path) -> Vec<String> {
+    // Without a folder there is nothing; one that can't be listed is told by the listing of the data folder.
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> =
+        names.filter(|name| name.ends_with(".csv") || name.ends_with(".ndjson")).collect();
+    names.sort_unstable();
+    names
+}
+
 /// A segment that was taken up, and how long it is; nothing, if another process holds it or nothing is in it.
 pub(super) type Adopted = io::Result<Option<(File, u64)>>;
 
@@ -104,15 +129,9 @@ pub(super) fn adopt_all(
     held: &[String],
     record_bytes_max: usize,
 ) -> Vec<(String, Adopted)> {
-    // Without a folder there is nothing; one that can't be listed is told by the listing of the data folder.
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let is_segment = |name: &String| name.ends_with(".csv") || name.ends_with(".ndjson");
-    let mut names: Vec<String> =
-        names.filter(|name| is_segment(name) && !held.contains(name)).collect();
-    names.sort_unstable();
-    names
+    names(folder)
         .into_iter()
+        .filter(|name| !held.contains(name))
         .map(|name| {
             let adopted = adopt(folder, &name, record_bytes_max);
             (name, adopted)

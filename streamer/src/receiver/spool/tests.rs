@@ -29,7 +29,7 @@ fn text(data: &Path) -> String {
 }
 
 fn spool(data: &Path) -> Spool {
-    Spool::new(data, "s", 1000, 100)
+    Spool::new(&data.join("spool"), "s", 1000, 100)
 }
 
 #[tokio::test]

@@ -12,7 +12,10 @@ use nix::unistd::Pid;
 /// The program with a clean environment, in `folder`, with its data there too.
 pub(crate) fn streamer(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamer"));
-    for name in ["DATABASE_URL", "STREAMER_CONFIG", "STREAMER_DATA", "STREAMER_EVERY", "RUST_LOG"] {
+    for name in ["CONFIG", "DATA", "EVERY", "SPOOL", "TOKEN", "TOKEN_FILE"] {
+        command.env_remove(format!("STREAMER_{name}"));
+    }
+    for name in ["DATABASE_URL", "RUST_LOG"] {
         command.env_remove(name);
     }
     command.args(args).current_dir(folder).env("STREAMER_DATA", folder);
