@@ -103,6 +103,12 @@ pub enum Command {
     Demo(DemoArgs),
     /// Show how far each stream and file is
     Status(StatusArgs),
+    /// Show the records of a stream as they pass, each as it stands, whether it came by a file or a door
+    ///
+    /// It reads the files and the spool itself, from now on, and changes nothing. So it shows what is refused or a
+    /// duplicate too, and what came by a door perhaps before it is acknowledged. It does not slow the streamer:
+    /// if it is read too slowly, it misses what is loaded and deleted meanwhile.
+    Tap(TapArgs),
     /// Check settings, database and table, and try all pending files without keeping anything
     Check,
     /// Tell whether the `streamer run` on this data folder is well: exit code 0 if it is, else 1 and why
@@ -179,6 +185,19 @@ pub struct StatusArgs {
     /// Show all files, not only the newest
     #[arg(long)]
     pub all: bool,
+}
+
+/// Flags of `tap`.
+#[derive(Debug, Args)]
+pub struct TapArgs {
+    /// The stream, as streams.toml names it
+    pub stream: String,
+    /// End after so many records
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub count: Option<usize>,
+    /// Show first what is in the files and in the spool already
+    #[arg(long)]
+    pub from_start: bool,
 }
 
 /// Flags of `retry-file`.

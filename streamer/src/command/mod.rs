@@ -12,6 +12,7 @@ mod run;
 mod status;
 mod summary;
 mod table;
+mod tap;
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
@@ -70,6 +71,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Load(args) => load::run(&global, &args, shows_progress).await,
         Command::Demo(args) => demo::run(&global, &args).await,
         Command::Status(args) => status::run(&global, &args).await,
+        Command::Tap(args) => tap::run(&global, &args),
         Command::Check => check::run(&global).await,
         Command::DeadLetters(command) => dead_letters::run(&global, command).await,
         Command::Health => health::run(&global).await,

@@ -36,6 +36,7 @@ mod stdin;
 #[allow(dead_code, reason = "the chaos tests need more of it")]
 mod support;
 mod tables;
+mod tap;
 mod tcp;
 mod values;
 mod writers;
