@@ -23,8 +23,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM debian:bookworm-slim AS base
 # To tell a database's certificate.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-# A new volume takes over the mode of this folder, so that any account may write what deploy/secrets makes.
-RUN install -d -m 777 /run/secrets
+# New volumes take over the mode of these folders, so that any account may write what deploy/secrets makes, and what
+# comes by HTTP.
+RUN install -d -m 777 /run/secrets /spool
 USER 1000:1000
 # Here `data` and `streams.toml` have the names that they have in the repository.
 WORKDIR /

@@ -23,6 +23,7 @@ find_tools() {
         fail "neither \`docker compose\` nor \`docker-compose\` is installed"
     fi
     say "Docker $(docker version --format '{{.Server.Version}}'), Compose $("${compose_command[@]}" version --short)"
+    command -v curl >/dev/null || fail "curl is not installed"
     command -v node >/dev/null || fail "Node.js is not installed; the browser test needs it"
     for browser in "${BROWSER:-}" chromium chromium-browser google-chrome; do
         if [ -n "$browser" ] && BROWSER=$(command -v "$browser"); then export BROWSER; return; fi
