@@ -7,6 +7,18 @@ use crate::support::TestDb;
 use crate::support::judge::{TABLE_QUERY, records};
 use crate::world::STREAMS;
 
+/// How many rows the rollup of user events has that its rows do not give, or lacks.
+const WRONG_IN_ROLLUP: &str = "
+    with kept as (
+        select window_start, event_type, category, events, revenue from public.user_events_per_minute
+    ), given as (
+        select date_trunc('minute', event_time), event_type, category, count(*),
+               coalesce(sum(price) filter (where event_type = 'purchase'), 0)
+          from public.user_events group by 1, 2, 3
+    )
+    select count(*) from ((select * from kept except all select * from given)
+                          union all (select * from given except all select * from kept)) as wrong";
+
 /// What a round came to.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
@@ -37,6 +49,8 @@ pub(crate) async fn judge<'a>(
     for stream in STREAMS {
         judge_stream(db, stream, &files, &mut verdict).await;
     }
+    let wrong = db.number(WRONG_IN_ROLLUP).await;
+    differ(&mut verdict, STREAMS[0], "wrong rows of the rollup", &wrong, &0);
     verdict
 }
 

@@ -44,7 +44,7 @@ async fn every_record_of_every_dataset_is_a_row() {
         // "time" is a word of SQL, unless quoted.
         let columns = format!("\"{}\"", header.replace(',', "\",\""));
         db.execute(&format!(
-            "create table expected_{table} (like {table});
+            "create table expected_{table} (like {table} including generated);
              copy expected_{table} ({columns}) from '{}' with (format csv, header)",
             path.display()
         ))
