@@ -41,4 +41,5 @@ mod tables;
 mod tap;
 mod tcp;
 mod values;
+mod views;
 mod writers;
