@@ -101,6 +101,14 @@ class Server:
         """The streamer has seen no file; the rows stay."""
         self.sql("truncate streamer.checkpoint, streamer.micro_batch, streamer.dead_letter", "checkpoint")
 
+    def keep_rollup(self):
+        """From now on user_events has the rollup that it has by default."""
+        self.sql("select streamer.change_rollup('user_events_per_minute')", "checkpoint")
+
+    def drop_rollup_trigger(self):
+        """Loads cost nothing for the rollup; a trigger that is only disabled has the new rows collected all the same."""
+        self.sql("drop trigger if exists user_events_per_minute_insert on user_events")
+
     def warm(self, megabytes):
         """Writes so much WAL: whoever writes first would else pay for making the files that later runs use again."""
         self.sql(
