@@ -133,8 +133,9 @@ end $body$;
 
 -- All columns of a rollup, in their order; besides the roles of aggregates: window and key. What is_boxed is compared
 -- in an array of one: there NULL equals NULL, and equal is what the type takes for equal, whatever the search path.
+-- From PostgreSQL 15 on an index can take NULLs for equal by itself, and does so faster: index_column is what it has.
 create function streamer.rollup_columns(definition jsonb)
-    returns table (place bigint, role text, name text, expression text, type text, is_boxed boolean)
+    returns table (place bigint, role text, name text, expression text, type text, is_boxed boolean, index_column text)
     language sql stable set search_path = pg_catalog, pg_temp as $body$
     with asked as (
         select 0 as place, 'window' as role, definition ->> 'time' as attname where definition ->> 'size' is not null
@@ -154,19 +155,22 @@ create function streamer.rollup_columns(definition jsonb)
                        || coalesce(' collate ' || quote_ident(n.nspname) || '.' || quote_ident(c.collname), '')
                    when a.atttypid = 'timestamptz'::regtype then 'timestamp with time zone'
                    else 'timestamp without time zone' end,
-                   not a.attnotnull or t.typnamespace <> 'pg_catalog'::regnamespace
+                   not a.attnotnull or t.typnamespace <> 'pg_catalog'::regnamespace,
+                   t.typnamespace <> 'pg_catalog'::regnamespace
+                   or not a.attnotnull and current_setting('server_version_num')::int < 150000
               from pg_attribute a
               join pg_type t on t.oid = a.atttypid
               left join pg_collation c on c.oid = a.attcollation and a.attcollation <> t.typcollation
               left join pg_namespace n on n.oid = c.collnamespace
              where a.attrelid = (definition ->> 'source')::regclass and a.attname = k.attname
-               and a.attnum > 0 and not a.attisdropped) a (name, expression, type, is_boxed)
+               and a.attnum > 0 and not a.attisdropped) a (name, expression, type, is_boxed, is_indexed_boxed)
         union all
-        select 1000 + a.place, c.part, c.role, c.name, c.expression, c.type, false
+        select 1000 + a.place, c.part, c.role, c.name, c.expression, c.type, false, false
           from jsonb_array_elements_text(definition -> 'aggregates') with ordinality a (word, place)
          cross join lateral streamer.aggregate_columns((definition ->> 'source')::regclass, a.word)
                with ordinality c (role, name, expression, type, part)
     )
-    select row_number() over (order by c.place, c.part), c.role, c.name, c.expression, c.type, c.is_boxed
+    select row_number() over (order by c.place, c.part), c.role, c.name, c.expression, c.type, c.is_boxed,
+           format(case when c.is_indexed_boxed then '(array[%I])' else '%I' end, c.name)
       from columns c
 $body$;

@@ -27,8 +27,7 @@ begin
            string_agg(c.expression || format(' as %I', c.name), ', ' order by c.place)
                filter (where c.role in ('window', 'key')) as key_expressions,
            string_agg(c.place::text, ', ' order by c.place) filter (where c.role in ('window', 'key')) as key_places,
-           string_agg(format(case when c.is_boxed then '(array[%I])' else '%I' end, c.name), ', ' order by c.place)
-               filter (where c.role in ('window', 'key')) as unique_keys,
+           string_agg(c.index_column, ', ' order by c.place) filter (where c.role in ('window', 'key')) as unique_keys,
            string_agg(format(case when c.is_boxed then 'array[r.%I]' else 'r.%I' end, c.name), ', ' order by c.place)
                filter (where c.role in ('window', 'key')) as rollup_keys,
            string_agg(format(case when c.is_boxed then 'array[g.%I]' else 'g.%I' end, c.name), ', ' order by c.place)
@@ -167,9 +166,10 @@ begin
                      when c.role in ('window', 'key') and not c.is_boxed then ' not null' else '' end);
         end if;
     end loop;
-    execute format('create unique index %I on %s (%s)', name || '_key', rollup,
-        (select string_agg(format(case when d.is_boxed then '(array[%I])' else '%I' end, d.name), ', ' order by d.place)
-           from streamer.rollup_columns(definition) d where d.role in ('window', 'key')));
+    execute format('create unique index %I on %s (%s) %s', name || '_key', rollup,
+        (select string_agg(d.index_column, ', ' order by d.place)
+           from streamer.rollup_columns(definition) d where d.role in ('window', 'key')),
+        case when current_setting('server_version_num')::int >= 150000 then 'nulls not distinct' else '' end);
     -- The planner's choice is kept for a session, whatever the number of rows was at first: so it gets no choice
     -- of what is bad for many. What it may not do it takes to be very dear, and worth being compiled: it is not.
     execute format('create or replace function %s() returns trigger language plpgsql security definer '
