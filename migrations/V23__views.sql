@@ -21,7 +21,13 @@ $body$;
 comment on function public.volume_by_region is 'Regions by the sum of their transfers, the highest first, in the last minutes: up to the given time, or else up to the newest transfer.';
 
 create view public.highest_volume as
-select * from public.volume_by_region(10);
+select account_region, sum(transfers)::bigint as transfers, sum(total) as total, max(largest) as largest
+  from public.transfers_per_minute
+ where window_start > (select max(n.window_start) from public.transfers_per_minute n
+                        where n.window_start < 'infinity') - interval '10 minutes'
+   and window_start < 'infinity'
+ group by account_region
+ order by total desc, account_region;
 comment on view public.highest_volume is 'Regions by the sum of their transfers in the ten minutes up to the newest. For other minutes: select * from volume_by_region(60).';
 
 create view public.top_regions_by_average as
