@@ -125,7 +125,7 @@ class Server:
         for pid in [str(postmaster), *children]:
             try:
                 fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 continue
             ticks += sum(map(int, fields[11 : 15 if pid == str(postmaster) else 13]))
         return ticks / TICKS
