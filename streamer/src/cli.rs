@@ -1,5 +1,7 @@
 //! The command line: commands and flags.
 
+mod results;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use clap_complete::Shell;
 use crate::config::{DatabaseUrl, Listen, Overrides};
 use crate::format::Format;
 use crate::logging::LogFormat;
+pub use results::{LatencyArgs, OtherReport, Output, ReportArgs};
 
 /// Streams files of events into PostgreSQL in micro-batches, each exactly once.
 ///
@@ -109,6 +112,8 @@ pub enum Command {
     /// duplicate too, and what came by a door perhaps before it is acknowledged. It does not slow the streamer:
     /// if it is read too slowly, it misses what is loaded and deleted meanwhile.
     Tap(TapArgs),
+    /// Show the views of a dataset, or how long its events took, as tables, CSV or JSON
+    Report(ReportArgs),
     /// Check settings, database and table, and try all pending files without keeping anything
     Check,
     /// Tell whether the `streamer run` on this data folder is well: exit code 0 if it is, else 1 and why

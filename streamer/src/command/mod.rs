@@ -7,6 +7,7 @@ mod health;
 mod load;
 mod migrate;
 mod progress;
+mod report;
 mod retry_file;
 mod run;
 mod status;
@@ -72,6 +73,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Demo(args) => demo::run(&global, &args).await,
         Command::Status(args) => status::run(&global, &args).await,
         Command::Tap(args) => tap::run(&global, &args),
+        Command::Report(args) => report::run(&global, &args).await,
         Command::Check => check::run(&global).await,
         Command::DeadLetters(command) => dead_letters::run(&global, command).await,
         Command::Health => health::run(&global).await,

@@ -58,6 +58,8 @@ pub struct Stream {
     pub zone: Zone,
     /// What becomes of a file that was read to its end.
     pub on_done: OnDone,
+    /// The column that tells when an event came to be; where there is none, one of the usual names.
+    pub time_column: Option<String>,
     /// The folders of all streams' archives, below the data folder: no file is read from there.
     pub archives: Vec<PathBuf>,
     /// The other streams' names and files.
@@ -141,6 +143,7 @@ pub(super) struct StreamFile {
     #[serde(default)]
     on_done: OnDoneFile,
     archive: Option<String>,
+    time_column: Option<String>,
     token_env: Option<String>,
     token_file: Option<PathBuf>,
     tcp_listen: Option<String>,
@@ -241,6 +244,7 @@ impl StreamFile {
             dead_letters_max: self.max_dead_letters,
             extra_column: extra_column.to_owned(),
             null: self.null,
+            time_column: self.time_column,
             archives: Vec::new(),
             others: Vec::new(),
             token,

@@ -28,6 +28,7 @@ mod packed;
 mod pipeline;
 mod readme;
 mod refusals;
+mod report;
 mod restored;
 mod resume;
 mod rollups;
