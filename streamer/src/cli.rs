@@ -12,7 +12,7 @@ use clap_complete::Shell;
 use crate::config::{DatabaseUrl, Listen, Overrides};
 use crate::format::Format;
 use crate::logging::LogFormat;
-pub use results::{LatencyArgs, OtherReport, Output, ReportArgs};
+pub use results::{LatencyArgs, OtherReport, Output, ReportArgs, ResetArgs};
 
 /// Streams files of events into PostgreSQL in micro-batches, each exactly once.
 ///
@@ -126,6 +126,10 @@ pub enum Command {
     /// It goes on where it stands, or from its start if it was replaced meanwhile; its dead letters are
     /// counted anew. A streamer that is running notices. Also lets the stream go on when the file is gone.
     RetryFile(RetryFileArgs),
+    /// Forget what a stream has read, its micro-batches and its dead letters; with --rows also the rows
+    ///
+    /// Its files are read again from their beginnings by the next `streamer run`. Stop the streamer first.
+    Reset(ResetArgs),
     /// Create or update the streamer's tables; `run` does this too
     Migrate,
     /// Print the completions for a shell

@@ -1,4 +1,4 @@
-//! Flags of the commands that show results.
+//! Flags of the commands that show results, and of the one that forgets them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -64,4 +64,17 @@ pub struct Output {
     /// existing one, or a path that ends in /), a file for each view [default: stdout]
     #[arg(long, value_name = "FILE|FOLDER/")]
     pub out: Option<PathBuf>,
+}
+
+/// Flags of `reset`.
+#[derive(Debug, Args)]
+pub struct ResetArgs {
+    /// The stream, as streams.toml names it
+    pub stream: String,
+    /// Also remove every row of its table, and so what its rollups hold
+    #[arg(long)]
+    pub rows: bool,
+    /// Don't ask
+    #[arg(long)]
+    pub yes: bool,
 }

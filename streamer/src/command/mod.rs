@@ -8,6 +8,7 @@ mod load;
 mod migrate;
 mod progress;
 mod report;
+mod reset;
 mod retry_file;
 mod run;
 mod status;
@@ -78,6 +79,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::DeadLetters(command) => dead_letters::run(&global, command).await,
         Command::Health => health::run(&global).await,
         Command::RetryFile(args) => retry_file::run(&global, &args).await,
+        Command::Reset(args) => reset::run(&global, &args).await,
         Command::Migrate => migrate::run(&global).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

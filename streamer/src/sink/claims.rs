@@ -142,6 +142,28 @@ impl Claims {
     }
 }
 
+/// Whether any streamer has claimed one of these files of the stream.
+///
+/// # Errors
+/// When the database can't tell.
+pub async fn claimed(
+    conn: &mut PgConnection,
+    stream: &str,
+    names: impl Iterator<Item = &str>,
+) -> Result<bool, sqlx::Error> {
+    let keys: Vec<i64> = names.map(|name| key(stream, name)).collect();
+    sqlx::query_scalar(
+        "select exists (
+             select from pg_locks l
+               join pg_database d on d.oid = l.database and d.datname = current_database()
+              where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+                and (l.classid::bigint << 32) | l.objid::bigint = any($1))",
+    )
+    .bind(keys)
+    .fetch_one(conn)
+    .await
+}
+
 /// Which of the locks were free; they are taken now.
 async fn try_lock(conn: &mut PgConnection, keys: &[i64]) -> Result<HashSet<i64>, sqlx::Error> {
     let free = sqlx::query::<Postgres>(

@@ -24,7 +24,7 @@ use sqlx::PgConnection;
 
 use bookkeeping::refuse;
 pub use bookkeeping::{Checkpoints, Loaded, load_checkpoints};
-pub use claims::Claim;
+pub use claims::{Claim, claimed};
 pub use dry_run::{DryRun, Trial};
 pub use replay::{Replayed, replay};
 pub use stops::{Stopped, load_stopped};

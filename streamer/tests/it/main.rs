@@ -29,6 +29,7 @@ mod pipeline;
 mod readme;
 mod refusals;
 mod report;
+mod reset;
 mod restored;
 mod resume;
 mod rollups;

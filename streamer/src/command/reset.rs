@@ -1,0 +1,201 @@
+//! `streamer reset`: a stream as if nothing of it had been read.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use anyhow::{Context, Result, bail, ensure};
+use sqlx::{Connection, Executor, PgConnection};
+
+use super::table::grouped;
+use super::{Exit, connect, harmless, open, print};
+use crate::cli::{Global, ResetArgs};
+use crate::config::{Settings, Stream};
+use crate::database::Database;
+use crate::health::{self, HealthError};
+use crate::schema::{BATCH_ID, Table};
+use crate::sink::claimed;
+use crate::source::folder::partition_path;
+use crate::sql::made;
+
+/// How the rows are to go.
+enum Rows {
+    /// They stay.
+    Kept,
+    /// All rows of the table.
+    All(Table),
+    /// Those that the stream brought: others write to the table, too.
+    Own(Table),
+}
+
+/// What is to be forgotten.
+#[derive(Debug, sqlx::FromRow)]
+struct Known {
+    files: Vec<String>,
+    micro_batches: i64,
+    dead_letters: i64,
+}
+
+pub(super) async fn run(global: &Global, args: &ResetArgs) -> Result<Exit> {
+    ensure!(
+        args.yes || std::io::stdin().is_terminal(),
+        "this can't be undone; say --yes where nobody can be asked"
+    );
+    let (settings, database) = open(global).await?;
+    let outcome = carry_out(&settings, &database, args).await;
+    database.close().await;
+    print(&outcome?)
+}
+
+async fn carry_out(settings: &Settings, database: &Database, args: &ResetArgs) -> Result<String> {
+    let stream = settings.streams.iter().find(|stream| stream.name == args.stream);
+    let stream = stream.with_context(|| {
+        let names: Vec<&str> = settings.streams.iter().map(|s| s.name.as_str()).collect();
+        format!("there is no stream {:?}; there are {}", args.stream, names.join(", "))
+    })?;
+    let mut conn = connect(database).await?;
+    let known = known(&mut conn, stream).await.context("read what is known of the stream")?;
+    nobody_works(&mut conn, settings, stream, &known).await?;
+    let rows = match args.rows {
+        true => rows(&mut conn, settings, stream).await?,
+        false => Rows::Kept,
+    };
+    if !args.yes && !is_agreed(&question(stream, &known, &rows))? {
+        return Ok("nothing was changed\n".to_owned());
+    }
+    reset(&mut conn, stream, &rows).await.context("reset the stream")?;
+    Ok(done_text(stream, &known, &rows))
+}
+
+async fn known(conn: &mut PgConnection, stream: &Stream) -> Result<Known, sqlx::Error> {
+    sqlx::query_as(
+        "select array(select partition from streamer.checkpoint where stream = $1) as files,
+                (select count(*) from streamer.micro_batch where stream = $1) as micro_batches,
+                (select count(*) from streamer.dead_letter where stream = $1) as dead_letters",
+    )
+    .bind(&stream.name)
+    .fetch_one(conn)
+    .await
+}
+
+/// Demands that no streamer works on the stream, as far as that can be told: one that does would not notice, and
+/// leave out what it thinks it has read.
+async fn nobody_works(
+    conn: &mut PgConnection,
+    settings: &Settings,
+    stream: &Stream,
+    known: &Known,
+) -> Result<()> {
+    if !matches!(health::ask(&settings.data).await, Err(HealthError::NotRunning { .. })) {
+        bail!(
+            "a `streamer run` is at work on the data folder {}; stop it first",
+            settings.data.display()
+        );
+    }
+    let names = known.files.iter().map(|partition| partition_path(partition).0);
+    let is_claimed =
+        claimed(conn, &stream.name, names).await.context("look for other streamers")?;
+    ensure!(
+        !is_claimed,
+        "another streamer works on files of stream {}; stop it first",
+        stream.name
+    );
+    Ok(())
+}
+
+async fn rows(conn: &mut PgConnection, settings: &Settings, stream: &Stream) -> Result<Rows> {
+    let table = Table::load(conn, stream).await?;
+    let others = settings.streams.iter().filter(|other| other.name != stream.name);
+    let others: Vec<&str> = others.map(|other| other.table.as_str()).collect();
+    let is_shared: bool = sqlx::query_scalar(
+        "select exists (select from unnest($1::text[]) o (name) where to_regclass(o.name) = to_regclass($2))",
+    )
+    .bind(&others)
+    .bind(&stream.table)
+    .fetch_one(conn)
+    .await
+    .context("look for other streams into the table")?;
+    if !is_shared {
+        return Ok(Rows::All(table));
+    }
+    let tells = table.column(BATCH_ID.0).is_some_and(|column| column.type_oid == BATCH_ID.1);
+    ensure!(
+        tells,
+        "other streams write to table {}, and it has no column batch_id bigint that would tell their rows apart",
+        stream.table
+    );
+    Ok(Rows::Own(table))
+}
+
+fn question(stream: &Stream, known: &Known, rows: &Rows) -> String {
+    let what = match rows {
+        Rows::Kept => format!(
+            "The rows of table {} stay; where it has no unique key, reading the files again doubles them.",
+            stream.table
+        ),
+        Rows::All(_) => format!("EVERY row of table {} is removed.", stream.table),
+        Rows::Own(_) => {
+            format!("The rows that the stream brought to table {} are removed.", stream.table)
+        }
+    };
+    format!(
+        "Forget what stream {} has read: {} files, {} micro-batches, {} dead letters.\n{what}\n\
+         Go on? [yes/no] ",
+        stream.name,
+        grouped(i128::try_from(known.files.len()).unwrap_or(i128::MAX)),
+        grouped(known.micro_batches),
+        grouped(known.dead_letters)
+    )
+}
+
+fn is_agreed(question: &str) -> Result<bool> {
+    let mut stderr = std::io::stderr();
+    stderr.write_all(harmless(question).as_bytes()).and_then(|()| stderr.flush()).context("ask")?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("read the answer")?;
+    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}
+
+/// Forgets all in one transaction. A micro-batch in flight elsewhere ends before it, or finds no checkpoint and is
+/// rolled back.
+async fn reset(conn: &mut PgConnection, stream: &Stream, rows: &Rows) -> Result<(), sqlx::Error> {
+    let mut tx = conn.begin().await?;
+    // Who waits for a table keeps all others waiting behind.
+    tx.execute("set local lock_timeout = '10s'; lock table streamer.checkpoint in share row exclusive mode")
+        .await?;
+    match rows {
+        Rows::Kept => {}
+        Rows::All(table) => {
+            tx.execute(made(format!("truncate {}", table.quoted_name))).await?;
+        }
+        Rows::Own(table) => {
+            let statement = format!(
+                "delete from {} where batch_id in
+                    (select batch_id from streamer.micro_batch where stream = $1)",
+                table.quoted_name
+            );
+            sqlx::query(made(statement)).bind(&stream.name).execute(&mut *tx).await?;
+        }
+    }
+    for statement in [
+        "delete from streamer.checkpoint where stream = $1",
+        "delete from streamer.micro_batch where stream = $1",
+        "delete from streamer.dead_letter where stream = $1",
+    ] {
+        sqlx::query(statement).bind(&stream.name).execute(&mut *tx).await?;
+    }
+    tx.commit().await
+}
+
+fn done_text(stream: &Stream, known: &Known, rows: &Rows) -> String {
+    let rows = match rows {
+        Rows::Kept => format!("the rows of table {} are as they were", stream.table),
+        Rows::All(_) => format!("table {} is empty", stream.table),
+        Rows::Own(_) => format!("its rows of table {} are gone", stream.table),
+    };
+    format!(
+        "stream {} is as new: {} files, {} micro-batches and {} dead letters are forgotten; {rows}\n",
+        stream.name,
+        grouped(i128::try_from(known.files.len()).unwrap_or(i128::MAX)),
+        grouped(known.micro_batches),
+        grouped(known.dead_letters)
+    )
+}
