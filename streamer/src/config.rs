@@ -319,6 +319,8 @@ mod tests {
         );
         let message = error("[stream.a]\nfiles = 'a.csv'\nevery = '500 years'\n");
         assert!(message.contains("stream.a.every must be at most 365 days"), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\nkeep = '30s'\n");
+        assert!(message.contains("stream.a.keep must be from 1 minute"), "{message}");
         let message = error("[stream.a]\nfiles = 'a.csv'\nmax_rows = 0\n");
         assert!(message.contains("stream.a.max_rows must be at least 1"), "{message}");
         let message = error("[stream.a]\nfiles = 'a.csv'\ntimezone = 'CEST'\n");

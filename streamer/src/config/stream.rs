@@ -18,6 +18,10 @@ use crate::limit::DeadLetterLimit;
 /// A longer pause is a mistake, and one that time can't be reckoned with.
 const EVERY_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Rows are kept for so long at least, and at most so that PostgreSQL can reckon with it.
+const KEEP_MIN: Duration = Duration::from_secs(60);
+const KEEP_MAX: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
+
 /// Each writer has a connection, and PostgreSQL 100 of them by default.
 const WRITERS_MAX: usize = 32;
 
@@ -58,6 +62,8 @@ pub struct Stream {
     pub zone: Zone,
     /// What becomes of a file that was read to its end.
     pub on_done: OnDone,
+    /// How long rows are kept, by their time; for ever where there is none.
+    pub keep: Option<Duration>,
     /// The column that tells when an event came to be; where there is none, one of the usual names.
     pub time_column: Option<String>,
     /// The folders of all streams' archives, below the data folder: no file is read from there.
@@ -143,6 +149,8 @@ pub(super) struct StreamFile {
     #[serde(default)]
     on_done: OnDoneFile,
     archive: Option<String>,
+    #[serde(default, deserialize_with = "duration")]
+    keep: Option<Duration>,
     time_column: Option<String>,
     token_env: Option<String>,
     token_file: Option<PathBuf>,
@@ -244,6 +252,7 @@ impl StreamFile {
             dead_letters_max: self.max_dead_letters,
             extra_column: extra_column.to_owned(),
             null: self.null,
+            keep: keep(self.keep)?,
             time_column: self.time_column,
             archives: Vec::new(),
             others: Vec::new(),
@@ -350,6 +359,16 @@ fn zone(name: Option<&str>) -> Result<Zone, Wrong> {
         let message = format!("{name:?} is no time zone; write a name like \"Europe/Berlin\"");
         ("timezone", message)
     })
+}
+
+/// A mistyped unit must not cost everything.
+fn keep(keep: Option<Duration>) -> Result<Option<Duration>, Wrong> {
+    match keep {
+        Some(keep) if !(KEEP_MIN..=KEEP_MAX).contains(&keep) => {
+            Err(("keep", "must be from 1 minute to 1000 years".to_owned()))
+        }
+        keep => Ok(keep),
+    }
 }
 
 fn on_done(on_done: OnDoneFile, archive: Option<&str>) -> Result<OnDone, Wrong> {

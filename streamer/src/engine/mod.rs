@@ -5,6 +5,7 @@ mod away;
 mod done;
 mod ended;
 mod listing;
+mod retention;
 mod watch;
 mod worker;
 mod writer;

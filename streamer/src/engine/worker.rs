@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::done::Done;
 use super::ended::Ended;
 use super::listing::Listing;
+use super::retention::Retention;
 use super::watch::Watch;
 use super::writer::{Shared, Turn, Writer, load};
 use super::{EngineError, Event, Observer, Plan};
@@ -37,11 +38,23 @@ pub(super) async fn work(
     observer: Observer,
 ) -> Result<(), EngineError> {
     let name = stream.name.clone();
-    let plan = Plan { stop: plan.stop.child_token(), ..plan };
+    let (drains, stop) = (plan.until_drained, plan.stop.child_token());
+    // Where all is read once, old rows go after the work, whose end stops all that is beside it.
+    let beside = if drains { plan.stop.clone() } else { stop.clone() };
+    let mut retention = Retention::new(&database, &stream, &plan, beside);
+    let plan = Plan { stop, ..plan };
     let result = match Leader::start(database, folder, stream, listing, plan, observer).await {
-        Ok(leader) => leader.work_with_helpers().await,
+        Ok(leader) => match &mut retention {
+            Some(retention) if !drains => {
+                tokio::join!(leader.work_with_helpers(), retention.keep_up()).0
+            }
+            _ => leader.work_with_helpers().await,
+        },
         Err(error) => Err(error),
     };
+    if let (Ok(()), true, Some(retention)) = (&result, drains, &mut retention) {
+        retention.once().await;
+    }
     match result {
         Err(Ended::Stopped) | Ok(()) => Ok(()),
         Err(Ended::Table(source)) => Err(EngineError::Table { stream: name, source }),

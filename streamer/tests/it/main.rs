@@ -32,6 +32,7 @@ mod report;
 mod reset;
 mod restored;
 mod resume;
+mod retention;
 mod rollups;
 mod secrets;
 mod several;
