@@ -4,17 +4,23 @@
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use streamer::batch::{Fit, MicroBatch};
 use streamer::config::{Overrides, Settings};
 use streamer::encode::{Type, TypeCatalog, TypeEntry, Zone};
 use streamer::format::csv::{Cut, Splitter};
+use streamer::latency::Latency;
 use streamer::layout::Layout;
 use streamer::schema::{Column, Key, Table};
 
 /// As many as one large micro-batch takes.
 const RECORDS: u64 = 10_000;
+
+/// A time behind all records' ones: the end of January 2026. Unit: microseconds since 1970.
+const NOW_US: i64 = 1_769_900_000_000_000;
 
 fn main() {
     divan::main();
@@ -43,6 +49,26 @@ fn split_and_encode(bencher: Bencher<'_, '_>) {
             layout.encode(&splitter.record(), &mut rows, &mut reasons);
         });
         assert!(reasons.is_empty());
+    });
+}
+
+/// When the events of a micro-batch's rows were created, which the latency needs.
+#[divan::bench]
+fn created(bencher: Bencher<'_, '_>) {
+    let records = records();
+    let mut batch = MicroBatch::new(Fit::Header(Arc::new(user_events())));
+    let mut reasons = Vec::new();
+    each_record(&records, |splitter| {
+        batch.take(Some(splitter.record()), &[], 0, 1, &mut reasons);
+    });
+    batch.finish();
+    let mut latency = Latency::default();
+    counted(bencher, &records).bench_local(|| {
+        let created: Arc<[i64]> =
+            batch.rows.iter().filter_map(|row| batch.created_us(row)).collect();
+        let late = |created: &i64| NOW_US.saturating_sub(*created).unsigned_abs();
+        created.iter().map(late).for_each(|micros| latency.note(micros));
+        assert_eq!(created.len(), batch.rows.len());
     });
 }
 
@@ -119,6 +145,7 @@ fn user_events() -> Layout {
         quoted_name: "user_events".to_owned(),
         columns: COLUMNS.iter().map(column).collect(),
         keys: vec![key],
+        event_time: Some("event_time".to_owned()),
     };
     let settings = Settings::shipped(Overrides::default()).expect("the shipped settings are valid");
     let stream = settings.streams.iter().find(|stream| stream.name == "user_events");

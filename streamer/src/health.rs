@@ -1,7 +1,9 @@
-//! How a running streamer is: what ails it now, told to `streamer health` through a Unix socket.
+//! How a running streamer is: what ails it now and how late its rows are, told to `streamer health` and
+//! `streamer status` through a Unix socket.
 //!
-//! The reply has a line for each ailment; none means that all is well. It needs nothing but the
-//! process itself, so it is true also when the database is away and when nothing can be written.
+//! The reply has a line for each ailment; none means that all is well. Behind an empty line stand the
+//! latencies of its streams, as JSON. It needs nothing but the process itself, so it is true also when the
+//! database is away and when nothing can be written.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -16,6 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::latency::{Latencies, Quantiles};
 use crate::private;
 
 /// How long a streamer may take to say how it is.
@@ -24,10 +27,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// The longest pause after a failure to take a call, such as for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What ails a streamer. Clones share it.
+/// What ails a streamer, and how late its rows are. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
     ailments: Arc<Mutex<Ailments>>,
+    latencies: Latencies,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +88,11 @@ impl Health {
         self.lock().present.is_empty()
     }
 
+    /// The latencies of its streams' rows.
+    pub fn latencies(&self) -> &Latencies {
+        &self.latencies
+    }
+
     /// Answers whoever asks about the streamer on `data`. Two streamers on one folder have one
     /// answer, that of the first.
     ///
@@ -119,12 +128,10 @@ impl Health {
     }
 
     fn report(&self) -> Vec<u8> {
-        self.lock()
-            .present
-            .values()
-            .map(|ailment| format!("{ailment}\n"))
-            .collect::<String>()
-            .into()
+        let ailments: String =
+            self.lock().present.values().map(|ailment| format!("{ailment}\n")).collect();
+        let latencies = serde_json::to_string(&self.latencies.quantiles());
+        format!("{ailments}\n{}\n", latencies.unwrap_or_default()).into()
     }
 
     fn lock(&self) -> MutexGuard<'_, Ailments> {
@@ -151,6 +158,23 @@ impl Drop for Answering {
 /// # Errors
 /// Whatever ails it.
 pub async fn ask(data: &Path) -> Result<(), HealthError> {
+    match report(data).await?.0.trim_end() {
+        "" => Ok(()),
+        ailments => Err(HealthError::Ailing(ailments.replace('\n', "; "))),
+    }
+}
+
+/// Asks the streamer on `data` how late the rows of its streams are, since it was started.
+///
+/// # Errors
+/// When none answers.
+pub async fn ask_latencies(data: &Path) -> Result<BTreeMap<String, Quantiles>, HealthError> {
+    // A streamer of another version may say it otherwise or not at all.
+    Ok(serde_json::from_str(&report(data).await?.1).unwrap_or_default())
+}
+
+/// What the streamer on `data` says: its ailments, and its latencies.
+async fn report(data: &Path) -> Result<(String, String), HealthError> {
     let not_running = |source| HealthError::NotRunning { data: data.to_owned(), source };
     let asking = async {
         let mut streamer = UnixStream::connect(socket(data)?).await?;
@@ -160,10 +184,10 @@ pub async fn ask(data: &Path) -> Result<(), HealthError> {
     };
     let answered = tokio::time::timeout(ANSWER_WITHIN, asking).await;
     let report = answered.map_err(|_late| HealthError::Silent)?.map_err(not_running)?;
-    match report.trim_end() {
-        "" => Ok(()),
-        ailments => Err(HealthError::Ailing(ailments.replace('\n', "; "))),
-    }
+    let parts = report.strip_prefix('\n').map(|latencies| ("", latencies));
+    let (ailments, latencies) =
+        parts.or_else(|| report.split_once("\n\n")).unwrap_or((report.as_str(), ""));
+    Ok((ailments.to_owned(), latencies.to_owned()))
 }
 
 /// Where the streamer on `data` answers, one place for each folder and account.
@@ -179,6 +203,7 @@ fn folder() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::latency::Visible;
 
     #[tokio::test]
     async fn a_streamer_tells_what_ails_it_for_as_long_as_it_does() {
@@ -192,7 +217,13 @@ mod tests {
         let second = health.note("no folder");
         let told = ask(data).await.unwrap_err().to_string();
         assert!(told.ends_with("not well: no database; no folder"), "{told}");
+        assert!(ask_latencies(data).await.unwrap().is_empty());
         drop((first, second));
+        ask(data).await.unwrap();
+        let mut visible = Visible::soon([0].into_iter());
+        visible.note_commit();
+        health.latencies().note("a", &visible);
+        assert_eq!(ask_latencies(data).await.unwrap(), health.latencies().quantiles());
         ask(data).await.unwrap();
         drop(answering);
         assert!(matches!(ask(data).await, Err(HealthError::NotRunning { .. })));

@@ -18,7 +18,7 @@ use reason::{NOT_UTF8, ValueRefusal};
 use crate::config::{Extra, Stream};
 use crate::encode::{Refusal, Type};
 use crate::format::Record;
-use crate::schema::{BATCH_ID, Column, INGESTED_AT, Key, Table};
+use crate::schema::{BATCH_ID, BIGINT_OID, Column, INGESTED_AT, Key, Table};
 use crate::sql::quote;
 
 /// The fit of one header, or of one set of JSON keys, to one table.
@@ -36,6 +36,8 @@ pub struct Layout {
     pub key: Option<LayoutKey>,
     /// What each row ends with, filled at the commit.
     pub filled: Vec<Filled>,
+    /// Where in a row it stands when the event was created, if it does.
+    pub event_time: Option<EventTime>,
     /// The columns read from the file, in the order they are sent: the key's first.
     targets: Vec<Target>,
     /// The columns that the table lacks, if they are kept. They are sent behind the others.
@@ -86,6 +88,15 @@ pub enum Filled {
     IngestedAt,
 }
 
+/// The column that tells when an event was created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventTime {
+    /// Which of a row's columns it is.
+    pub place: usize,
+    /// Whether it counts from 1970, in a unit that the size of the number tells; else it is a timestamp.
+    pub is_number: bool,
+}
+
 #[derive(Debug)]
 struct Target {
     /// Which field of the record.
@@ -134,6 +145,11 @@ impl Layout {
                 None => return Err(HeaderError::Lacks(column.name.clone())),
             }
         }
+        let event_time = table.event_time.as_deref().and_then(|name| {
+            let place = targets.iter().position(|target| target.name == name)?;
+            let is_number = table.column(name)?.type_oid == BIGINT_OID;
+            Some(EventTime { place, is_number })
+        });
         let filled = filled_columns(table);
         let names = targets.iter().map(|t| t.name.as_str());
         let names = names.chain(kept.iter().map(|kept| kept.column.as_str()));
@@ -151,7 +167,18 @@ impl Layout {
         let key = key.map(|key| LayoutKey::new(key, table));
         let (header, null) = (Vec::new(), Vec::new());
         let table = table.quoted_name.clone();
-        Ok(Layout { header, table, columns, copy_statement, key, filled, targets, kept, null })
+        Ok(Layout {
+            header,
+            table,
+            columns,
+            copy_statement,
+            key,
+            filled,
+            event_time,
+            targets,
+            kept,
+            null,
+        })
     }
 
     /// The name of the key, which tells it from the table's others.

@@ -18,6 +18,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Its unique keys that can tell a duplicate, the primary key first. Each is a list of column names.
     pub keys: Vec<Key>,
+    /// The column that tells when an event was created.
+    pub event_time: Option<String>,
 }
 
 /// A column that a value can be written to.
@@ -84,6 +86,17 @@ pub enum SchemaError {
         /// The column.
         column: String,
     },
+    /// The column that is to tell when an event was created is not there, or is no time.
+    #[error(
+        "table {table} has no column {column} that tells a time, which event_time in streams.toml names; it \
+         is to be a timestamptz or timestamp, or a bigint that counts from 1970"
+    )]
+    NoEventTime {
+        /// The name as the user wrote it.
+        table: String,
+        /// The column.
+        column: String,
+    },
     /// The catalog could not be read.
     #[error("read the description of table {table} from the catalog")]
     Catalog {
@@ -98,6 +111,13 @@ pub enum SchemaError {
 pub const BATCH_ID: (&str, u32) = ("batch_id", 20);
 /// See [`BATCH_ID`]: the name, and the type's number in pg_type.
 pub const INGESTED_AT: (&str, u32) = ("ingested_at", 1184);
+
+/// The columns that tell when an event was created, the first that is there, unless a stream names another.
+const EVENT_TIMES: [&str; 2] = ["produce_time", "event_time"];
+
+/// The numbers in pg_type of bigint, timestamp and timestamptz.
+pub(crate) const BIGINT_OID: u32 = 20;
+const EVENT_TIME_OIDS: [u32; 3] = [BIGINT_OID, 1114, 1184];
 
 /// The number of jsonb in pg_type.
 const JSONB_OID: u32 = 3802;
@@ -125,7 +145,8 @@ impl Table {
             let column = column.clone();
             return Err(SchemaError::NoPathColumn { table: stream.table.clone(), column });
         }
-        Ok(Table { quoted_name, columns, keys })
+        let event_time = event_time(&columns, stream)?;
+        Ok(Table { quoted_name, columns, keys, event_time })
     }
 
     /// The column of that name.
@@ -142,6 +163,21 @@ impl Table {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.columns.join(", "))
+    }
+}
+
+/// The column that tells when an event was created: the one that the stream names, which must be there.
+fn event_time(columns: &[Column], stream: &Stream) -> Result<Option<String>, SchemaError> {
+    let is_time = |name: &str| {
+        columns.iter().any(|c| c.name == name && EVENT_TIME_OIDS.contains(&c.type_oid))
+    };
+    match &stream.event_time {
+        None => Ok(EVENT_TIMES.into_iter().find(|name| is_time(name)).map(str::to_owned)),
+        Some(name) if is_time(name) => Ok(Some(name.clone())),
+        Some(name) => {
+            let (table, column) = (stream.table.clone(), name.clone());
+            Err(SchemaError::NoEventTime { table, column })
+        }
     }
 }
 

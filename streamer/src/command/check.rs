@@ -13,6 +13,7 @@ use crate::batch::{DeadLetter, MicroBatch};
 use crate::cli::Global;
 use crate::config::{Settings, Stream};
 use crate::engine::Event;
+use crate::latency::Visible;
 use crate::schema::Table;
 use crate::sink::{DryRun, PartOutcome, load_checkpoints, load_stopped};
 use crate::source::feed::{Feed, Work};
@@ -81,6 +82,7 @@ async fn check(
                     bytes: 0,
                     lag_bytes: batch.lag_bytes,
                     latencies: &[],
+                    visible: &Visible::default(),
                 });
             }
             Work::Refused { partition, reason } => {

@@ -54,7 +54,8 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     if args.available_now {
         settings.streams.iter_mut().for_each(|stream| stream.every = Duration::ZERO);
     }
-    let metrics = Arc::new(Metrics::new(settings.streams.iter().map(|one| one.name.as_str())));
+    let names = settings.streams.iter().map(|one| one.name.as_str());
+    let metrics = Arc::new(Metrics::new(names, plan.health.latencies().clone()));
     open_doors(&settings, args, &plan, &metrics).await?;
     let overdue = plan.stop.clone();
     let overdue = async {

@@ -12,6 +12,8 @@ use super::{Exit, connect, open, print};
 use crate::cli::{Global, StatusArgs};
 use crate::config::{Settings, Stream};
 use crate::receiver::spool::segments;
+use crate::health::ask_latencies;
+use crate::latency::Quantiles;
 use crate::source::content::Packing;
 use crate::source::folder::{Folder, is_spooled, partition_path};
 
@@ -37,6 +39,8 @@ struct StreamStatus {
     dead_letters: i64,
     lag_bytes: u64,
     spool: SpoolStatus,
+    /// Of the rows that the running streamer has loaded since its start.
+    latency: Option<Quantiles>,
     files: Vec<FileStatus>,
     last_micro_batches: Vec<MicroBatchStatus>,
 }
@@ -104,6 +108,11 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
     .await;
     database.close().await;
     let mut status = outcome?;
+    // Without a streamer at work there is nobody to tell.
+    let mut latencies = ask_latencies(&settings.data).await.unwrap_or_default();
+    for stream in &mut status.streams {
+        stream.latency = latencies.remove(&stream.stream);
+    }
     if !args.all {
         status.streams.iter_mut().for_each(|stream| stream.last_micro_batches.truncate(SHOWN_MAX));
     }
@@ -169,6 +178,7 @@ async fn gather_stream(
         dead_letters,
         lag_bytes: files.iter().map(|file| file.lag_bytes).sum(),
         spool: SpoolStatus::of(&files),
+        latency: None,
         files,
         last_micro_batches,
     })
@@ -292,6 +302,10 @@ impl StreamStatus {
                 bytes(self.spool.lag_bytes),
                 counted(self.spool.segments, "segment"),
             );
+        }
+        if let Some(latency) = &self.latency {
+            let events = grouped(latency.events);
+            text += &format!("latency of {events} rows since the streamer's start: {latency}\n");
         }
         if self.files.is_empty() {
             return text;

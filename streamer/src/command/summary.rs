@@ -224,6 +224,7 @@ mod tests {
                 bytes: 0,
                 lag_bytes: 0,
                 latencies: &[],
+                visible: &crate::latency::Visible::default(),
             });
         }
         let text = summary.text(Duration::from_secs(1));

@@ -60,6 +60,8 @@ pub struct Stream {
     pub null: Vec<String>,
     /// What a time without a zone means.
     pub zone: Zone,
+    /// The column that tells when an event was created; `None` where it has one of the usual names.
+    pub event_time: Option<String>,
     /// What becomes of a file that was read to its end.
     pub on_done: OnDone,
     /// How long rows are kept, by their time; for ever where there is none.
@@ -146,6 +148,7 @@ pub(super) struct StreamFile {
     #[serde(default)]
     null: Vec<String>,
     timezone: Option<String>,
+    event_time: Option<String>,
     #[serde(default)]
     on_done: OnDoneFile,
     archive: Option<String>,
@@ -246,6 +249,7 @@ impl StreamFile {
             settle: self.settle.unwrap_or(Duration::from_secs(5)),
             scan_every,
             zone: zone(self.timezone.as_deref())?,
+            event_time: self.event_time,
             on_done: on_done(self.on_done, self.archive.as_deref())?,
             table: self.table.unwrap_or_else(|| name.clone()),
             extra: self.extra,

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Stream;
 use crate::database::Database;
 use crate::health::Health;
+use crate::latency::Visible;
 use crate::receiver::Spools;
 use crate::schema::SchemaError;
 use crate::sink::{PartOutcome, SinkError};
@@ -62,6 +63,8 @@ pub enum Event<'a> {
         lag_bytes: u64,
         /// Of records that came by a door: how many have waited for how long since they were synced.
         latencies: &'a [(u64, Duration)],
+        /// Of the rows: when their events were created, and when they were visible.
+        visible: &'a Visible,
     },
     /// A file could not be loaded.
     Failed {

@@ -137,6 +137,7 @@ impl Shared {
             bytes: batch.parts.iter().map(|part| part.end.offset - part.start_offset).sum(),
             lag_bytes: batch.lag_bytes,
             latencies,
+            visible: &committed.visible,
         });
     }
 }

@@ -9,6 +9,7 @@ use super::rows::{self, Busy, Written};
 use super::watched::outcomes;
 use super::{Committed, PartOutcome, Path, stops};
 use crate::batch::{DeadLetter, MicroBatch};
+use crate::latency::Visible;
 use crate::limit::DeadLetterLimit;
 use crate::retry::{Remedy, remedy_of};
 
@@ -64,6 +65,7 @@ impl Attempt<'_> {
         committed.stopped = stops::judge(&mut tx, self.stream, self.limit, &committed).await?;
         *in_doubt = Some(committed.clone());
         tx.commit().await?;
+        committed.visible.note_commit();
         Ok(committed)
     }
 
@@ -115,7 +117,9 @@ impl Attempt<'_> {
             part.duplicates = part.records - part.rows - part.dead_letters;
         }
         let watched = outcomes(self.batch, written);
-        Committed { parts, path: self.path, stopped: Vec::new(), watched }
+        let created = written.inserted.iter().filter_map(|row| self.batch.created_us(row));
+        let visible = Visible::soon(created);
+        Committed { parts, path: self.path, stopped: Vec::new(), watched, visible }
     }
 
     /// All dead letters, each with the number of its part.

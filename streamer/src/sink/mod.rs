@@ -32,6 +32,7 @@ pub use stops::{Stopped, load_stopped};
 use crate::batch::MicroBatch;
 use crate::config::Stream;
 use crate::database::Database;
+use crate::latency::Visible;
 use crate::limit::DeadLetterLimit;
 use crate::patience::{Impatience, Patience};
 use crate::receiver::spool::Outcome;
@@ -89,6 +90,8 @@ pub struct Committed {
     pub stopped: Vec<Stopped>,
     /// What became of the records that somebody waits for, in the order of [`MicroBatch::watched`].
     pub watched: Vec<Outcome>,
+    /// How late the rows were, as of the COMMIT's reply; where that was lost, of when it was found out.
+    pub visible: Visible,
 }
 
 /// What became of the records of one partition. `records = rows + duplicates + dead_letters`.
@@ -216,7 +219,11 @@ impl Sink {
                 Failure::Superseded => {
                     let landed = in_time(attempt::landed(&mut conn, in_doubt.as_ref())).await;
                     match landed {
-                        Ok(true) => return Ok(in_doubt.expect("only what was in doubt can land")),
+                        Ok(true) => {
+                            let mut committed = in_doubt.expect("only what was in doubt can land");
+                            committed.visible.note_commit();
+                            return Ok(committed);
+                        }
                         Ok(false) => return Err(SinkError::Superseded),
                         Err(error) => self.patience.pause(&self.database, error).await?,
                     }

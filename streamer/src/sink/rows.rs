@@ -7,7 +7,7 @@ use sqlx::postgres::{PgArgumentBuffer, PgCopyIn, PgTypeInfo};
 use sqlx::{Encode, PgConnection, Postgres, Row};
 
 use super::bookkeeping::Advanced;
-use crate::batch::{DeadLetter, MicroBatch, RowPlace};
+use crate::batch::{DeadLetter, EPOCH_2000_US, MicroBatch, RowPlace};
 use crate::layout::{Filled, Layout, LayoutKey};
 use crate::sql;
 
@@ -25,9 +25,6 @@ const COPY_MESSAGE_BYTES: usize = 32 * 1000;
 
 /// With so many messages a server is busy for some milliseconds.
 const BUSY_MESSAGES: u32 = 4;
-
-/// Microseconds from 1970 to 2000, where PostgreSQL's timestamps start.
-const EPOCH_2000_MICROS: i64 = 946_684_800_000_000;
 
 /// What is called when the server has work for a while, and this process none; perhaps more than once.
 pub(super) type Busy<'a> = &'a mut (dyn FnMut() + Send);
@@ -75,7 +72,7 @@ async fn send(
     advanced: &Advanced,
     busy: Busy<'_>,
 ) -> Result<(), sqlx::Error> {
-    let now = advanced.now.timestamp_micros() - EPOCH_2000_MICROS;
+    let now = advanced.now.timestamp_micros() - EPOCH_2000_US;
     let mut message = Vec::with_capacity(2 * COPY_MESSAGE_BYTES);
     let mut sent = 0;
     message.extend_from_slice(COPY_HEADER);

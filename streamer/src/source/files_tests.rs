@@ -23,7 +23,8 @@ fn files_of(names: &[&str]) -> (tempfile::TempDir, Stream, Folder) {
 }
 
 fn files(stream: &Stream, standing: Standing) -> Files {
-    let table = Table { quoted_name: String::new(), columns: Vec::new(), keys: Vec::new() };
+    let (quoted_name, columns, keys) = (String::new(), Vec::new(), Vec::new());
+    let table = Table { quoted_name, columns, keys, event_time: None };
     Files::new(stream, Arc::new(table), standing)
 }
 

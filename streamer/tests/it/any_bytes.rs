@@ -307,7 +307,8 @@ fn table() -> Arc<Table> {
         has_default,
     };
     let columns = vec![column("a", false), column("b", false), column("c", true)];
-    Arc::new(Table { quoted_name: "t".to_owned(), columns, keys: Vec::new() })
+    let (quoted_name, keys) = ("t".to_owned(), Vec::new());
+    Arc::new(Table { quoted_name, columns, keys, event_time: None })
 }
 
 fn is_blank(bytes: &[u8]) -> bool {

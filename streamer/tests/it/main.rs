@@ -18,6 +18,7 @@ mod http_limits;
 mod huge;
 mod inputs;
 mod json;
+mod latency;
 mod limit;
 mod locks;
 mod machine;

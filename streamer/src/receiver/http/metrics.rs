@@ -2,8 +2,10 @@
 
 use std::sync::atomic::AtomicU64;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -11,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::engine::Event;
+use crate::latency::Latencies;
 
 /// The type of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -18,6 +21,12 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfStream {
     stream: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfQuantile {
+    stream: String,
+    quantile: &'static str,
 }
 
 type Counts = Family<OfStream, Counter>;
@@ -38,12 +47,13 @@ pub struct Metrics {
     spool: Levels,
     micro_batch: Times,
     latency: Times,
+    latencies: Latencies,
     unauthorized: Counter,
 }
 
 impl Metrics {
-    /// Everything at zero, for `streams`.
-    pub fn new<'s>(streams: impl IntoIterator<Item = &'s str>) -> Metrics {
+    /// Everything at zero, for `streams`; the latencies of their rows are noted in `latencies`.
+    pub fn new<'s>(streams: impl IntoIterator<Item = &'s str>, latencies: Latencies) -> Metrics {
         let mut metrics = Metrics {
             registry: Registry::with_prefix("streamer"),
             records: Counts::default(),
@@ -57,6 +67,7 @@ impl Metrics {
             // From 1 ms to 32 s.
             micro_batch: Times::new_with_constructor(histogram),
             latency: Times::new_with_constructor(histogram),
+            latencies,
             unauthorized: Counter::default(),
         };
         metrics.register();
@@ -97,6 +108,7 @@ impl Metrics {
         registry.register_with_unit("micro_batch", help, Unit::Seconds, self.micro_batch.clone());
         let help = "From a record accepted by a door to its commit";
         registry.register_with_unit("latency", help, Unit::Seconds, self.latency.clone());
+        registry.register_collector(Box::new(self.latencies.clone()));
         let help = "Requests without a token that is good";
         registry.register("unauthorized_requests", help, self.unauthorized.clone());
     }
@@ -104,7 +116,7 @@ impl Metrics {
     /// Counts what the engine tells.
     pub fn note(&self, event: &Event<'_>) {
         match event {
-            Event::Committed { stream, parts, elapsed, lag_bytes, latencies, .. } => {
+            Event::Committed { stream, parts, elapsed, lag_bytes, latencies, visible, .. } => {
                 let of = of(stream);
                 let sum =
                     |count: fn(&crate::sink::PartOutcome) -> u64| parts.iter().map(count).sum();
@@ -114,6 +126,7 @@ impl Metrics {
                 self.dead_letters.get_or_create(&of).inc_by(sum(|part| part.dead_letters));
                 self.lag.get_or_create(&of).set(*lag_bytes);
                 self.micro_batch.get_or_create(&of).observe(elapsed.as_secs_f64());
+                self.latencies.note(stream, visible);
                 let latency = self.latency.get_or_create(&of);
                 // Requests of many records count as one observation: each costs some nanoseconds.
                 latencies.iter().for_each(|(_, waited)| latency.observe(waited.as_secs_f64()));
@@ -144,6 +157,32 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a string takes everything");
         text
+    }
+}
+
+/// Told as a histogram, from which a server reckons the quantiles of any time, and as the quantiles since the
+/// start, which are more exact.
+impl Collector for Latencies {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let unit = Some(&Unit::Seconds);
+        let help = "From the creation of an event to its row being visible.";
+        let mut metric =
+            encoder.encode_descriptor("event_latency", help, unit, MetricType::Histogram)?;
+        self.each(|stream, latency| {
+            let (sum, count) = (latency.sum().as_secs_f64(), latency.count());
+            let buckets: Vec<(f64, u64)> = latency.buckets().collect();
+            let of = of(stream);
+            let mut metric = metric.encode_family(&of)?;
+            metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+        })?;
+        let (name, help) = ("event_latency_quantile", "Quantiles of the same since the start.");
+        let mut metric = encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        self.each(|stream, latency| {
+            latency.quantiles().named().into_iter().try_for_each(|(quantile, seconds)| {
+                let of = OfQuantile { stream: stream.to_owned(), quantile };
+                metric.encode_family(&of)?.encode_gauge(&seconds)
+            })
+        })
     }
 }
 
