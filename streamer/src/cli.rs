@@ -1,5 +1,6 @@
 //! The command line: commands and flags.
 
+mod bench;
 mod results;
 
 use std::ffi::OsString;
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+
+pub use bench::{BenchArgs, BenchDataset, BenchPattern};
 
 use crate::config::{DatabaseUrl, Listen, Overrides};
 use crate::format::Format;
@@ -34,6 +37,7 @@ Examples:
   streamer run                         load new files of data/ as they come
   streamer run --available-now         load what there is as fast as possible, then end
   streamer status                      how far each file is
+  streamer bench user-events           send events at a rate, and see how late their rows are
   DATABASE_URL=postgres://user:password@host/db streamer run
 
 Exit codes: 0 done, 1 failure, 2 wrong usage, 3 done, but with dead letters.";
@@ -104,6 +108,12 @@ pub enum Command {
     /// Make a file of events, load it into the embedded PostgreSQL before your eyes, and show what can be
     /// asked
     Demo(DemoArgs),
+    /// Send events at a rate through a streamer made for it, and report how late their rows were
+    ///
+    /// Nothing of yours is touched: it has a data folder of its own, and a database of its own on the server of
+    /// the database URL, or an embedded one without. Both are removed at the end. The exit code is 0 only if
+    /// every event was accepted and is a row, a duplicate or a dead letter.
+    Bench(BenchArgs),
     /// Show how far each stream and file is
     Status(StatusArgs),
     /// Show the records of a stream as they pass, each as it stands, whether it came by a file or a door

@@ -1,5 +1,6 @@
 //! What a user can type, one file each.
 
+mod bench;
 mod check;
 mod dead_letters;
 mod demo;
@@ -61,7 +62,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
     let global = cli.global;
     let shows_progress = match &cli.command {
         Command::Run(args) => args.available_now && std::io::stderr().is_terminal(),
-        Command::Load(_) => std::io::stderr().is_terminal(),
+        Command::Load(_) | Command::Bench(_) => std::io::stderr().is_terminal(),
         Command::Demo(_) => true,
         _ => false,
     };
@@ -72,6 +73,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Run(args) => run::run(&global, &args, shows_progress).await,
         Command::Load(args) => load::run(&global, &args, shows_progress).await,
         Command::Demo(args) => demo::run(&global, &args).await,
+        Command::Bench(args) => bench::run(&global, &args, shows_progress).await,
         Command::Status(args) => status::run(&global, &args).await,
         Command::Tap(args) => tap::run(&global, &args),
         Command::Report(args) => report::run(&global, &args).await,

@@ -149,6 +149,13 @@ impl Database {
         Ok(Database { server: Server::Embedded(Mutex::new(embedded)), place })
     }
 
+    /// Another database of the configured server; none where the server is the embedded one.
+    pub fn beside(&self, name: &str) -> Option<Database> {
+        let Server::Configured(options) = &self.server else { return None };
+        let options = (**options).clone().database(name);
+        Some(Database { server: Server::Configured(Box::new(options)), place: self.place() })
+    }
+
     /// Where the database is, for messages; never a password.
     pub fn place(&self) -> String {
         self.place.clone()

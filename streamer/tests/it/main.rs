@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_types, reason = "tests make SQL of their own")]
 
 mod any_bytes;
+mod bench;
 mod commands;
 mod datasets;
 mod dead_letters;

@@ -158,6 +158,11 @@ impl Bound {
         Ok(Some(Bound { listener, app: Arc::new(app) }))
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.app.address
+    }
+
     /// Answers requests until it is to stop; those in hand are answered.
     pub async fn serve(self) {
         let Bound { listener, app } = self;
