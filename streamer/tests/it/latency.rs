@@ -4,7 +4,10 @@ use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::support::{Ended, Http, Running, TestDb, folder, streamer, wait_until};
+use crate::support::{
+    Cut, Ended, Http, Proxy, Running, TestDb, folder, generate, judge, one_stream, streamer,
+    wait_until,
+};
 
 const RUN: [&str; 5] = ["run", "--listen", "127.0.0.1:0", "--every", "0s"];
 
@@ -115,6 +118,25 @@ async fn rows_of_known_age_have_the_right_quantiles() {
     let json: serde_json::Value = serde_json::from_str(&status(&["--json"])).unwrap();
     let streams = json["streams"].as_array().unwrap();
     assert!(streams.iter().all(|stream| stream["latency"].is_null()), "{json}");
+}
+
+/// The proxy works beside what waits here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_whose_commit_was_not_answered_are_counted_once() {
+    let (db, folder) = (TestDb::create().await, folder());
+    one_stream(folder.path());
+    let verdict = judge(&generate(folder.path(), 2, 2000, 61));
+    let proxy = Proxy::start(db.socket_file()).await;
+    proxy.arm(Cut::AfterCommit, 5, 4);
+    let args = [&RUN[..], &["--max-rows", "100"]].concat();
+    let url = db.tcp_url(proxy.port);
+    let running = Running::start(streamer(folder.path(), &args).env("DATABASE_URL", url));
+    let http = Http::ready(&running);
+    assert_eq!(proxy.wait_for_cuts(4).await, 4, "the fault hit");
+    let rows = verdict.rows.len();
+    let count = format!("streamer_event_latency_seconds_count{{stream=\"user_events\"}} {rows}\n");
+    wait_until(&count, || http.get("/metrics").body.contains(&count)).await;
+    db.agrees_with(&verdict).await;
 }
 
 #[tokio::test]
