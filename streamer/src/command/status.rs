@@ -11,9 +11,9 @@ use super::table::{bytes, counted, grouped, table};
 use super::{Exit, connect, open, print};
 use crate::cli::{Global, StatusArgs};
 use crate::config::{Settings, Stream};
-use crate::receiver::spool::segments;
 use crate::health::ask_latencies;
 use crate::latency::Quantiles;
+use crate::receiver::spool::segments;
 use crate::source::content::Packing;
 use crate::source::folder::{Folder, is_spooled, partition_path};
 
