@@ -119,6 +119,9 @@ const EVENT_TIMES: [&str; 2] = ["produce_time", "event_time"];
 pub(crate) const BIGINT_OID: u32 = 20;
 const EVENT_TIME_OIDS: [u32; 3] = [BIGINT_OID, 1114, 1184];
 
+/// The number of date in pg_type.
+const DATE_OID: u32 = 1082;
+
 /// The number of jsonb in pg_type.
 const JSONB_OID: u32 = 3802;
 
@@ -174,6 +177,8 @@ fn event_time(columns: &[Column], stream: &Stream) -> Result<Option<String>, Sch
     match &stream.event_time {
         None => Ok(EVENT_TIMES.into_iter().find(|name| is_time(name)).map(str::to_owned)),
         Some(name) if is_time(name) => Ok(Some(name.clone())),
+        // A day tells how old an event is, not how late.
+        Some(name) if columns.iter().any(|c| c.name == *name && c.type_oid == DATE_OID) => Ok(None),
         Some(name) => {
             let (table, column) = (stream.table.clone(), name.clone());
             Err(SchemaError::NoEventTime { table, column })

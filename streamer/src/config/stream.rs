@@ -60,14 +60,12 @@ pub struct Stream {
     pub null: Vec<String>,
     /// What a time without a zone means.
     pub zone: Zone,
-    /// The column that tells when an event was created; `None` where it has one of the usual names.
+    /// The column that tells when an event came to be; `None` where it has one of the usual names.
     pub event_time: Option<String>,
     /// What becomes of a file that was read to its end.
     pub on_done: OnDone,
-    /// How long rows are kept, by their time; for ever where there is none.
+    /// How long rows are kept, by the time of their events; for ever where there is none.
     pub keep: Option<Duration>,
-    /// The column that tells when an event came to be; where there is none, one of the usual names.
-    pub time_column: Option<String>,
     /// The folders of all streams' archives, below the data folder: no file is read from there.
     pub archives: Vec<PathBuf>,
     /// The other streams' names and files.
@@ -154,7 +152,6 @@ pub(super) struct StreamFile {
     archive: Option<String>,
     #[serde(default, deserialize_with = "duration")]
     keep: Option<Duration>,
-    time_column: Option<String>,
     token_env: Option<String>,
     token_file: Option<PathBuf>,
     tcp_listen: Option<String>,
@@ -257,7 +254,6 @@ impl StreamFile {
             extra_column: extra_column.to_owned(),
             null: self.null,
             keep: keep(self.keep)?,
-            time_column: self.time_column,
             archives: Vec::new(),
             others: Vec::new(),
             token,

@@ -27,7 +27,7 @@ pub(super) struct Retention {
     stop: CancellationToken,
     stream: String,
     table: String,
-    time_column: Option<String>,
+    event_time: Option<String>,
     keep: Duration,
     /// What keeps it from being done, once it was told.
     trouble: Option<(String, Ailment)>,
@@ -44,7 +44,8 @@ struct Target {
 #[derive(Debug, thiserror::Error)]
 enum RetentionError {
     #[error(
-        "table {0} has no column that is the time of its events; name it by time_column in streams.toml"
+        "table {0} has no timestamp or date that is the time of its events; name it by event_time in \
+         streams.toml"
     )]
     NoTime(String),
     #[error("{}", shown(.0))]
@@ -65,7 +66,7 @@ impl Retention {
             stop,
             stream: stream.name.clone(),
             table: stream.table.clone(),
-            time_column: stream.time_column.clone(),
+            event_time: stream.event_time.clone(),
             keep: stream.keep?,
             trouble: None,
         })
@@ -107,7 +108,7 @@ impl Retention {
 
     async fn remove(&self) -> Result<u64, RetentionError> {
         let mut conn = self.database.connect().await?;
-        let target = Target::find(&mut conn, &self.table, self.time_column.as_deref()).await?;
+        let target = Target::find(&mut conn, &self.table, self.event_time.as_deref()).await?;
         let target = target.ok_or_else(|| RetentionError::NoTime(self.table.clone()))?;
         let mut removed = 0;
         loop {
@@ -128,7 +129,7 @@ impl Target {
     async fn find(
         conn: &mut PgConnection,
         table: &str,
-        time_column: Option<&str>,
+        event_time: Option<&str>,
     ) -> Result<Option<Target>, sqlx::Error> {
         let found: Option<(String, String, String, bool)> = sqlx::query_as(
             "select n.nspname::text, c.relname::text, a.attname::text, a.atttypid = 'date'::regtype
@@ -139,7 +140,7 @@ impl Target {
                 and a.atttypid in ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)",
         )
         .bind(table)
-        .bind(time_column)
+        .bind(event_time)
         .fetch_optional(conn)
         .await?;
         Ok(found.map(|(schema, table, column, is_date)| Target {

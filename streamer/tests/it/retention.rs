@@ -39,7 +39,7 @@ const COUNTED: &str = "select sum(n), sum(s) from reading_per_day";
 #[tokio::test]
 async fn old_rows_go_in_steps_and_rollups_stay() {
     let (db, folder) = (TestDb::create().await, folder());
-    table(&db, folder.path(), "keep = '30d'\ntime_column = 'at'\n").await;
+    table(&db, folder.path(), "keep = '30d'\nevent_time = 'at'\n").await;
     file(folder.path(), "r1.csv", 0, 12_000, 31);
     file(folder.path(), "r2.csv", 20_000, 100, 29);
     db.execute("insert into reading values (-1, null, null, 5)").await;
@@ -60,7 +60,7 @@ async fn old_rows_go_in_steps_and_rollups_stay() {
     file(folder.path(), "r3.csv", 30_000, 10, 40);
     Ended::of(streamer(folder.path(), &run).env("DATABASE_URL", db.url())).expect(0);
     assert_eq!(db.number("select count(*) from reading where id >= 30000").await, 10);
-    let keep = "[stream.reading]\nfiles = 'r*.csv'\nkeep = '30d'\ntime_column = 'at'\n";
+    let keep = "[stream.reading]\nfiles = 'r*.csv'\nkeep = '30d'\nevent_time = 'at'\n";
     fs::write(folder.path().join("streams.toml"), keep).unwrap();
     let running = Running::start(streamer(folder.path(), &["run"]).env("DATABASE_URL", db.url()));
     running.wait_for_log("older than 30days; rollups stay as they are");
@@ -72,7 +72,7 @@ async fn old_rows_go_in_steps_and_rollups_stay() {
 #[tokio::test]
 async fn days_go_once_they_are_over_and_a_table_without_a_time_is_told_of() {
     let (db, folder) = (TestDb::create().await, folder());
-    table(&db, folder.path(), "keep = '2d'\ntime_column = 'day'\n").await;
+    table(&db, folder.path(), "keep = '2d'\nevent_time = 'day'\n").await;
     for (at, days_ago) in [(1_u32, 4_i64), (2, 3), (3, 2), (4, 0)] {
         file(folder.path(), &format!("r{at}.csv"), at, 1, days_ago);
     }
@@ -87,7 +87,7 @@ async fn days_go_once_they_are_over_and_a_table_without_a_time_is_told_of() {
     .unwrap();
     file(folder.path(), "r5.csv", 5, 1, 9);
     let ended = Ended::of(streamer(folder.path(), &run).env("DATABASE_URL", db.url())).expect(0);
-    assert!(ended.stderr.contains("name it by time_column in streams.toml"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("name it by event_time in streams.toml"), "{}", ended.stderr);
     assert_eq!(
         db.rows("select id from reading order by 1").await,
         ["3", "4", "5"],

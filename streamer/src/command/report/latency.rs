@@ -33,7 +33,7 @@ pub(super) async fn gather(
         parameters: vec![
             Some(stream.table.clone()),
             Some(format!("{} microseconds", args.window.as_micros())),
-            stream.time_column.clone(),
+            stream.event_time.clone(),
         ],
     };
     let read = query.read(conn, args.output.json).await;
