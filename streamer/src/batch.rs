@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::format::Record;
+use crate::latency::{since_1970_us, since_1970_us_of_timestamp};
 use crate::layout::{EventTime, Keys, Layout, LayoutKey, Reason, SentColumn};
 use crate::source::Position;
 
@@ -321,7 +322,7 @@ impl MicroBatch {
         let EventTime { place, is_number } = self.layout_of(row).event_time?;
         let value = Values { bytes: &self.bytes[row.start + 2..row.end] }.nth(place)??;
         let value = i64::from_be_bytes(value.try_into().ok()?);
-        Some(if is_number { since_1970_us(value) } else { value.saturating_add(EPOCH_2000_US) })
+        Some(if is_number { since_1970_us(value) } else { since_1970_us_of_timestamp(value) })
     }
 
     /// The next row with the same key, in the order of reading.
@@ -378,20 +379,6 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
-/// Microseconds from 1970 to 2000, where PostgreSQL's timestamps start.
-pub(crate) const EPOCH_2000_US: i64 = 946_684_800_000_000;
-
-/// Microseconds since 1970. In which unit a number counts, its size tells: seconds, milli-, micro- or
-/// nanoseconds, as long as the time is between 1973 and 5138.
-fn since_1970_us(number: i64) -> i64 {
-    match number.unsigned_abs() {
-        0..100_000_000_000 => number * 1_000_000,
-        100_000_000_000..100_000_000_000_000 => number * 1_000,
-        100_000_000_000_000..100_000_000_000_000_000 => number,
-        _ => number / 1_000,
-    }
-}
-
 fn has_null(key: &[u8]) -> bool {
     Values { bytes: key }.any(|value| value.is_none())
 }
@@ -403,20 +390,4 @@ fn prefix(key: &[u8]) -> u128 {
     let len = value.len().min(16);
     bytes[..len].copy_from_slice(&value[..len]);
     u128::from_be_bytes(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::since_1970_us;
-
-    #[test]
-    fn the_size_of_a_number_tells_its_unit() {
-        for number in
-            [1_767_225_600, 1_767_225_600_000, 1_767_225_600_000_000, 1_767_225_600_000_000_000]
-        {
-            assert_eq!(since_1970_us(number), 1_767_225_600_000_000, "{number}");
-        }
-        assert_eq!(since_1970_us(0), 0);
-        assert_eq!(since_1970_us(i64::MIN), i64::MIN / 1_000);
-    }
 }

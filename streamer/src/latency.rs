@@ -213,9 +213,39 @@ pub(crate) fn shown(seconds: f64) -> String {
     }
 }
 
+/// Microseconds from 1970 to 2000, where PostgreSQL's timestamps start.
+pub(crate) const EPOCH_2000_US: i64 = 946_684_800_000_000;
+
+/// Microseconds since 1970. In which unit a number counts, its size tells: seconds, milli-, micro- or
+/// nanoseconds, as long as the time is between 1973 and 5138.
+pub(crate) fn since_1970_us(number: i64) -> i64 {
+    match number.unsigned_abs() {
+        0..100_000_000_000 => number * 1_000_000,
+        100_000_000_000..100_000_000_000_000 => number * 1_000,
+        100_000_000_000_000..100_000_000_000_000_000 => number,
+        _ => number / 1_000,
+    }
+}
+
+/// The same of a timestamp as PostgreSQL has it.
+pub(crate) fn since_1970_us_of_timestamp(timestamp: i64) -> i64 {
+    timestamp.saturating_add(EPOCH_2000_US)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_size_of_a_number_tells_its_unit() {
+        for number in
+            [1_767_225_600, 1_767_225_600_000, 1_767_225_600_000_000, 1_767_225_600_000_000_000]
+        {
+            assert_eq!(since_1970_us(number), 1_767_225_600_000_000, "{number}");
+        }
+        assert_eq!(since_1970_us(0), 0);
+        assert_eq!(since_1970_us(i64::MIN), i64::MIN / 1_000);
+    }
 
     #[test]
     fn quantiles_are_right_to_a_hundredth_from_microseconds_to_years() {

@@ -7,7 +7,8 @@ use sqlx::postgres::{PgArgumentBuffer, PgCopyIn, PgTypeInfo};
 use sqlx::{Encode, PgConnection, Postgres, Row};
 
 use super::bookkeeping::Advanced;
-use crate::batch::{DeadLetter, EPOCH_2000_US, MicroBatch, RowPlace};
+use crate::batch::{DeadLetter, MicroBatch, RowPlace};
+use crate::latency::EPOCH_2000_US;
 use crate::layout::{Filled, Layout, LayoutKey};
 use crate::sql;
 
