@@ -16,7 +16,7 @@ use crate::encode::Refusal;
 use crate::format::json::NotAnObject;
 use crate::schema::{Column, Table};
 
-/// Different layouts that are remembered.
+/// Different layouts that are remembered, besides those that micro-batches in hand have.
 const LAYOUTS_MAX: usize = 1000;
 
 /// Keys or columns that a refusal lists.
@@ -34,7 +34,32 @@ pub struct Keys {
     pub(super) extra: Extra,
     /// The column that [`Extra::Keep`] fills.
     extra_column: Option<String>,
-    layouts: Mutex<HashMap<Vec<u64>, Arc<Layout>>>,
+    layouts: Mutex<Layouts>,
+}
+
+/// The layouts that were made, by the columns that matter.
+#[derive(Debug)]
+struct Layouts {
+    made: HashMap<Vec<u64>, Arc<Layout>>,
+    /// With so many, those that nobody has in hand are forgotten.
+    full_at: usize,
+}
+
+impl Default for Layouts {
+    fn default() -> Layouts {
+        Layouts { made: HashMap::new(), full_at: LAYOUTS_MAX }
+    }
+}
+
+impl Layouts {
+    fn insert(&mut self, present: Vec<u64>, layout: Arc<Layout>) {
+        if self.made.len() >= self.full_at {
+            // One that is made anew is another one: rows of one micro-batch would need a COPY more.
+            self.made.retain(|_, layout| Arc::strong_count(layout) > 1);
+            self.full_at = LAYOUTS_MAX.max(2 * self.made.len());
+        }
+        self.made.insert(present, layout);
+    }
 }
 
 /// What a key means.
@@ -169,7 +194,7 @@ impl Keys {
     /// The layout of objects that have the columns with these bits.
     fn layout(&self, present: Vec<u64>) -> Result<Arc<Layout>, HeaderError> {
         let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(layout) = layouts.get(&present) {
+        if let Some(layout) = layouts.made.get(&present) {
             return Ok(layout.clone());
         }
         let has = |bit: usize| present[bit / 64] >> (bit % 64) & 1 == 1;
@@ -181,9 +206,6 @@ impl Keys {
         let fields = sent.map(|((at, column), _)| (column.name.as_str(), at)).collect();
         let kept = self.extra_column.as_ref().map(|column| Kept::new(column, &fields, &[]));
         let layout = Arc::new(Layout::of(&fields, kept.transpose()?, &self.table)?);
-        if layouts.len() >= LAYOUTS_MAX {
-            layouts.clear();
-        }
         layouts.insert(present, layout.clone());
         Ok(layout)
     }

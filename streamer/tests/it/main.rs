@@ -19,6 +19,7 @@ mod http_limits;
 mod huge;
 mod inputs;
 mod json;
+mod key_sets;
 mod latency;
 mod limit;
 mod locks;
