@@ -3,12 +3,13 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone, Utc};
 use generator::{Banking, Dataset, Generator, Settings};
 use sqlx::{AssertSqlSafe, Executor};
 
-use crate::support::{Ended, TestDb, folder, streamer};
+use crate::support::{Cut, Ended, Proxy, Running, TestDb, folder, streamer};
 
 const TEN_SECONDS: &str =
     "date_trunc('minute', {}) + floor(extract(second from {}) / 10) * interval '10 seconds'";
@@ -334,4 +335,35 @@ async fn rows_that_only_grew_old_can_be_deleted_without_touching_rollups() {
     ))
     .await;
     assert_eq!(db.rows("select * from credit_flow").await, ["Europe|4|10.00"]);
+}
+
+#[tokio::test]
+async fn those_of_all_datasets_are_exact_after_kills_and_lost_replies() {
+    let (db, folder) = (TestDb::create().await, folder());
+    generate(folder.path(), 6, 12);
+    let proxy = Proxy::start(db.socket_file()).await;
+    proxy.arm(Cut::AfterCommit, 7, 20);
+    let read = "select coalesce(sum(records), 0)::bigint from streamer.checkpoint";
+    let run = ["run", "--every", "0s", "--max-rows", "20", "--writers", "3"];
+    for kills in 0..20 {
+        assert!(db.number(read).await < 15_000, "all is read after {kills} kills");
+        let mut command = streamer(folder.path(), &run);
+        let running = Running::start(command.env("DATABASE_URL", db.tcp_url(proxy.port)));
+        let running = tokio::task::spawn_blocking(move || {
+            running.wait_for_log("committed");
+            running
+        });
+        let running = running.await.unwrap();
+        tokio::time::sleep(Duration::from_millis(kills * 2)).await;
+        running.kill();
+    }
+    assert!(proxy.cuts() > 0, "no reply was lost");
+    agree(&db, "after the kills").await;
+    load(&db, folder.path());
+    assert!(agree(&db, "after all").await > 100);
+    let rows = "select (select sum(rows) from streamer.micro_batch)::bigint
+                     - (select count(*) from user_events) - (select count(*) from ad_events)
+                     - (select count(*) from transfers) - (select count(*) from emoji_reactions)
+                     - (select count(*) from simulator_events)";
+    assert_eq!((db.number(read).await, db.number(rows).await), (15_000, 0));
 }
