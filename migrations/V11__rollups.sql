@@ -101,7 +101,7 @@ end $body$;
 -- Gives a rollup's table the columns, the index and the triggers of a definition, and counts all rows. `former` is
 -- the definition that it had.
 create function streamer.shape_rollup(rollup regclass, definition jsonb, former jsonb default null) returns void
-    language plpgsql set search_path = pg_catalog, pg_temp as $body$
+    language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $body$
 declare
     source   regclass := definition ->> 'source';
     schema   name;
@@ -173,7 +173,8 @@ begin
     -- The planner's choice is kept for a session, whatever the number of rows was at first: so it gets no choice
     -- of what is bad for many. What it may not do it takes to be very dear, and worth being compiled: it is not.
     execute format('create or replace function %s() returns trigger language plpgsql security definer '
-        'set search_path = pg_catalog, pg_temp set enable_sort = off set enable_nestloop = off set jit = off as %L',
+        'set search_path = pg_catalog, pg_temp set timezone = ''UTC'' '
+        'set enable_sort = off set enable_nestloop = off set jit = off as %L',
         function, streamer.rollup_body(rollup::text, definition));
     -- Else others could have it fire on tables of theirs.
     execute format('revoke all on function %s() from public', function);
@@ -231,8 +232,8 @@ begin
         schema := parts[1];
     end if;
     -- Index, function and triggers are named after it.
-    if array_length(parts, 1) > 2 or length(parts[array_upper(parts, 1)]) > 50 then
-        raise exception 'a rollup''s name is [schema.]name, of at most 50 letters, not %', rollup
+    if array_length(parts, 1) > 2 or octet_length(parts[array_upper(parts, 1)]) > 50 then
+        raise exception 'a rollup''s name is [schema.]name, of at most 50 bytes, not %', rollup
             using errcode = 'invalid_name';
     end if;
     full_name := format('%I.%I', schema, parts[array_upper(parts, 1)]);

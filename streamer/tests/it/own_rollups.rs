@@ -99,3 +99,23 @@ async fn what_cannot_be_kept_is_refused_when_it_is_asked_for() {
     }
     assert_eq!(db.number("select count(*) from user_events").await, 0);
 }
+
+#[tokio::test]
+async fn a_session_in_another_time_zone_counts_the_same_windows() {
+    let db = TestDb::create().await;
+    // The day on which the clocks of Berlin go forward has 23 hours there.
+    db.execute(
+        "create table spring (id int primary key, at timestamptz not null);
+         insert into spring select i, '2026-03-28 00:00Z'::timestamptz + i * interval '10 minutes'
+           from generate_series(1, 400) i;
+         set timezone = 'Europe/Berlin';
+         select streamer.create_rollup('spring_per_day', 'spring', 'at', '1 day', '{}', 'events = count(*)',
+                                       $$late = count(*) where at::time > '20:00'$$);
+         delete from spring where id in (1, 200, 399)",
+    )
+    .await;
+    let by_hand = "select date_trunc('day', at at time zone 'UTC') at time zone 'UTC', count(*),
+                          count(*) filter (where (at at time zone 'UTC')::time > '20:00')
+                     from spring group by 1";
+    assert_eq!(agrees(&db, "spring_per_day", by_hand, "after deletes from Berlin").await, 3);
+}
