@@ -71,7 +71,7 @@ pub struct Output {
 pub struct ResetArgs {
     /// The stream, as streams.toml names it
     pub stream: String,
-    /// Also remove every row of its table, and so what its rollups hold
+    /// Also remove the rows that it has brought to its table, and so what rollups hold of them
     #[arg(long)]
     pub rows: bool,
     /// Don't ask

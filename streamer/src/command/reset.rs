@@ -13,7 +13,7 @@ use crate::database::Database;
 use crate::health::{self, HealthError};
 use crate::schema::{BATCH_ID, Table};
 use crate::sink::claimed;
-use crate::source::folder::partition_path;
+use crate::source::folder::{is_spooled, partition_path};
 use crate::sql::made;
 
 /// How the rows are to go.
@@ -32,6 +32,8 @@ struct Known {
     files: Vec<String>,
     micro_batches: i64,
     dead_letters: i64,
+    /// Those that are neither retried nor discarded.
+    open_dead_letters: i64,
 }
 
 pub(super) async fn run(global: &Global, args: &ResetArgs) -> Result<Exit> {
@@ -61,6 +63,8 @@ async fn carry_out(settings: &Settings, database: &Database, args: &ResetArgs) -
     if !args.yes && !is_agreed(&question(stream, &known, &rows))? {
         return Ok("nothing was changed\n".to_owned());
     }
+    // The answer may have taken its time.
+    nobody_works(&mut conn, settings, stream, &known).await?;
     reset(&mut conn, stream, &rows).await.context("reset the stream")?;
     Ok(done_text(stream, &known, &rows))
 }
@@ -69,7 +73,9 @@ async fn known(conn: &mut PgConnection, stream: &Stream) -> Result<Known, sqlx::
     sqlx::query_as(
         "select array(select partition from streamer.checkpoint where stream = $1) as files,
                 (select count(*) from streamer.micro_batch where stream = $1) as micro_batches,
-                (select count(*) from streamer.dead_letter where stream = $1) as dead_letters",
+                (select count(*) from streamer.dead_letter where stream = $1) as dead_letters,
+                (select count(*) from streamer.dead_letter where stream = $1 and resolved_at is null)
+                    as open_dead_letters",
     )
     .bind(&stream.name)
     .fetch_one(conn)
@@ -110,19 +116,30 @@ async fn rows(conn: &mut PgConnection, settings: &Settings, stream: &Stream) -> 
     )
     .bind(&others)
     .bind(&stream.table)
-    .fetch_one(conn)
+    .fetch_one(&mut *conn)
     .await
     .context("look for other streams into the table")?;
-    if !is_shared {
+    let tells = table.column(BATCH_ID.0).is_some_and(|column| column.type_oid == BATCH_ID.1);
+    if !tells {
+        ensure!(
+            !is_shared,
+            "other streams write to table {}, and it has no column batch_id bigint that would tell their rows apart",
+            stream.table
+        );
         return Ok(Rows::All(table));
     }
-    let tells = table.column(BATCH_ID.0).is_some_and(|column| column.type_oid == BATCH_ID.1);
-    ensure!(
-        tells,
-        "other streams write to table {}, and it has no column batch_id bigint that would tell their rows apart",
-        stream.table
+    // Also of streams that other settings name, and of programs that are no streamer.
+    let statement = format!(
+        "select exists (select from {} t where t.batch_id is null or exists
+            (select from streamer.micro_batch m where m.stream <> $1 and m.batch_id = t.batch_id))",
+        table.quoted_name
     );
-    Ok(Rows::Own(table))
+    let has_others: bool = sqlx::query_scalar(made(statement))
+        .bind(&stream.name)
+        .fetch_one(conn)
+        .await
+        .context("look for rows of others in the table")?;
+    Ok(if is_shared || has_others { Rows::Own(table) } else { Rows::All(table) })
 }
 
 fn question(stream: &Stream, known: &Known, rows: &Rows) -> String {
@@ -137,13 +154,33 @@ fn question(stream: &Stream, known: &Known, rows: &Rows) -> String {
         }
     };
     format!(
-        "Forget what stream {} has read: {} files, {} micro-batches, {} dead letters.\n{what}\n\
+        "Forget what stream {} has read: {} files, {} micro-batches, {} dead letters.\n{what}\n{}\
          Go on? [yes/no] ",
         stream.name,
         grouped(i128::try_from(known.files.len()).unwrap_or(i128::MAX)),
         grouped(known.micro_batches),
-        grouped(known.dead_letters)
+        grouped(known.dead_letters),
+        known.lost()
     )
+}
+
+impl Known {
+    /// What no run can read again, in words.
+    fn lost(&self) -> String {
+        let spooled = self.files.iter().filter(|partition| is_spooled(partition)).count();
+        let mut text = String::new();
+        if spooled > 0 {
+            text +=
+                "What came by HTTP, TCP or stdin is in no file any more: it can't be read again.\n";
+        }
+        if self.open_dead_letters > 0 {
+            text += &format!(
+                "{} of the dead letters are open: `streamer dead-letters export` keeps their records.\n",
+                grouped(self.open_dead_letters)
+            );
+        }
+        text
+    }
 }
 
 fn is_agreed(question: &str) -> Result<bool> {

@@ -68,6 +68,14 @@ async fn rows_of_another_stream_into_the_same_table_stay() {
     let told = reset(&db, folder.path(), &["a", "--rows", "--yes"]).expect(0).stdout;
     assert!(told.contains("its rows of table shared are gone"), "{told}");
     assert_eq!(db.rows("select id from shared").await, ["3"]);
+    // Nor do those that no stream of these settings has brought.
+    db.execute("insert into shared values (9)").await;
+    let only_b = "[stream.b]\nfiles = 'b.csv'\ntable = 'public.shared'\n";
+    fs::write(folder.path().join("streams.toml"), only_b).unwrap();
+    reset(&db, folder.path(), &["b", "--rows", "--yes"]).expect(0);
+    assert_eq!(db.rows("select id from shared").await, ["9"]);
+    fs::write(folder.path().join("streams.toml"), streams).unwrap();
+    Ended::of(streamer(folder.path(), &run).env("DATABASE_URL", db.url())).expect(0);
     db.execute("alter table shared drop column batch_id").await;
     let refused = reset(&db, folder.path(), &["b", "--rows", "--yes"]).expect(1).stderr;
     assert!(refused.contains("no column batch_id"), "{refused}");
