@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use bytesize::ByteSize;
@@ -77,6 +77,26 @@ pub(super) struct ServerFile {
     token_file: Option<PathBuf>,
 }
 
+/// A path without links and `..`, as far as it is there.
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (mut there, mut rest) = (path.as_path(), Vec::new());
+    loop {
+        if let Ok(real) = there.canonicalize() {
+            let back = |path: PathBuf, part| match part {
+                Component::ParentDir => path.parent().map_or(path.clone(), Path::to_owned),
+                part => path.join(part),
+            };
+            return rest.into_iter().rev().fold(real, back);
+        }
+        let (Some(parent), Some(last)) = (there.parent(), there.components().next_back()) else {
+            return path;
+        };
+        rest.push(last);
+        there = parent;
+    }
+}
+
 impl ServerFile {
     /// The folder of the spools: where it is said, else in the data folder under the name that no pattern reaches
     /// into.
@@ -85,13 +105,13 @@ impl ServerFile {
         let Some(spool) = overrides.spool.clone().or_else(|| self.spool.clone()) else {
             return Ok(usual);
         };
-        let plain = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        if plain(&spool) != plain(&usual) && plain(&spool).starts_with(plain(&overrides.data)) {
+        let (place, data) = (resolved(&spool), resolved(&overrides.data));
+        if place != resolved(&usual) && (place.starts_with(&data) || data.starts_with(&place)) {
             return Err(ConfigError::Server {
                 path: path.to_owned(),
                 setting: "spool",
                 message: format!(
-                    "must not be in the data folder, whose files are loaded, but as {}",
+                    "must not be in the data folder, whose files are loaded, nor around it, but as {}",
                     usual.display()
                 ),
             });

@@ -136,7 +136,7 @@ impl Target {
                from pg_class c
                join pg_namespace n on n.oid = c.relnamespace
                join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-              where c.oid = to_regclass($1) and a.attname = coalesce($2::text::name, streamer.time_column(c.oid))
+              where c.oid = to_regclass($1) and a.attname = coalesce($2::text, 'event_time')
                 and a.atttypid in ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)",
         )
         .bind(table)

@@ -79,7 +79,7 @@ async fn days_go_once_they_are_over_and_a_table_without_a_time_is_told_of() {
     let run = ["run", "--available-now"];
     Ended::of(streamer(folder.path(), &run).env("DATABASE_URL", db.url())).expect(0);
     assert_eq!(db.rows("select id from reading order by 1").await, ["3", "4"]);
-    // Two columns are times, and neither has one of the usual names.
+    // Which column it is, is never guessed.
     fs::write(
         folder.path().join("streams.toml"),
         "[stream.reading]\nfiles = 'r*.csv'\nkeep = '2d'\n",
