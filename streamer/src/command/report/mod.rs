@@ -93,6 +93,8 @@ fn named<'s>(settings: &'s Settings, name: &str) -> Result<&'s Stream> {
     })
 }
 
+/// The views to show. What a view calls runs with the rights of whoever reads it, so only those are read whose owner
+/// is trusted with that: the table's owner, a superuser, or the reader.
 async fn views(conn: &mut PgConnection, table: &str) -> Result<Vec<View>, sqlx::Error> {
     sqlx::query_as(
         "with recursive shown (oid) as (
@@ -116,6 +118,10 @@ async fn views(conn: &mut PgConnection, table: &str) -> Result<Vec<View>, sqlx::
                     bool_or(a.attname = 'dataset')
                from pg_attribute a where a.attrelid = c.oid and a.attnum > 0) a (window_column, is_shared)
           where c.oid <> to_regclass($1) and has_table_privilege(c.oid, 'select')
+            and c.relpersistence <> 't'
+            and c.relowner in (select r.oid from pg_roles r
+                                where r.rolsuper or r.rolname = current_user
+                                   or r.oid = (select t.relowner from pg_class t where t.oid = to_regclass($1)))
           order by a.window_column is not null, a.is_shared, c.relname",
     )
     .bind(table)
