@@ -340,7 +340,6 @@ impl Sink {
         }
     }
 
-    /// Remembers the partitions that PostgreSQL has refused a row of, until they are read to their end.
     /// The connection, a new one if need be.
     async fn connection(&mut self) -> Result<PgConnection, Impatience> {
         if let Some(conn) = self.conn.take() {

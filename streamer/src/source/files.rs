@@ -266,7 +266,7 @@ fn oldest_first(a: &Found, b: &Found) -> std::cmp::Ordering {
 }
 
 impl Survey {
-    /// HashSet<Look> at what is in `folder`; nothing, if it can't be listed.
+    /// Looks at what is in `folder`; nothing, if it can't be listed.
     pub fn of(folder: &Folder) -> Survey {
         let mut survey = Survey::default();
         // Who lists the folder next tells why it can't be listed.

@@ -57,8 +57,8 @@ pub(super) async fn run(global: &Global, args: &BenchArgs, shows_progress: bool)
     bar.finish_and_clear();
     let closed = scratch.close().await;
     let report = outcome?;
-    closed?;
     print(&if args.json { report.json()? } else { report.text() })?;
+    closed?;
     Ok(if report.is_complete { Exit::Done } else { Exit::Failed })
 }
 
@@ -95,7 +95,7 @@ async fn measure(
         give_up_after: Some(GIVE_UP_AFTER),
         stop: stop.child_token(),
         health: Health::default(),
-        spools: Spools::new(&settings.data, &streams, spool_max),
+        spools: Spools::new(&settings.spool, &streams, spool_max),
     };
     // However this ends, so does the streamer.
     let _ending = plan.stop.clone().drop_guard();
