@@ -14,7 +14,7 @@ from server import free_port
 SECONDS = 60
 DOORS = {
     "HTTP, 100 a request": ("http", ["--rate", 50_000, "--batch", 100, "--producers", 4]),
-    "HTTP, single": ("http", ["--rate", 5_000, "--batch", 1, "--producers", 8]),
+    "HTTP, single": ("http", ["--rate", 5_000, "--batch", 1, "--producers", 32]),
     "TCP lines": ("tcp", ["--rate", 100_000]),
 }
 AIMS = {"HTTP, 100 a request": 50_000, "HTTP, single": 5_000, "TCP lines": 100_000}
