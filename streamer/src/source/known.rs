@@ -1,6 +1,6 @@
 //! What is known of files between two listings, so that each is opened only when it is time to.
 //!
-//! Of a file that needs no look no more is kept than a hash of 16 bytes, so that a folder of a million
+//! Of a file that needs no look no more is kept than a hash and the number of a listing, so that a folder of a million
 //! finished files costs little.
 
 use std::collections::{HashMap, HashSet};
