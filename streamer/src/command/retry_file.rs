@@ -103,7 +103,7 @@ async fn retry(
 /// may begin with the data folder.
 fn names(file: &Path, data: &Path) -> Vec<String> {
     let below = file.strip_prefix(data).unwrap_or(file);
-    let mut names = vec![partition_name(file), partition_name(below)];
+    let mut names = [file, below].map(|path| partition_name(path).into_owned()).to_vec();
     names.extend(file.to_str().map(str::to_owned));
     names
 }

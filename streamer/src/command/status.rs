@@ -192,8 +192,8 @@ fn files(
 ) -> Result<Vec<FileStatus>> {
     let mut sizes: HashMap<String, u64> = HashMap::new();
     let folder = Folder::new(settings.data.clone(), stream);
-    let visited = folder.visit(|found| {
-        sizes.insert(found.name, found.stat.size);
+    let visited = folder.visit(|name, stat| {
+        sizes.insert(name.to_owned(), stat.size);
     });
     visited.with_context(|| format!("list {}", settings.data.display()))?;
     let segments = segments(&settings.spool, &stream.name);

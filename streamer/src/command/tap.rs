@@ -137,7 +137,7 @@ impl Tap {
 
     fn list(&self) -> io::Result<Vec<Found>> {
         let mut found = segments(&self.spool, &self.stream.name);
-        self.folder.visit(|file| found.push(file))?;
+        self.folder.visit(|name, stat| found.push(Found { name: name.to_owned(), stat }))?;
         found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }

@@ -24,6 +24,9 @@ use crate::schema::Table;
 /// How many files that are to be read one listing takes down: the oldest.
 pub const LISTED_MAX: usize = 10_000;
 
+/// How many files a listing meets before it looks them up together.
+const MET_TOGETHER: usize = 256;
+
 /// How many paths that have had several files are remembered. Of one that was forgotten and changes, the
 /// compare-and-set of its checkpoint tells.
 const GENERATIONS_MAX: usize = 100_000;
@@ -71,6 +74,15 @@ pub struct Standing {
     generations: HashMap<u64, u32>,
 }
 
+/// Files that a listing has met and not looked up yet. One by one, each look-up would wait for memory alone; and a name
+/// of its own is only for what is to be read.
+#[derive(Default)]
+struct Met {
+    /// With where the name of each ends in `names`.
+    files: Vec<(Look, Stat, usize)>,
+    names: String,
+}
+
 /// What a listing has found.
 #[derive(Default)]
 struct Census {
@@ -115,9 +127,16 @@ impl Files {
     /// When the folder can't be listed.
     pub fn list(&self, folder: &Folder, max: usize) -> io::Result<()> {
         self.state().known.begin_listing();
-        let mut census = Census::default();
-        let unlisted = folder.visit(|found| census.note(found, &mut self.state(), max))?;
-        self.state().take_down(census, unlisted, max);
+        let (mut census, mut met) = (Census::default(), Met::default());
+        let unlisted = folder.visit(|name, stat| {
+            met.push(name, stat);
+            if met.files.len() == MET_TOGETHER {
+                census.note(&mut met, &mut self.state(), max);
+            }
+        })?;
+        let mut state = self.state();
+        census.note(&mut met, &mut state, max);
+        state.take_down(census, unlisted, max);
         Ok(())
     }
 
@@ -243,11 +262,28 @@ impl State {
     }
 }
 
+impl Met {
+    fn push(&mut self, name: &str, stat: Stat) {
+        self.names.push_str(name);
+        self.files.push((stat.look(name), stat, self.names.len()));
+    }
+}
+
 impl Census {
-    fn note(&mut self, found: Found, state: &mut State, max: usize) {
-        if !state.known.meet(&found) {
-            return;
+    /// Looks up the files that were met, and takes note of those that need a look.
+    fn note(&mut self, met: &mut Met, state: &mut State, max: usize) {
+        let mut start = 0;
+        for (look, stat, end) in met.files.drain(..) {
+            let name = &met.names[start..end];
+            if state.known.meet(look, name) {
+                self.note_unsettled(Found { name: name.to_owned(), stat }, state, max);
+            }
+            start = end;
         }
+        met.names.clear();
+    }
+
+    fn note_unsettled(&mut self, found: Found, state: &State, max: usize) {
         self.lag_bytes += state.rest_bytes(&found);
         if state.in_hand.contains(&found.name) {
             return;
@@ -270,10 +306,10 @@ impl Survey {
     pub fn of(folder: &Folder) -> Survey {
         let mut survey = Survey::default();
         // Who lists the folder next tells why it can't be listed.
-        drop(folder.visit(|found| {
-            survey.names.insert(hash(&found.name));
-            if !is_spooled(&found.name) {
-                survey.looks.insert(found.look());
+        drop(folder.visit(|name, stat| {
+            survey.names.insert(hash(name));
+            if !is_spooled(name) {
+                survey.looks.insert(stat.look(name));
             }
         }));
         survey

@@ -74,3 +74,12 @@ fn a_finished_file_needs_no_look_until_it_looks_different() {
         wanted.iter().flat_map(|file| &file.partitions).map(String::as_str).collect();
     assert_eq!(partitions, ["b#2", "b#3"]);
 }
+
+#[test]
+fn of_very_many_files_a_listing_knows_each_by_its_name() {
+    let names: Vec<String> = (0..=2 * MET_TOGETHER).map(|number| number.to_string()).collect();
+    let (_data, stream, folder) = files_of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let files = files(&stream, Standing::default());
+    files.list(&folder, LISTED_MAX).unwrap();
+    assert_eq!(take(&mut Feed::new(stream, folder, files)), names);
+}

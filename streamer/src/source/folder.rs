@@ -1,12 +1,12 @@
 //! Finding the files of a stream: the listing of the folder is the truth of what files there are.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use globset::GlobMatcher;
 use nix::dir::{Dir, Type};
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{SFlag, fstatat};
@@ -15,6 +15,7 @@ use super::below::{open_below, open_file};
 use super::content::Packing;
 use super::fingerprint::Stat;
 use super::known::Look;
+use super::pattern::Pattern;
 use crate::config::Stream;
 use crate::receiver::spool::Spool;
 
@@ -26,7 +27,7 @@ pub const SPOOL: &str = "spool";
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
-    pattern: GlobMatcher,
+    pattern: Pattern,
     depth_max: usize,
     /// Folders whose files are finished.
     archives: Vec<PathBuf>,
@@ -74,8 +75,7 @@ impl Folder {
     fn matching(root: PathBuf, pattern: &globset::Glob, archives: Vec<PathBuf>) -> Folder {
         let separators = pattern.glob().matches('/').count();
         let depth_max = if pattern.glob().contains("**") { usize::MAX } else { separators + 1 };
-        let pattern = pattern.compile_matcher();
-        Folder { root, pattern, depth_max, archives, spool: None }
+        Folder { root, pattern: Pattern::new(pattern), depth_max, archives, spool: None }
     }
 
     /// The same, with what comes by the stream's doors.
@@ -104,13 +104,13 @@ impl Folder {
         self.is_deep() || below.as_os_str().is_empty() || self.pattern.is_match(below)
     }
 
-    /// Shows all regular files that match to `see`; returns what kept from listing a folder. Hidden files,
-    /// unfinished ones (`*.part`, `*.tmp`) and links are left out, so that nothing outside the folder is
-    /// ever read.
+    /// Shows all regular files that match to `see`: each one's name, see [`partition_name`], and what it looks like.
+    /// Returns what kept from listing a folder. Hidden files, unfinished ones (`*.part`, `*.tmp`) and links are left
+    /// out, so that nothing outside the folder is ever read.
     ///
     /// # Errors
     /// When the folder itself can't be listed. A file or folder that vanishes meanwhile is no error.
-    pub fn visit(&self, mut see: impl FnMut(Found)) -> io::Result<Vec<Unlisted>> {
+    pub fn visit(&self, mut see: impl FnMut(&str, Stat)) -> io::Result<Vec<Unlisted>> {
         let mut unlisted = Vec::new();
         // What is still to be listed, and how deep the files in it lie.
         let mut folders = vec![(PathBuf::new(), 1)];
@@ -123,12 +123,14 @@ impl Folder {
             match self.visit_one(&below, &mut see, descend) {
                 Err(error) if below.as_os_str().is_empty() => return Err(error),
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    unlisted.push(Unlisted { name: partition_name(&below), error });
+                    unlisted.push(Unlisted { name: partition_name(&below).into_owned(), error });
                 }
                 Ok(()) | Err(_) => {}
             }
         }
-        self.spool.iter().flat_map(Spool::survey).for_each(see);
+        for found in self.spool.iter().flat_map(Spool::survey) {
+            see(&found.name, found.stat);
+        }
         Ok(unlisted)
     }
 
@@ -136,7 +138,7 @@ impl Folder {
     fn visit_one(
         &self,
         below: &Path,
-        see: &mut impl FnMut(Found),
+        see: &mut impl FnMut(&str, Stat),
         mut descend: impl FnMut(&Path),
     ) -> io::Result<()> {
         let folder = self.open_folder(below)?;
@@ -166,7 +168,7 @@ impl Folder {
                     match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
                         SFlag::S_IFDIR => descend(path),
                         SFlag::S_IFREG if kind.is_some() || self.is_wanted(path) => {
-                            see(Found { name: partition_name(path), stat: Stat::of_entry(&stat) });
+                            see(&partition_name(path), Stat::of_entry(&stat));
                         }
                         _ => {}
                     }
@@ -246,10 +248,10 @@ pub fn is_spooled(name: &str) -> bool {
 /// A file's name in the checkpoint: its path as text that a table and a log can hold. Bytes that are no
 /// UTF-8, control characters, `\` and `#` are written as `\xNN`, so that different paths have different
 /// names and `#2` can mark a second file under the same path.
-pub fn partition_name(below: &Path) -> String {
+pub fn partition_name(below: &Path) -> Cow<'_, str> {
     let is_odd = |c: char| c.is_control() || c == '\\' || c == '#';
     if let Some(plain) = below.to_str().filter(|name| !name.contains(is_odd)) {
-        return plain.to_owned();
+        return plain.into();
     }
     let mut name = String::new();
     for chunk in below.as_os_str().as_bytes().utf8_chunks() {
@@ -263,7 +265,7 @@ pub fn partition_name(below: &Path) -> String {
         }
         escape(&mut name, chunk.invalid());
     }
-    name
+    name.into()
 }
 
 fn escape(name: &mut String, bytes: &[u8]) {
@@ -313,7 +315,7 @@ mod tests {
         let archives = vec![root.join("deep/archive")];
         let mut names = Vec::new();
         let folder = Folder::matching(root.to_owned(), &glob, archives);
-        folder.visit(|found| names.push(found.name)).unwrap();
+        folder.visit(|name, _| names.push(name.to_owned())).unwrap();
         names.sort();
         names
     }
@@ -358,7 +360,7 @@ mod tests {
         let glob = GlobBuilder::new("in/*.csv").literal_separator(true).build().unwrap();
         let files = Folder::matching(folder.path().to_owned(), &glob, Vec::new());
         let mut found = Vec::new();
-        files.visit(|file| found.push(file)).unwrap();
+        files.visit(|name, stat| found.push(Found { name: name.to_owned(), stat })).unwrap();
         assert!(files.open(&found[0]).is_ok());
         fs::rename(folder.path().join("in"), folder.path().join("in.old")).unwrap();
         std::os::unix::fs::symlink(outside.path(), folder.path().join("in")).unwrap();
@@ -367,7 +369,7 @@ mod tests {
 
     #[test]
     fn names_that_are_no_plain_text_are_escaped_and_stay_distinct() {
-        let name = |bytes: &[u8]| partition_name(Path::new(OsStr::from_bytes(bytes)));
+        let name = |bytes: &[u8]| partition_name(Path::new(OsStr::from_bytes(bytes))).into_owned();
         assert_eq!(name("é a.csv".as_bytes()), "é a.csv");
         let strange = b"in/a\nb\xff\\#2\\x41.csv";
         assert_eq!(name(strange), "in/a\\x0ab\\xff\\x5c\\x232\\x5cx41.csv");

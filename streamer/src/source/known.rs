@@ -78,9 +78,8 @@ impl Known {
         self.listing = self.listing.wrapping_add(1);
     }
 
-    /// The listing has come by a file; whether it needs a look.
-    pub(super) fn meet(&mut self, found: &Found) -> bool {
-        let look = found.look();
+    /// The listing has come by the file of this name, which looks so; whether it needs a look.
+    pub(super) fn meet(&mut self, look: Look, name: &str) -> bool {
         if let Some(told) = self.told.get_mut(&look) {
             *told = self.listing;
         }
@@ -88,7 +87,7 @@ impl Known {
             *settled = self.listing;
             return false;
         }
-        if let Some(waiting) = self.waiting.get_mut(&found.name) {
+        if let Some(waiting) = self.waiting.get_mut(name) {
             waiting.listing = self.listing;
         }
         true

@@ -15,6 +15,7 @@ pub mod folder;
 mod known;
 mod layouts;
 mod part;
+mod pattern;
 pub mod share;
 
 use std::sync::Arc;
