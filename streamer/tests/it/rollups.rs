@@ -338,6 +338,32 @@ async fn rows_that_only_grew_old_can_be_deleted_without_touching_rollups() {
 }
 
 #[tokio::test]
+async fn wide_rows_of_a_large_micro_batch_wait_for_the_rollup_in_memory() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let mut csv =
+        "event_id,user_id,product_id,event_type,event_time,price,category,user_location\n"
+            .to_owned();
+    for i in 0..10_000 {
+        let location = "x".repeat(300);
+        csv += &format!(
+            "00000000-0000-4000-8000-{i:012},1,1,purchase,2026-01-01T00:00:00Z,1.50,Books,{location}\n"
+        );
+    }
+    fs::write(folder.path().join("user_events_1.csv"), csv).unwrap();
+    fs::write(
+        folder.path().join("streams.toml"),
+        "[stream.user_events]\nfiles = 'user_events_*.csv'\n",
+    )
+    .unwrap();
+    let args = ["run", "--available-now", "--max-rows", "10000"];
+    Ended::of(streamer(folder.path(), &args).env("DATABASE_URL", db.url())).expect(0);
+    let rollup = "select events, revenue from user_events_per_minute";
+    assert_eq!(db.rows(rollup).await, ["10000|15000.00"]);
+    let files = "select temp_files from pg_stat_database where datname = current_database()";
+    assert_eq!(db.number(files).await, 0);
+}
+
+#[tokio::test]
 async fn those_of_all_datasets_are_exact_after_kills_and_lost_replies() {
     let (db, folder) = (TestDb::create().await, folder());
     generate(folder.path(), 6, 12);
