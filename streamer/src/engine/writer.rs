@@ -311,6 +311,7 @@ impl Writer {
 
     /// Goes on from where the checkpoints stand now.
     pub(super) async fn rewind(&mut self) -> Result<(), Ended> {
+        self.shared.files.begin_rewind();
         self.put_down().await?;
         if let Some(spool) = self.shared.folder.spool() {
             spool.forget_committed();

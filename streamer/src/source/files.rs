@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) is_passed_over: bool,
     /// Whether there is more in the folder than the last listing took down.
     is_cut: bool,
+    /// How many readers are about to go on from where the checkpoints stand.
+    rewinding: usize,
     standing: Standing,
     /// When it was last learned from the checkpoints.
     loaded: Instant,
@@ -102,6 +104,7 @@ impl Files {
             in_hand: HashSet::new(),
             is_passed_over: false,
             is_cut: false,
+            rewinding: 0,
             standing: Standing::default(),
             loaded: Instant::now(),
             lag_bytes: 0,
@@ -110,10 +113,18 @@ impl Files {
         Files(Arc::new(Mutex::new(state)))
     }
 
+    /// A reader will put down what it has in hand, and then call [`Files::reload`]: until then there is something left
+    /// to read.
+    pub fn begin_rewind(&self) {
+        self.state().rewinding += 1;
+    }
+
     /// Goes on from where the checkpoints stand now; what was listed is forgotten, and so is to be listed
     /// again. What readers have in hand stays theirs.
     pub fn reload(&self, standing: Standing) {
-        self.state().take_up(standing);
+        let mut state = self.state();
+        state.take_up(standing);
+        state.rewinding = state.rewinding.saturating_sub(1);
     }
 
     /// When it was last learned from the checkpoints.
@@ -173,7 +184,7 @@ impl Files {
     pub fn is_idle(&self) -> bool {
         let state = self.state();
         let is_read = state.unclaimed.is_empty() && !state.is_cut && state.notices.is_empty();
-        is_read && state.in_hand.is_empty()
+        is_read && state.in_hand.is_empty() && state.rewinding == 0
     }
 
     /// Whether a reader has files in hand.

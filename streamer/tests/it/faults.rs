@@ -16,6 +16,8 @@ async fn load_through(cut: Cut, (files, rows, seed): (u32, u64, u64), cuts: u32)
         Ended::of(streamer(&path, &run).env("DATABASE_URL", url)).expect(3)
     };
     let ended = tokio::task::spawn_blocking(load).await.unwrap();
+    // Shown where one of the following fails.
+    println!("{}", ended.stderr);
     assert_eq!(proxy.wait_for_cuts(cuts).await, cuts, "the fault hit");
     assert!(ended.stderr.contains("trying again"), "{}", ended.stderr);
     assert!(ended.stderr.contains("the database is "), "{}", ended.stderr);
