@@ -74,11 +74,11 @@ def staging_lines(folder, files):
     return lines
 
 
-def psql_command(bench, name, lines):
+def psql_command(bench, name, lines, database="postgres"):
     """One psql, connected once, that does the lines one after the other."""
     script = bench.work / f"{name}.sql"
     script.write_text("".join(lines), encoding="utf-8")
-    return Command(bench.server.psql("-f", script), bench.server.environment)
+    return Command(bench.server.psql("-f", script), {**bench.server.environment, "PGDATABASE": database})
 
 
 def psql(bench, name, folder, lines=copy_lines, sessions=1, **other):

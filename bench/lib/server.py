@@ -54,9 +54,12 @@ class Server:
             "PGDATABASE": "postgres",
             "PGOPTIONS": "--client-min-messages=warning",
         }
-        self.socket_url = f"postgres://bench@localhost:{self.port}/postgres?host={self.folder}"
+        self.socket_url = self.url("postgres")
         self.tcp_url = f"postgres://bench@127.0.0.1:{self.port}/postgres?sslmode=disable"
         self.version = self.sql("show server_version")
+
+    def url(self, database):
+        return f"postgres://bench@localhost:{self.port}/{database}?host={self.folder}"
 
     @property
     def data(self):
@@ -80,17 +83,16 @@ class Server:
         """The words of a psql command that stops at the first error."""
         return [str(self.bin / "psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", *map(str, arguments)]
 
-    def sql(self, *statements):
+    def sql(self, *statements, database="postgres"):
         words = [word for statement in statements for word in ("-c", statement)]
-        done = subprocess.run(
-            self.psql(*words), env={**os.environ, **self.environment}, capture_output=True, text=True, check=False
-        )
+        environment = {**os.environ, **self.environment, "PGDATABASE": database}
+        done = subprocess.run(self.psql(*words), env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"bench/run: {done.stderr.strip()}\nin {statements}")
         return done.stdout.strip()
 
-    def number(self, statement):
-        return int(self.sql(statement) or 0)
+    def number(self, statement, database="postgres"):
+        return int(self.sql(statement, database=database) or 0)
 
     def empty(self):
         """Leaves empty tables and a server with nothing to write back."""
