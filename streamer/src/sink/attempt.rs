@@ -85,6 +85,7 @@ impl Attempt<'_> {
         let batch = self.batch;
         let mut rows = batch.first_of_each_key();
         if self.path != Path::Direct {
+            busy();
             rows = rows::without_existing(tx, batch, rows).await?;
         }
         if self.path == Path::Careful {
