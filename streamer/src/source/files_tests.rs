@@ -51,6 +51,23 @@ fn a_listing_takes_down_the_oldest_that_nobody_has_in_hand() {
 }
 
 #[test]
+fn there_is_something_left_to_read_while_a_reader_goes_back_to_the_checkpoints() {
+    let (_data, stream, folder) = files_of(&["a"]);
+    let files = files(&stream, Standing::default());
+    let mut feed = Feed::new(stream.clone(), folder.clone(), files.clone());
+    files.list(&folder, LISTED_MAX).unwrap();
+    assert_eq!(take(&mut feed), ["a"]);
+    files.begin_rewind();
+    feed.reset();
+    assert!(!files.is_idle(), "it has put the file down, and nobody has listed it again");
+    files.reload(Standing::default());
+    assert!(files.needs_listing() && !files.is_idle());
+    files.list(&folder, LISTED_MAX).unwrap();
+    assert_eq!(take(&mut feed), ["a"]);
+    assert!(take(&mut feed).is_empty() && files.is_idle());
+}
+
+#[test]
 fn a_finished_file_needs_no_look_until_it_looks_different() {
     let (data, stream, folder) = files_of(&["a", "b"]);
     let look = |name: &str| Stat::of(&fs::metadata(data.path().join(name)).unwrap());
