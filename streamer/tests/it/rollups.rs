@@ -359,6 +359,9 @@ async fn wide_rows_of_a_large_micro_batch_wait_for_the_rollup_in_memory() {
     Ended::of(streamer(folder.path(), &args).env("DATABASE_URL", db.url())).expect(0);
     let rollup = "select events, revenue from user_events_per_minute";
     assert_eq!(db.rows(rollup).await, ["10000|15000.00"]);
+    // A session's numbers come all together, some time after it has ended.
+    let counted = "select least(tup_inserted, 10000) from pg_stat_database where datname = current_database()";
+    db.wait_for(counted, 10_000).await;
     let files = "select temp_files from pg_stat_database where datname = current_database()";
     assert_eq!(db.number(files).await, 0);
 }
