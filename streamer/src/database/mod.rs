@@ -26,7 +26,7 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// noticed, also while a statement waits for a lock: else it would hold its own locks for as long. Not
 /// every server can look after its client (PostgreSQL 14 and later on Linux). A micro-batch's rows are kept
 /// for the triggers of rollups in `work_mem`, and what is more goes to a file: with the default, 10,000 rows of
-/// 240 bytes do, and the trigger takes twice the time. Who has set another `work_mem` keeps it.
+/// 300 bytes do, and the rollup costs half as much again. Who has set another `work_mem` keeps it.
 const SESSION_SETTINGS: &str = "set client_min_messages = error;
     set idle_in_transaction_session_timeout = '60s';
     set statement_timeout = 0;
