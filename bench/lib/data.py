@@ -70,5 +70,19 @@ class Data:
                 part.write_bytes(first + b"".join(lines[at : at + rows]))
         return cut
 
+    def repeat(self, folder, earlier, share):
+        """The same files, but so many of their records, evenly, are in the place of others those of `earlier`."""
+        repeating = folder.with_name(f"{folder.name}-repeats{share}")
+        if repeating.exists():
+            return repeating
+        repeating.mkdir()
+        each = round(1 / share)
+        for path, other in zip(csv_files(folder), csv_files(earlier), strict=True):
+            with open(path, "rb") as file, open(other, "rb") as old:
+                lines, repeats = file.readlines(), old.readlines()
+            lines[each::each] = repeats[each::each]
+            (repeating / path.name).write_bytes(b"".join(lines))
+        return repeating
+
     def drop(self, folder):
         shutil.rmtree(folder)

@@ -263,7 +263,7 @@ impl MicroBatch {
         // Keys can be compared only with others of the same columns.
         let are_alike = keys.windows(2).all(|pair| pair[0] == pair[1]);
         let bytes = &self.bytes;
-        let key = |row: &RowPlace| &bytes[row.start + 2..row.key_end];
+        let key = |row: &RowPlace| row.key(bytes);
         self.rows.sort_unstable_by(|a, b| {
             a.prefix.cmp(&b.prefix).then_with(|| key(a).cmp(key(b))).then(a.start.cmp(&b.start))
         });
@@ -312,9 +312,14 @@ impl MicroBatch {
         &self.bytes[row.start..row.end]
     }
 
+    /// The row's key as it is encoded, each value with its length.
+    pub fn key_bytes(&self, row: &RowPlace) -> &[u8] {
+        row.key(&self.bytes)
+    }
+
     /// The values of the row's key, `None` for NULL.
     pub fn key_values(&self, row: &RowPlace) -> impl Iterator<Item = Option<&[u8]>> {
-        Values { bytes: &self.bytes[row.start + 2..row.key_end] }
+        Values { bytes: self.key_bytes(row) }
     }
 
     /// When the row's event was created, in microseconds since 1970, if the row tells.
@@ -347,6 +352,11 @@ impl RowPlace {
     /// Where its record starts in its partition.
     pub fn offset(&self) -> u64 {
         self.record.offset
+    }
+
+    /// Its key, behind the count of columns.
+    fn key<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        &bytes[self.start + 2..self.key_end]
     }
 }
 

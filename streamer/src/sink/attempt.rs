@@ -5,10 +5,11 @@ use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::bookkeeping::{self, Advanced};
 use super::careful::careful;
+use super::recent::Recent;
 use super::rows::{self, Busy, Written};
 use super::watched::outcomes;
-use super::{Committed, PartOutcome, Path, stops};
-use crate::batch::{DeadLetter, MicroBatch};
+use super::{Committed, Duplicates, PartOutcome, Path, stops};
+use crate::batch::{DeadLetter, MicroBatch, RowPlace};
 use crate::latency::Visible;
 use crate::limit::DeadLetterLimit;
 use crate::retry::{Remedy, remedy_of};
@@ -18,7 +19,16 @@ pub(super) struct Attempt<'a> {
     pub(super) stream: &'a str,
     pub(super) limit: Option<DeadLetterLimit>,
     pub(super) batch: &'a MicroBatch,
+    pub(super) recent: &'a Recent,
     pub(super) path: Path,
+}
+
+/// What came of looking keys up before the rows were written.
+#[derive(Clone, Copy)]
+struct Lookup {
+    /// [`Path::Direct`] if no key needed to be looked up.
+    path: Path,
+    duplicates: Duplicates,
 }
 
 /// Why a try came to nothing.
@@ -51,7 +61,7 @@ impl Attempt<'_> {
             tx.rollback().await?;
             return Err(Failure::Superseded);
         };
-        let written = match self.write_rows(&mut tx, &advanced, busy).await {
+        let (written, lookup) = match self.write_rows(&mut tx, &advanced, busy).await {
             Ok(written) => written,
             Err(sqlx::Error::Database(error)) if self.is_refusal(error.as_ref()) => {
                 tx.rollback().await?;
@@ -59,12 +69,14 @@ impl Attempt<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut committed = self.outcome(&advanced, &written);
+        let mut committed = self.outcome(&advanced, &written, lookup);
         let dead: Vec<(usize, &DeadLetter)> = self.dead_letters(&written);
         bookkeeping::record(&mut tx, self.stream, self.batch, &committed, &dead).await?;
         committed.stopped = stops::judge(&mut tx, self.stream, self.limit, &committed).await?;
         *in_doubt = Some(committed.clone());
-        tx.commit().await?;
+        // Noted while the server writes its log. What was not committed after all is only looked up in vain.
+        let note = async { self.recent.note(self.batch) };
+        tokio::join!(tx.commit(), note).0?;
         committed.visible.note_commit();
         Ok(committed)
     }
@@ -81,21 +93,44 @@ impl Attempt<'_> {
         tx: &mut PgConnection,
         advanced: &Advanced,
         busy: Busy<'_>,
-    ) -> Result<Written, sqlx::Error> {
-        let batch = self.batch;
-        let mut rows = batch.first_of_each_key();
-        if self.path != Path::Direct {
-            busy();
-            rows = rows::without_existing(tx, batch, rows).await?;
-        }
+    ) -> Result<(Written, Lookup), sqlx::Error> {
+        let (rows, lookup) = self.look_up(tx, busy).await?;
         if self.path == Path::Careful {
-            return careful(tx, batch, &rows, advanced).await;
+            return Ok((careful(tx, self.batch, &rows, advanced).await?, lookup));
         }
-        rows::copy(tx, batch, &rows, advanced, busy).await?;
-        Ok(Written { inserted: rows, dead: Vec::new() })
+        rows::copy(tx, self.batch, &rows, advanced, busy).await?;
+        Ok((Written { inserted: rows, dead: Vec::new() }, lookup))
     }
 
-    fn outcome(&self, advanced: &Advanced, written: &Written) -> Committed {
+    /// The rows whose key is not in the table, as far as this path asks for it.
+    async fn look_up(
+        &self,
+        tx: &mut PgConnection,
+        busy: Busy<'_>,
+    ) -> Result<(Vec<RowPlace>, Lookup), sqlx::Error> {
+        let rows = self.batch.first_of_each_key();
+        let recent = match self.path {
+            Path::Direct => Vec::new(),
+            _ => self.recent.contains(self.batch, &rows),
+        };
+        let asked = match self.path {
+            Path::Direct | Path::Recent => recent.clone(),
+            Path::Filtered | Path::Careful => vec![true; rows.len()],
+        };
+        let count = asked.iter().filter(|asked| **asked).count();
+        if count == 0 {
+            let path = if self.path == Path::Recent { Path::Direct } else { self.path };
+            return Ok((rows, Lookup { path, duplicates: Duplicates::None }));
+        }
+        if 2 * count > rows.len() {
+            busy();
+        }
+        let exists = rows::existing(tx, self.batch, &rows, &asked).await?;
+        let duplicates = Duplicates::of(&exists, &recent);
+        Ok((rows::without(rows, &exists), Lookup { path: self.path, duplicates }))
+    }
+
+    fn outcome(&self, advanced: &Advanced, written: &Written, lookup: Lookup) -> Committed {
         let mut parts: Vec<PartOutcome> = Vec::new();
         for (part, &batch_id) in self.batch.parts.iter().zip(&advanced.batch_ids) {
             parts.push(PartOutcome {
@@ -120,7 +155,8 @@ impl Attempt<'_> {
         let watched = outcomes(self.batch, written);
         let created = written.inserted.iter().filter_map(|row| self.batch.created_us(row));
         let visible = Visible::soon(created);
-        Committed { parts, path: self.path, stopped: Vec::new(), watched, visible }
+        let Lookup { path, duplicates } = lookup;
+        Committed { parts, path, duplicates, stopped: Vec::new(), watched, visible }
     }
 
     /// All dead letters, each with the number of its part.

@@ -1,8 +1,9 @@
 //! The sink: each micro-batch becomes one transaction of rows, dead letters and checkpoint, exactly once.
 //!
 //! Three paths lead to the same result. *Direct* copies the rows straight in. When PostgreSQL refuses a
-//! duplicate key, *filtered* asks first which keys are there. When it refuses a row for another reason,
-//! *careful* splits the rows until each offender stands alone. The checkpoint moves by compare-and-set
+//! duplicate key, *filtered* asks first which keys are there: all, and later only the recent ones, as long as
+//! the duplicates are of those. When it refuses a row for another reason, *careful* splits the rows until each
+//! offender stands alone. The checkpoint moves by compare-and-set
 //! first of all, so a replay or a second writer is stopped before it writes a row.
 
 mod attempt;
@@ -11,6 +12,7 @@ mod careful;
 mod claims;
 mod dry_run;
 mod plans;
+mod recent;
 mod replay;
 mod rows;
 mod stops;
@@ -41,6 +43,7 @@ use crate::source::share::Wish;
 use attempt::{Attempt, Failure};
 use claims::Claims;
 use plans::Plans;
+use recent::Recent;
 
 /// After this time without an end a transaction's connection is given up; the checkpoint then tells
 /// whether it was committed.
@@ -55,9 +58,9 @@ pub struct Sink {
     database: Arc<Database>,
     stream: String,
     conn: Option<PgConnection>,
-    /// Whether the last micro-batch had keys that are in the table, or refused rows: the next one goes the
-    /// filtered path at once.
-    is_filtering: bool,
+    /// The path on which the next micro-batch is tried first.
+    path: Path,
+    recent: Recent,
     /// How many dead letters a file may have.
     limit: Option<DeadLetterLimit>,
     claims: Claims,
@@ -73,7 +76,9 @@ pub struct Sink {
 pub enum Path {
     /// Copied straight in.
     Direct,
-    /// Existing keys looked up first.
+    /// Existing keys looked up first, among those that were lately written.
+    Recent,
+    /// Existing keys looked up first, among all.
     Filtered,
     /// Split until each refused row stood alone.
     Careful,
@@ -86,6 +91,8 @@ pub struct Committed {
     pub parts: Vec<PartOutcome>,
     /// How the rows went in.
     pub path: Path,
+    /// What the rows were that had to be left out.
+    duplicates: Duplicates,
     /// The partitions that had too many dead letters: nothing more of the stream is to be loaded.
     pub stopped: Vec<Stopped>,
     /// What became of the records that somebody waits for, in the order of [`MicroBatch::watched`].
@@ -111,6 +118,17 @@ pub struct PartOutcome {
     pub dead_letters: u64,
 }
 
+/// What the duplicates repeat that a micro-batch has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Duplicates {
+    /// There are none, as far as it was looked up.
+    None,
+    /// Rows that were lately written: to ask for their keys alone would have found them all.
+    Recent,
+    /// Others too.
+    Older,
+}
+
 /// Why a micro-batch is not committed.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
@@ -127,7 +145,7 @@ impl Path {
     pub fn name(self) -> &'static str {
         match self {
             Path::Direct => "direct",
-            Path::Filtered => "filtered",
+            Path::Recent | Path::Filtered => "filtered",
             Path::Careful => "careful",
         }
     }
@@ -139,6 +157,27 @@ impl Committed {
         let mut total = PartOutcome::default();
         self.parts.iter().for_each(|part| total.add(part));
         total
+    }
+}
+
+impl Duplicates {
+    /// Of keys, each of which is in the table or not, and recent or not.
+    fn of(exists: &[bool], recent: &[bool]) -> Duplicates {
+        let found = exists.iter().zip(recent).filter(|(exists, _)| **exists);
+        found.fold(Duplicates::None, |so_far, (_, &is_recent)| match so_far {
+            Duplicates::None | Duplicates::Recent if is_recent => Duplicates::Recent,
+            _ => Duplicates::Older,
+        })
+    }
+
+    /// The path for what comes next, where `path` was the one to begin with. Once there were duplicates, those of
+    /// recent rows are looked for: that costs little, a refused COPY much.
+    fn next(self, path: Path) -> Path {
+        match (self, path) {
+            (Duplicates::None, Path::Direct) => Path::Direct,
+            (Duplicates::None | Duplicates::Recent, _) => Path::Recent,
+            (Duplicates::Older, _) => Path::Filtered,
+        }
     }
 }
 
@@ -159,7 +198,8 @@ impl Sink {
             database,
             stream: stream.name.clone(),
             conn: None,
-            is_filtering: false,
+            path: Path::Direct,
+            recent: Recent::default(),
             limit: stream.dead_letters_max,
             claims: Claims::new(stream.writers),
             plans: Plans::new(),
@@ -175,7 +215,8 @@ impl Sink {
             database: self.database.clone(),
             stream: self.stream.clone(),
             conn: None,
-            is_filtering: false,
+            path: Path::Direct,
+            recent: self.recent.clone(),
             limit: self.limit,
             claims: self.claims.beside(),
             plans: Plans::new(),
@@ -196,21 +237,20 @@ impl Sink {
         batch: &MicroBatch,
         busy: &mut (dyn FnMut() + Send),
     ) -> Result<Committed, SinkError> {
-        let mut path = if self.is_filtering { Path::Filtered } else { Path::Direct };
+        let mut path = self.path;
         let mut filtered_tries = 0;
         let mut in_doubt = None;
         loop {
             let mut conn = self.connection().await?;
-            let attempt = Attempt { stream: &self.stream, limit: self.limit, batch, path };
+            let (stream, limit, recent) = (&self.stream, self.limit, &self.recent);
+            let attempt = Attempt { stream, limit, batch, recent, path };
             let failure = match in_time(attempt.run(&mut conn, &mut in_doubt, &mut *busy)).await {
                 Ok(committed) => {
                     // What was committed stays so: without this connection the next one goes on.
                     if in_time(self.plans.note(&mut conn, batch)).await.is_ok() {
                         self.keep(conn);
                     }
-                    let is_whole = bookkeeping::count(batch.first_of_each_key().len())
-                        == committed.total().rows;
-                    self.is_filtering = path != Path::Direct && !is_whole;
+                    self.path = committed.duplicates.next(self.path);
                     return Ok(committed);
                 }
                 Err(failure) => failure,

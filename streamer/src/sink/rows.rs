@@ -102,16 +102,18 @@ async fn send(
     Ok(())
 }
 
-/// Leaves out the rows whose key is in the table.
-pub(super) async fn without_existing(
+/// Which of the rows have a key that is in the table; only those in `asked` are looked up.
+pub(super) async fn existing(
     tx: &mut PgConnection,
     batch: &MicroBatch,
-    rows: Vec<RowPlace>,
-) -> Result<Vec<RowPlace>, sqlx::Error> {
+    rows: &[RowPlace],
+    asked: &[bool],
+) -> Result<Vec<bool>, sqlx::Error> {
     let mut exists = vec![false; rows.len()];
     for key in batch.keys() {
         // A key with a NULL in it equals no other.
         let asked: Vec<usize> = (0..rows.len())
+            .filter(|&at| asked[at])
             .filter(|&at| batch.layout_of(&rows[at]).key_name() == Some(&key.name))
             .filter(|&at| batch.key_values(&rows[at]).all(|value| value.is_some()))
             .collect();
@@ -129,7 +131,22 @@ pub(super) async fn without_existing(
             exists[asked[place.expect("ordinality counts the keys from 1")]] = true;
         }
     }
-    Ok(rows.into_iter().zip(exists).filter(|(_, exists)| !exists).map(|(row, _)| row).collect())
+    Ok(exists)
+}
+
+/// Leaves out the rows whose key is in the table.
+pub(super) async fn without_existing(
+    tx: &mut PgConnection,
+    batch: &MicroBatch,
+    rows: Vec<RowPlace>,
+) -> Result<Vec<RowPlace>, sqlx::Error> {
+    let exists = existing(tx, batch, &rows, &vec![true; rows.len()]).await?;
+    Ok(without(rows, &exists))
+}
+
+/// Leaves out the rows that exist.
+pub(super) fn without(rows: Vec<RowPlace>, exists: &[bool]) -> Vec<RowPlace> {
+    rows.into_iter().zip(exists).filter(|(_, exists)| !**exists).map(|(row, _)| row).collect()
 }
 
 /// Asks which of the keys in the arrays are in the table, by their places from 1. Behind `offset 0` the keys are

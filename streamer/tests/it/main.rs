@@ -10,6 +10,7 @@ mod dead_letters;
 mod done;
 mod doors;
 mod drift;
+mod duplicates;
 mod embedded;
 mod encode_oracle;
 mod faults;

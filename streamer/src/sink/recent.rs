@@ -1,0 +1,114 @@
+//! Keys that were lately written. Most duplicates repeat such: a request or an export that was sent again.
+//!
+//! They are kept in Bloom filters, which say of a key that it is certainly not among them, or that it probably is: then
+//! the table is asked. Whether a key is in the table, only the table knows; a duplicate that is not recent is refused by it.
+
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fastbloom::BloomFilter;
+use foldhash::fast::RandomState;
+
+use crate::batch::{MicroBatch, RowPlace};
+
+/// How many keys a generation has; the one before it is kept too.
+const GENERATION_KEYS: usize = 1_000_000;
+/// Bits of a filter for each key.
+const BITS: usize = 16;
+/// How many of them a key sets. Of 10,000 other keys a full filter takes 24 for recent: (1 - e^(-4/16))^4.
+const HASHES: u32 = 4;
+
+/// The keys that the writers of one stream have lately written: the last million at least. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Recent(Arc<Mutex<Generations>>);
+
+#[derive(Debug, Default)]
+struct Generations {
+    hasher: RandomState,
+    young: Option<Generation>,
+    old: Option<Generation>,
+}
+
+#[derive(Debug)]
+struct Generation {
+    filter: BloomFilter,
+    keys: usize,
+}
+
+impl Recent {
+    /// Notes the keys of a micro-batch.
+    pub(super) fn note(&self, batch: &MicroBatch) {
+        let mut generations = self.lock();
+        for row in batch.rows.iter().filter(|row| batch.layout_of(row).key_len() > 0) {
+            generations.note(batch.key_bytes(row));
+        }
+    }
+
+    /// Which of the rows have a key that was lately noted, and a few others.
+    pub(super) fn contains(&self, batch: &MicroBatch, rows: &[RowPlace]) -> Vec<bool> {
+        let generations = self.lock();
+        rows.iter().map(|row| generations.contains(batch.key_bytes(row))).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Generations> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Generations {
+    fn note(&mut self, key: &[u8]) {
+        let hash = self.hasher.hash_one(key);
+        if self.young.as_ref().is_some_and(|young| young.keys == GENERATION_KEYS) {
+            self.old = self.young.take();
+        }
+        let young = self.young.get_or_insert_with(Generation::new);
+        young.filter.insert_hash(hash);
+        young.keys += 1;
+    }
+
+    fn contains(&self, key: &[u8]) -> bool {
+        let hash = self.hasher.hash_one(key);
+        let mut generations = [&self.young, &self.old].into_iter().flatten();
+        generations.any(|generation| generation.filter.contains_hash(hash))
+    }
+}
+
+impl Generation {
+    fn new() -> Generation {
+        let filter = BloomFilter::with_num_bits(BITS * GENERATION_KEYS).hashes(HASHES);
+        Generation { filter, keys: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GENERATION_KEYS, Generations};
+
+    fn noted(numbers: std::ops::Range<usize>) -> Generations {
+        let mut generations = Generations::default();
+        numbers.for_each(|number| generations.note(&number.to_be_bytes()));
+        generations
+    }
+
+    fn count(generations: &Generations, numbers: std::ops::Range<usize>) -> usize {
+        numbers.filter(|number| generations.contains(&number.to_be_bytes())).count()
+    }
+
+    #[test]
+    fn the_last_million_keys_are_recent_and_few_others() {
+        let all = 5 * GENERATION_KEYS / 2;
+        let generations = noted(0..all);
+        assert_eq!(count(&generations, all - GENERATION_KEYS..all), GENERATION_KEYS);
+        let forgotten = count(&generations, 0..GENERATION_KEYS);
+        let others = count(&generations, all..all + GENERATION_KEYS);
+        for wrong in [forgotten, others] {
+            // The filter before is full, this one is half full.
+            assert!((1_000..5_000).contains(&wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_recent_at_first() {
+        assert_eq!(count(&Generations::default(), 0..10), 0);
+    }
+}
