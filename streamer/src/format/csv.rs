@@ -1,17 +1,17 @@
 //! CSV (RFC 4180): cuts one record at a time off the front of a buffer.
 //!
-//! The csv crate's parser splits and unescapes; this module adds what it leaves out: bad quoting is
-//! noticed (see `quoting.rs`), a record has a greatest length, and `""` is told from nothing.
+//! The csv crate's parser splits and unescapes what is not plain (see `plain.rs`); this module adds what it leaves
+//! out: bad quoting is noticed (see `quoting.rs`), a record has a greatest length, and `""` is told from nothing.
 //! Where the quoting is bad only the physical line that opened the quote is refused, and the next line
 //! is read as a record of its own: one stray quote never swallows its neighbours.
 
 use csv_core::ReadRecordResult;
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
-use super::Record;
 pub use super::cut::{Cut, Fault, line_ends};
 use super::cut::{is_half_line_end, line_end, resumed_after};
 use super::quoting::{self, QuoteError};
+use super::{Field, Record, plain};
 
 /// Cuts records off buffers. Holds the fields of the last record it cut.
 #[derive(Debug)]
@@ -21,9 +21,11 @@ pub struct Splitter {
     record_bytes_max: usize,
     /// Whether the parser stands at the start of a record.
     at_start: bool,
+    /// The last record's bytes, in which its fields stand.
     output: Vec<u8>,
+    fields: Vec<Field>,
+    /// Where the parser's fields end, and which of them were quoted.
     ends: Vec<usize>,
-    field_count: usize,
     quoted: Vec<bool>,
 }
 
@@ -36,8 +38,8 @@ impl Splitter {
             record_bytes_max,
             at_start: false,
             output: Vec::new(),
+            fields: Vec::new(),
             ends: vec![0; 16],
-            field_count: 0,
             quoted: Vec::new(),
         }
     }
@@ -52,7 +54,11 @@ impl Splitter {
         }
         let window_end = buffer.len().min(start + self.record_bytes_max + 1);
         let window = &buffer[start..window_end];
-        let Some(len) = self.parse(window, complete && window_end == buffer.len()) else {
+        if let Some(len) = self.take_plain(window) {
+            let end = start + len;
+            return Cut::Record { start, end, next: line_end(buffer, end) };
+        }
+        let Some((len, count)) = self.parse(window, complete && window_end == buffer.len()) else {
             self.at_start = false;
             if window.len() > self.record_bytes_max {
                 return self.overlong(buffer, start, window, complete);
@@ -76,18 +82,48 @@ impl Splitter {
             let fault = Fault::TooLong { limit: self.record_bytes_max };
             return Cut::Malformed { start, end, next: line_end(buffer, end), fault };
         }
+        self.note_fields(count);
         Cut::Record { start, end, next: line_end(buffer, end) }
     }
 
     /// The fields of the last record that was cut.
     pub fn record(&self) -> Record<'_> {
-        let ends = &self.ends[..self.field_count];
-        Record::new(&self.output[..ends.last().copied().unwrap_or(0)], ends, &self.quoted)
+        Record::new(&self.output[..self.fields.last().map_or(0, |field| field.end)], &self.fields)
     }
 
-    /// Lets the parser read one record from the front of `window`: its length with its line end, or
-    /// `None` when it does not end there.
-    fn parse(&mut self, window: &[u8], complete: bool) -> Option<usize> {
+    /// Takes a plain record from the front of `window`: its length without its line end. `None` if it is not plain,
+    /// or if there is anything about its end or length.
+    fn take_plain(&mut self, window: &[u8]) -> Option<usize> {
+        let len = memchr2(b'\n', b'\r', window)?;
+        let is_half = window[len] == b'\r' && len + 1 == window.len();
+        if is_half || len >= self.record_bytes_max {
+            return None;
+        }
+        let line = &window[..len];
+        if !plain::split(line, self.delimiter, &mut self.fields) {
+            return None;
+        }
+        if self.output.len() < len {
+            self.output.resize(len, 0);
+        }
+        self.output[..len].copy_from_slice(line);
+        Some(len)
+    }
+
+    /// Takes over the fields that the parser has found.
+    fn note_fields(&mut self, count: usize) {
+        self.fields.clear();
+        let mut start = 0;
+        for (at, &end) in self.ends[..count].iter().enumerate() {
+            let is_quoted = self.quoted.get(at).copied().unwrap_or(false);
+            self.fields.push(Field { start, end, is_quoted });
+            start = end;
+        }
+    }
+
+    /// Lets the parser read one record from the front of `window`: its length with its line end and how many fields
+    /// it has, or `None` when it does not end there.
+    fn parse(&mut self, window: &[u8], complete: bool) -> Option<(usize, usize)> {
         if !self.at_start {
             self.parser.reset();
             // A fresh parser would take a byte order mark off the first bytes it sees, in mid-file.
@@ -108,10 +144,7 @@ impl Splitter {
             written += nout;
             ended += nend;
             match result {
-                ReadRecordResult::Record => {
-                    self.field_count = ended;
-                    return Some(read);
-                }
+                ReadRecordResult::Record => return Some((read, ended)),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::OutputFull => self.output.resize(self.output.len() * 2 + 1, 0),
                 // An empty input tells the parser that this was all.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// What stands at the front of a buffer. Lengths are bytes from the buffer's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +114,12 @@ pub(super) fn line_end(buffer: &[u8], end: usize) -> usize {
 
 /// How many physical lines end in `bytes`: LF, CRLF and lone CR each count once.
 pub fn line_ends(bytes: &[u8]) -> u64 {
+    // Mostly they are one line.
+    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if memchr2(b'\n', b'\r', line).is_none() {
+        return u64::from(line.len() < bytes.len());
+    }
     let mut count = memchr::memchr_iter(b'\n', bytes).count();
     if memchr(b'\r', bytes).is_some() {
         count += bytes.windows(2).filter(|pair| pair[0] == b'\r' && pair[1] != b'\n').count();

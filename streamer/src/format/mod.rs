@@ -5,6 +5,7 @@ pub mod csv;
 pub mod cut;
 pub mod json;
 pub mod json_body;
+mod plain;
 mod quoting;
 
 use clap::ValueEnum;
@@ -39,24 +40,29 @@ impl Format {
 /// The fields of one record, unescaped.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    /// All fields, one behind the other.
+    /// All fields, one behind the other, perhaps with something between them.
     bytes: &'a [u8],
     /// The same as text, where it is valid UTF-8 as a whole: checked once for all fields.
     text: Option<&'a str>,
-    /// Where each field ends in `bytes`.
-    ends: &'a [usize],
-    /// Which fields were quoted; empty where none was.
-    quoted: &'a [bool],
+    fields: &'a [Field],
+}
+
+/// Where a field stands in the bytes of its record, without its quotes.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    start: usize,
+    end: usize,
+    is_quoted: bool,
 }
 
 impl<'a> Record<'a> {
-    fn new(bytes: &'a [u8], ends: &'a [usize], quoted: &'a [bool]) -> Record<'a> {
-        Record { bytes, text: std::str::from_utf8(bytes).ok(), ends, quoted }
+    fn new(bytes: &'a [u8], fields: &'a [Field]) -> Record<'a> {
+        Record { bytes, text: std::str::from_utf8(bytes).ok(), fields }
     }
 
     /// How many fields there are.
     pub fn count(&self) -> usize {
-        self.ends.len()
+        self.fields.len()
     }
 
     /// The bytes of field `index`.
@@ -75,12 +81,12 @@ impl<'a> Record<'a> {
 
     /// Whether field `index` was quoted: `""` is then an empty text, not nothing.
     pub fn is_quoted(&self, index: usize) -> bool {
-        self.quoted.get(index).copied().unwrap_or(false)
+        self.fields[index].is_quoted
     }
 
     fn range(&self, index: usize) -> std::ops::Range<usize> {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        start..self.ends[index]
+        let field = self.fields[index];
+        field.start..field.end
     }
 }
 
