@@ -65,7 +65,7 @@ fn created(bencher: Bencher<'_, '_>) {
     let mut latency = Latency::default();
     counted(bencher, &records).bench_local(|| {
         let created: Arc<[i64]> =
-            batch.rows.iter().filter_map(|row| batch.created_us(row)).collect();
+            batch.rows.iter().filter_map(|row| batch.created_us_of(row)).collect();
         let late = |created: &i64| NOW_US.saturating_sub(*created).unsigned_abs();
         created.iter().map(late).for_each(|micros| latency.note(micros));
         assert_eq!(created.len(), batch.rows.len());

@@ -1,7 +1,16 @@
 //! A micro-batch: the records of one transaction, encoded and ready to be sent.
 
+mod row;
+
+use std::borrow::Cow;
+use std::hash::BuildHasher;
 use std::ops::Range;
 use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+pub use row::{RecordPlace, RowPlace};
+use row::{Values, has_null, prefix};
 
 use crate::format::Record;
 use crate::latency::{since_1970_us, since_1970_us_of_timestamp};
@@ -44,6 +53,11 @@ pub struct MicroBatch {
     pub raw: Vec<u8>,
     /// The rows in key order. Rows with equal keys stand together, the first read first.
     pub rows: Vec<RowPlace>,
+    /// The hashes of the rows' keys, see [`MicroBatch::key_hash`], in the order of reading. None of a row without a key.
+    pub key_hashes: Vec<u64>,
+    /// When the rows' events were created, in microseconds since 1970, in the order of reading. None of a row that does
+    /// not tell.
+    pub created_us: Vec<i64>,
     /// Rows, their raw records and dead letters, in bytes: what the micro-batch takes in memory.
     pub held_bytes: usize,
     /// What is left to read behind it, in bytes.
@@ -80,29 +94,6 @@ pub struct Part {
     pub dead_letters: Vec<DeadLetter>,
 }
 
-/// Where one row lies and where its record came from.
-#[derive(Debug, Clone, Copy)]
-pub struct RowPlace {
-    /// The first bytes of the key, for quick comparison.
-    prefix: u128,
-    /// Where the row starts in [`MicroBatch::bytes`]; the count of columns is first.
-    start: usize,
-    /// Where its key ends.
-    key_end: usize,
-    /// Where the row ends.
-    end: usize,
-    /// Which part it belongs to.
-    pub part: usize,
-    /// Which of the micro-batch's layouts it has.
-    layout: u32,
-    /// The record it came from.
-    record: RecordPlace,
-    /// Whether a row with the same key stands before it.
-    is_repeat: bool,
-    /// Its place in key order.
-    index: usize,
-}
-
 /// A record that can't be a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
@@ -119,19 +110,6 @@ pub struct DeadLetter {
 /// How much of a refused record is kept.
 pub const RAW_BYTES_MAX: usize = 64 * 1024;
 
-/// The record a row came from.
-#[derive(Debug, Clone, Copy)]
-pub struct RecordPlace {
-    /// Where it starts in its partition.
-    pub offset: u64,
-    /// Where it starts in [`MicroBatch::raw`].
-    pub start: usize,
-    /// Where it ends there, its line end excluded.
-    pub end: usize,
-    /// Its line in the file, from 1.
-    pub line: u64,
-}
-
 impl MicroBatch {
     /// A micro-batch without records.
     pub fn new(fit: Fit) -> MicroBatch {
@@ -146,6 +124,8 @@ impl MicroBatch {
             bytes: Vec::new(),
             raw: Vec::new(),
             rows: Vec::new(),
+            key_hashes: Vec::new(),
+            created_us: Vec::new(),
             held_bytes: 0,
             lag_bytes: 0,
             watched: Vec::new(),
@@ -154,11 +134,13 @@ impl MicroBatch {
 
     /// A micro-batch without records, in the memory of one that is committed.
     pub fn reused(self, fit: Fit) -> MicroBatch {
-        let MicroBatch { mut bytes, mut raw, mut rows, .. } = self;
+        let MicroBatch { mut bytes, mut raw, mut rows, mut key_hashes, mut created_us, .. } = self;
         bytes.clear();
         raw.clear();
         rows.clear();
-        MicroBatch { bytes, raw, rows, ..MicroBatch::new(fit) }
+        key_hashes.clear();
+        created_us.clear();
+        MicroBatch { bytes, raw, rows, key_hashes, created_us, ..MicroBatch::new(fit) }
     }
 
     /// The names in the header of its records; none where there is no header.
@@ -249,6 +231,11 @@ impl MicroBatch {
             is_repeat: false,
             index: self.rows.len(),
         };
+        // Now the row is still in the processor's cache.
+        if self.layout_of(&row).key_len() > 0 {
+            self.key_hashes.push(self.key_hash(&row));
+        }
+        self.created_us.extend(self.created_us_of(&row));
         self.rows.push(row);
     }
 
@@ -264,9 +251,11 @@ impl MicroBatch {
         let are_alike = keys.windows(2).all(|pair| pair[0] == pair[1]);
         let bytes = &self.bytes;
         let key = |row: &RowPlace| row.key(bytes);
-        self.rows.sort_unstable_by(|a, b| {
-            a.prefix.cmp(&b.prefix).then_with(|| key(a).cmp(key(b))).then(a.start.cmp(&b.start))
-        });
+        // Two numbers are moved while they are sorted, in place of the rows.
+        self.rows.sort_by_cached_key(|row| row.prefix);
+        for alike in self.rows.chunk_by_mut(|a, b| a.prefix == b.prefix) {
+            alike.sort_unstable_by(|a, b| key(a).cmp(key(b)).then(a.start.cmp(&b.start)));
+        }
         if !are_alike {
             self.rows.sort_by_key(|row| keys[row.layout()]);
         }
@@ -284,13 +273,16 @@ impl MicroBatch {
     }
 
     /// The first row read of each key: those of one layout together, in key order.
-    pub fn first_of_each_key(&self) -> Vec<RowPlace> {
+    pub fn first_of_each_key(&self) -> Cow<'_, [RowPlace]> {
+        if self.layouts.len() == 1 && self.rows.iter().all(|row| !row.is_repeat) {
+            return Cow::Borrowed(&self.rows);
+        }
         let mut rows: Vec<RowPlace> =
             self.rows.iter().filter(|row| !row.is_repeat).copied().collect();
         if self.layouts.len() > 1 {
             rows.sort_by_key(|row| row.layout);
         }
-        rows
+        Cow::Owned(rows)
     }
 
     /// The different keys that rows have.
@@ -312,18 +304,18 @@ impl MicroBatch {
         &self.bytes[row.start..row.end]
     }
 
-    /// The row's key as it is encoded, each value with its length.
-    pub fn key_bytes(&self, row: &RowPlace) -> &[u8] {
-        row.key(&self.bytes)
+    /// A hash of the row's key as it is encoded, the same in all micro-batches of the process.
+    pub fn key_hash(&self, row: &RowPlace) -> u64 {
+        FixedState::default().hash_one(row.key(&self.bytes))
     }
 
     /// The values of the row's key, `None` for NULL.
     pub fn key_values(&self, row: &RowPlace) -> impl Iterator<Item = Option<&[u8]>> {
-        Values { bytes: self.key_bytes(row) }
+        Values { bytes: row.key(&self.bytes) }
     }
 
     /// When the row's event was created, in microseconds since 1970, if the row tells.
-    pub fn created_us(&self, row: &RowPlace) -> Option<i64> {
+    pub fn created_us_of(&self, row: &RowPlace) -> Option<i64> {
         let EventTime { place, is_number } = self.layout_of(row).event_time?;
         let value = Values { bytes: &self.bytes[row.start + 2..row.end] }.nth(place)??;
         let value = i64::from_be_bytes(value.try_into().ok()?);
@@ -343,23 +335,6 @@ impl MicroBatch {
     }
 }
 
-impl RowPlace {
-    /// Which of the micro-batch's layouts it has.
-    pub fn layout(&self) -> usize {
-        self.layout as usize
-    }
-
-    /// Where its record starts in its partition.
-    pub fn offset(&self) -> u64 {
-        self.record.offset
-    }
-
-    /// Its key, behind the count of columns.
-    fn key<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
-        &bytes[self.start + 2..self.key_end]
-    }
-}
-
 impl DeadLetter {
     /// The dead letter of the record `raw`, which stands at `offset`.
     pub fn new(offset: u64, line: u64, raw: &[u8], reasons: Vec<Reason>) -> DeadLetter {
@@ -367,37 +342,4 @@ impl DeadLetter {
         let raw = raw[..raw.len().min(RAW_BYTES_MAX)].to_vec();
         DeadLetter { offsets: offset..offset + len, line, raw, reasons }
     }
-}
-
-/// The values of an encoded key.
-struct Values<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Iterator for Values<'a> {
-    type Item = Option<&'a [u8]>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (len, rest) = self.bytes.split_first_chunk::<4>()?;
-        let Ok(len) = usize::try_from(i32::from_be_bytes(*len)) else {
-            self.bytes = rest;
-            return Some(None);
-        };
-        let (value, rest) = rest.split_at(len);
-        self.bytes = rest;
-        Some(Some(value))
-    }
-}
-
-fn has_null(key: &[u8]) -> bool {
-    Values { bytes: key }.any(|value| value.is_none())
-}
-
-/// The first 16 bytes of the first key value, as a number that sorts as they do.
-fn prefix(key: &[u8]) -> u128 {
-    let value = key.get(4..).unwrap_or_default();
-    let mut bytes = [0; 16];
-    let len = value.len().min(16);
-    bytes[..len].copy_from_slice(&value[..len]);
-    u128::from_be_bytes(bytes)
 }

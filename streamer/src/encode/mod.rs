@@ -120,7 +120,8 @@ impl Type {
 
     fn encode_kind(&self, text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
         // Spaces may stand around these values, for PostgreSQL as for us.
-        let trimmed = text.trim_matches(' ');
+        let has_space = text.starts_with(' ') || text.ends_with(' ');
+        let trimmed = if has_space { text.trim_matches(' ') } else { text };
         match &self.0 {
             Kind::Bool => number::encode_bool(trimmed, out),
             Kind::Int2 => number::encode_int2(trimmed, out),

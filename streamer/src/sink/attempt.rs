@@ -1,5 +1,7 @@
 //! One try at the transaction of a micro-batch.
 
+use std::borrow::Cow;
+
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
@@ -93,7 +95,7 @@ impl Attempt<'_> {
         tx: &mut PgConnection,
         advanced: &Advanced,
         busy: Busy<'_>,
-    ) -> Result<(Written, Lookup), sqlx::Error> {
+    ) -> Result<(Written<'_>, Lookup), sqlx::Error> {
         let (rows, lookup) = self.look_up(tx, busy).await?;
         if self.path == Path::Careful {
             return Ok((careful(tx, self.batch, &rows, advanced).await?, lookup));
@@ -107,7 +109,7 @@ impl Attempt<'_> {
         &self,
         tx: &mut PgConnection,
         busy: Busy<'_>,
-    ) -> Result<(Vec<RowPlace>, Lookup), sqlx::Error> {
+    ) -> Result<(Cow<'_, [RowPlace]>, Lookup), sqlx::Error> {
         let rows = self.batch.first_of_each_key();
         let recent = match self.path {
             Path::Direct => Vec::new(),
@@ -127,10 +129,10 @@ impl Attempt<'_> {
         }
         let exists = rows::existing(tx, self.batch, &rows, &asked).await?;
         let duplicates = Duplicates::of(&exists, &recent);
-        Ok((rows::without(rows, &exists), Lookup { path: self.path, duplicates }))
+        Ok((rows::without(&rows, &exists).into(), Lookup { path: self.path, duplicates }))
     }
 
-    fn outcome(&self, advanced: &Advanced, written: &Written, lookup: Lookup) -> Committed {
+    fn outcome(&self, advanced: &Advanced, written: &Written<'_>, lookup: Lookup) -> Committed {
         let mut parts: Vec<PartOutcome> = Vec::new();
         for (part, &batch_id) in self.batch.parts.iter().zip(&advanced.batch_ids) {
             parts.push(PartOutcome {
@@ -142,7 +144,7 @@ impl Attempt<'_> {
                 dead_letters: bookkeeping::count(part.dead_letters.len()),
             });
         }
-        for row in &written.inserted {
+        for row in written.inserted.iter() {
             parts[row.part].rows += 1;
         }
         for (row, _) in &written.dead {
@@ -153,14 +155,17 @@ impl Attempt<'_> {
             part.duplicates = part.records - part.rows - part.dead_letters;
         }
         let watched = outcomes(self.batch, written);
-        let created = written.inserted.iter().filter_map(|row| self.batch.created_us(row));
-        let visible = Visible::soon(created);
+        let visible = if written.inserted.len() == self.batch.rows.len() {
+            Visible::soon(self.batch.created_us.iter().copied())
+        } else {
+            Visible::soon(written.inserted.iter().filter_map(|row| self.batch.created_us_of(row)))
+        };
         let Lookup { path, duplicates } = lookup;
         Committed { parts, path, duplicates, stopped: Vec::new(), watched, visible }
     }
 
     /// All dead letters, each with the number of its part.
-    fn dead_letters<'s>(&'s self, written: &'s Written) -> Vec<(usize, &'s DeadLetter)> {
+    fn dead_letters<'s>(&'s self, written: &'s Written<'_>) -> Vec<(usize, &'s DeadLetter)> {
         let parts = self.batch.parts.iter().enumerate();
         let read =
             parts.flat_map(|(at, part)| part.dead_letters.iter().map(move |letter| (at, letter)));

@@ -35,10 +35,10 @@ pub(super) async fn careful(
     batch: &MicroBatch,
     rows: &[RowPlace],
     advanced: &Advanced,
-) -> Result<Written, sqlx::Error> {
+) -> Result<Written<'static>, sqlx::Error> {
     // No row is to blame for what a change of the table does to it.
     unchanged::demand(tx, batch).await?;
-    let mut outcome = Written { inserted: Vec::new(), dead: Vec::new() };
+    let (mut inserted, mut dead) = (Vec::new(), Vec::new());
     let mut stack: Vec<Try<'_>> = rows::by_layout(rows).map(Try::of).collect();
     stack.reverse();
     let (mut window, mut tells_lines) = (rows.len(), true);
@@ -47,17 +47,17 @@ pub(super) async fn careful(
         let (rows, later) = rows.split_at(window.min(rows.len()));
         stack.extend((!later.is_empty()).then(|| Try::of(later)));
         let Some(error) = refusal(tx, batch, rows, advanced).await? else {
-            outcome.inserted.extend_from_slice(rows);
+            inserted.extend_from_slice(rows);
             tells_lines &= !is_accused;
             window = window.saturating_mul(2);
             continue;
         };
         if let [row] = rows {
             let is_duplicate = error.code().as_deref() == Some("23505")
-                && without_existing(tx, batch, vec![*row]).await?.is_empty();
+                && without_existing(tx, batch, &[*row]).await?.is_empty();
             if !is_duplicate {
                 let letter = batch.dead_letter(row, reason(error.as_ref()));
-                outcome.dead.push((*row, letter));
+                dead.push((*row, letter));
                 let repeat = batch.next_repeat(row).map(std::slice::from_ref);
                 stack.extend(repeat.map(Try::of));
             }
@@ -78,7 +78,7 @@ pub(super) async fn careful(
         }
     }
     raw_sql("release savepoint careful").execute(tx).await?;
-    Ok(outcome)
+    Ok(Written { inserted: inserted.into(), dead })
 }
 
 impl<'b> Try<'b> {

@@ -43,7 +43,7 @@ impl<'c> DryRun<'c> {
         let tx = &mut *self.tx;
         let now = sqlx::query_scalar("select now()").fetch_one(&mut *tx).await?;
         let advanced = Advanced { batch_ids: vec![0; batch.parts.len()], now };
-        let rows = rows::without_existing(tx, batch, batch.first_of_each_key()).await?;
+        let rows = rows::without_existing(tx, batch, &batch.first_of_each_key()).await?;
         let Written { inserted, dead } = careful(tx, batch, &rows, &advanced).await?;
         unchanged::demand(tx, batch).await?;
         let per_part = |part: usize| count(inserted.iter().filter(|row| row.part == part).count());

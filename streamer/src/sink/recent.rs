@@ -3,11 +3,9 @@
 //! They are kept in Bloom filters, which say of a key that it is certainly not among them, or that it probably is: then
 //! the table is asked. Whether a key is in the table, only the table knows; a duplicate that is not recent is refused by it.
 
-use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fastbloom::BloomFilter;
-use foldhash::fast::RandomState;
 
 use crate::batch::{MicroBatch, RowPlace};
 
@@ -24,7 +22,6 @@ pub(super) struct Recent(Arc<Mutex<Generations>>);
 
 #[derive(Debug, Default)]
 struct Generations {
-    hasher: RandomState,
     young: Option<Generation>,
     old: Option<Generation>,
 }
@@ -39,15 +36,13 @@ impl Recent {
     /// Notes the keys of a micro-batch.
     pub(super) fn note(&self, batch: &MicroBatch) {
         let mut generations = self.lock();
-        for row in batch.rows.iter().filter(|row| batch.layout_of(row).key_len() > 0) {
-            generations.note(batch.key_bytes(row));
-        }
+        batch.key_hashes.iter().for_each(|&hash| generations.note(hash));
     }
 
     /// Which of the rows have a key that was lately noted, and a few others.
     pub(super) fn contains(&self, batch: &MicroBatch, rows: &[RowPlace]) -> Vec<bool> {
         let generations = self.lock();
-        rows.iter().map(|row| generations.contains(batch.key_bytes(row))).collect()
+        rows.iter().map(|row| generations.contains(batch.key_hash(row))).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
@@ -56,8 +51,7 @@ impl Recent {
 }
 
 impl Generations {
-    fn note(&mut self, key: &[u8]) {
-        let hash = self.hasher.hash_one(key);
+    fn note(&mut self, hash: u64) {
         if self.young.as_ref().is_some_and(|young| young.keys == GENERATION_KEYS) {
             self.old = self.young.take();
         }
@@ -66,8 +60,7 @@ impl Generations {
         young.keys += 1;
     }
 
-    fn contains(&self, key: &[u8]) -> bool {
-        let hash = self.hasher.hash_one(key);
+    fn contains(&self, hash: u64) -> bool {
         let mut generations = [&self.young, &self.old].into_iter().flatten();
         generations.any(|generation| generation.filter.contains_hash(hash))
     }
@@ -82,16 +75,22 @@ impl Generation {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::BuildHasher;
+
     use super::{GENERATION_KEYS, Generations};
+
+    fn hash(number: usize) -> u64 {
+        foldhash::fast::FixedState::default().hash_one(number)
+    }
 
     fn noted(numbers: std::ops::Range<usize>) -> Generations {
         let mut generations = Generations::default();
-        numbers.for_each(|number| generations.note(&number.to_be_bytes()));
+        numbers.for_each(|number| generations.note(hash(number)));
         generations
     }
 
     fn count(generations: &Generations, numbers: std::ops::Range<usize>) -> usize {
-        numbers.filter(|number| generations.contains(&number.to_be_bytes())).count()
+        numbers.filter(|number| generations.contains(hash(*number))).count()
     }
 
     #[test]

@@ -127,7 +127,7 @@ async fn replay_alike(
             .fetch_one(&mut *tx)
             .await?;
     let advanced = Advanced { batch_ids: vec![batch_id], now };
-    let rows = rows::without_existing(tx, batch, batch.first_of_each_key()).await?;
+    let rows = rows::without_existing(tx, batch, &batch.first_of_each_key()).await?;
     let Written { inserted, dead } = careful(tx, batch, &rows, &advanced).await?;
     unchanged::demand(tx, batch).await?;
     for (row, letter) in dead {

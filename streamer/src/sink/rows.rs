@@ -1,5 +1,7 @@
 //! Rows into the table: COPY, and the lookup of existing keys.
 
+use std::borrow::Cow;
+
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
@@ -31,9 +33,9 @@ const BUSY_MESSAGES: u32 = 4;
 pub(super) type Busy<'a> = &'a mut (dyn FnMut() + Send);
 
 /// What became of rows; those in neither list are duplicates.
-pub(super) struct Written {
+pub(super) struct Written<'b> {
     /// Rows that are in the table now.
-    pub(super) inserted: Vec<RowPlace>,
+    pub(super) inserted: Cow<'b, [RowPlace]>,
     /// Rows that PostgreSQL refuses, with its reason.
     pub(super) dead: Vec<(RowPlace, DeadLetter)>,
 }
@@ -138,15 +140,15 @@ pub(super) async fn existing(
 pub(super) async fn without_existing(
     tx: &mut PgConnection,
     batch: &MicroBatch,
-    rows: Vec<RowPlace>,
+    rows: &[RowPlace],
 ) -> Result<Vec<RowPlace>, sqlx::Error> {
-    let exists = existing(tx, batch, &rows, &vec![true; rows.len()]).await?;
+    let exists = existing(tx, batch, rows, &vec![true; rows.len()]).await?;
     Ok(without(rows, &exists))
 }
 
 /// Leaves out the rows that exist.
-pub(super) fn without(rows: Vec<RowPlace>, exists: &[bool]) -> Vec<RowPlace> {
-    rows.into_iter().zip(exists).filter(|(_, exists)| !**exists).map(|(row, _)| row).collect()
+pub(super) fn without(rows: &[RowPlace], exists: &[bool]) -> Vec<RowPlace> {
+    rows.iter().zip(exists).filter(|(_, exists)| !**exists).map(|(row, _)| *row).collect()
 }
 
 /// Asks which of the keys in the arrays are in the table, by their places from 1. Behind `offset 0` the keys are

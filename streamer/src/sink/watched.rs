@@ -5,7 +5,7 @@ use crate::batch::{MicroBatch, Watched};
 use crate::receiver::spool::Outcome;
 
 /// The outcome of each of [`MicroBatch::watched`], as far as its records are in this micro-batch.
-pub(super) fn outcomes(batch: &MicroBatch, written: &Written) -> Vec<Outcome> {
+pub(super) fn outcomes(batch: &MicroBatch, written: &Written<'_>) -> Vec<Outcome> {
     if batch.watched.is_empty() {
         return Vec::new();
     }
@@ -15,7 +15,7 @@ pub(super) fn outcomes(batch: &MicroBatch, written: &Written) -> Vec<Outcome> {
         // What is neither in the table by this transaction nor refused was there before.
         tally.each(row.part, row.offset(), |at| outcomes[at].duplicates += 1);
     }
-    for row in &written.inserted {
+    for row in written.inserted.iter() {
         tally.each(row.part, row.offset(), |at| {
             outcomes[at].rows += 1;
             outcomes[at].duplicates -= 1;
