@@ -72,7 +72,7 @@ class Data:
 
     def repeat(self, folder, earlier, share):
         """The same files, but so many of their records, evenly, are in the place of others those of `earlier`."""
-        repeating = folder.with_name(f"{folder.name}-repeats{share}")
+        repeating = folder.with_name(f"{folder.name}-repeats{share}-of-{earlier.name}")
         if repeating.exists():
             return repeating
         repeating.mkdir()

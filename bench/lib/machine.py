@@ -53,6 +53,6 @@ def moment(bench):
         commit += " with changes"
     now = datetime.datetime.now(datetime.timezone.utc)
     return (
-        f"Measured {now:%Y-%m-%d %H:%M} UTC: {streamer}, commit {commit}, rounds: {bench.rounds}, "
-        f"files: {bench.files}, load before: {busy():.1f}."
+        f"Measured {now:%Y-%m-%d %H:%M} UTC: {streamer}, commit {commit}, PostgreSQL {bench.server.version.split()[0]}, "
+        f"{processor()}, rounds: {bench.rounds}, files: {bench.files}, load before: {busy():.1f}."
     )

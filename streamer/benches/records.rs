@@ -52,7 +52,7 @@ fn split_and_encode(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// When the events of a micro-batch's rows were created, which the latency needs.
+/// When the events of rows in key order were created, as the latency needs it where not all rows of a micro-batch went in.
 #[divan::bench]
 fn created(bencher: Bencher<'_, '_>) {
     let records = records();

@@ -54,10 +54,10 @@ pub struct MicroBatch {
     /// The rows in key order. Rows with equal keys stand together, the first read first.
     pub rows: Vec<RowPlace>,
     /// The hashes of the rows' keys, see [`MicroBatch::key_hash`], in the order of reading. None of a row without a key.
-    pub key_hashes: Vec<u64>,
+    pub(crate) key_hashes: Vec<u64>,
     /// When the rows' events were created, in microseconds since 1970, in the order of reading. None of a row that does
     /// not tell.
-    pub created_us: Vec<i64>,
+    pub(crate) created_us: Vec<i64>,
     /// Rows, their raw records and dead letters, in bytes: what the micro-batch takes in memory.
     pub held_bytes: usize,
     /// What is left to read behind it, in bytes.
@@ -251,11 +251,7 @@ impl MicroBatch {
         let are_alike = keys.windows(2).all(|pair| pair[0] == pair[1]);
         let bytes = &self.bytes;
         let key = |row: &RowPlace| row.key(bytes);
-        // Two numbers are moved while they are sorted, in place of the rows.
-        self.rows.sort_by_cached_key(|row| row.prefix);
-        for alike in self.rows.chunk_by_mut(|a, b| a.prefix == b.prefix) {
-            alike.sort_unstable_by(|a, b| key(a).cmp(key(b)).then(a.start.cmp(&b.start)));
-        }
+        row::sort(&mut self.rows, bytes);
         if !are_alike {
             self.rows.sort_by_key(|row| keys[row.layout()]);
         }

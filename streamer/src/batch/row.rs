@@ -85,3 +85,44 @@ pub(super) fn prefix(key: &[u8]) -> u128 {
     bytes[..len].copy_from_slice(&value[..len]);
     u128::from_be_bytes(bytes)
 }
+
+/// Puts rows in the order of their keys' bytes, those of equal keys in the order of reading.
+pub(super) fn sort(rows: &mut [RowPlace], bytes: &[u8]) {
+    // Two numbers are moved while they are sorted, in place of the rows.
+    rows.sort_by_cached_key(|row| row.prefix);
+    for alike in rows.chunk_by_mut(|a, b| a.prefix == b.prefix) {
+        alike.sort_unstable_by(|a, b| a.key(bytes).cmp(b.key(bytes)).then(a.start.cmp(&b.start)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{RecordPlace, RowPlace, prefix, sort};
+
+    proptest! {
+        #[test]
+        fn rows_are_in_the_order_of_their_keys(keys in prop::collection::vec(
+            prop::collection::vec(prop::sample::select(vec![0_u8, 1, 255]), 0..24), 0..40,
+        )) {
+            let (mut bytes, mut rows) = (Vec::new(), Vec::new());
+            for (index, key) in keys.iter().enumerate() {
+                let start = bytes.len();
+                bytes.extend([0, 1]);
+                bytes.extend(i32::try_from(key.len()).unwrap().to_be_bytes());
+                bytes.extend(key);
+                let record = RecordPlace { offset: 0, start: 0, end: 0, line: 1 };
+                let (key_end, prefix) = (bytes.len(), prefix(&bytes[start + 2..]));
+                rows.push(RowPlace {
+                    prefix, start, key_end, end: key_end, part: 0, layout: 0, record, is_repeat: false, index,
+                });
+            }
+            let mut expected = rows.clone();
+            expected.sort_by_key(|row| (row.prefix, row.key(&bytes).to_vec(), row.start));
+            sort(&mut rows, &bytes);
+            let places = |rows: &[RowPlace]| rows.iter().map(|row| row.index).collect::<Vec<_>>();
+            prop_assert_eq!(places(&rows), places(&expected));
+        }
+    }
+}

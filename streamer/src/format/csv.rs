@@ -11,7 +11,7 @@ use memchr::{memchr, memchr2};
 pub use super::cut::{Cut, Fault, line_ends};
 use super::cut::{is_half_line_end, line_end, resumed_after};
 use super::quoting::{self, QuoteError};
-use super::{Field, Record, plain};
+use super::{Field, Fields, Record, plain};
 
 /// Cuts records off buffers. Holds the fields of the last record it cut.
 #[derive(Debug)]
@@ -23,9 +23,11 @@ pub struct Splitter {
     at_start: bool,
     /// The last record's bytes, in which its fields stand.
     output: Vec<u8>,
-    fields: Vec<Field>,
-    /// Where the parser's fields end, and which of them were quoted.
+    /// Whether it was plain: then its fields are in `plain`, else they are what the parser found.
+    is_plain: bool,
+    plain: Vec<Field>,
     ends: Vec<usize>,
+    field_count: usize,
     quoted: Vec<bool>,
 }
 
@@ -38,8 +40,10 @@ impl Splitter {
             record_bytes_max,
             at_start: false,
             output: Vec::new(),
-            fields: Vec::new(),
+            is_plain: false,
+            plain: Vec::new(),
             ends: vec![0; 16],
+            field_count: 0,
             quoted: Vec::new(),
         }
     }
@@ -47,6 +51,11 @@ impl Splitter {
     /// Cuts one record off the front of `buffer`, which must start where a record starts. `complete`
     /// says that nothing will follow the buffer: a last record without a line end counts.
     pub fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut {
+        self.cut_by(buffer, complete, true)
+    }
+
+    /// The same, where plain records may be left to the parser.
+    fn cut_by(&mut self, buffer: &[u8], complete: bool, is_plain_tried: bool) -> Cut {
         let start = buffer.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         if start == buffer.len() {
             let next = start - usize::from(is_half_line_end(buffer, complete));
@@ -54,11 +63,13 @@ impl Splitter {
         }
         let window_end = buffer.len().min(start + self.record_bytes_max + 1);
         let window = &buffer[start..window_end];
-        if let Some(len) = self.take_plain(window) {
+        let plain = if is_plain_tried { self.take_plain(window) } else { None };
+        self.is_plain = plain.is_some();
+        if let Some(len) = plain {
             let end = start + len;
             return Cut::Record { start, end, next: line_end(buffer, end) };
         }
-        let Some((len, count)) = self.parse(window, complete && window_end == buffer.len()) else {
+        let Some(len) = self.parse(window, complete && window_end == buffer.len()) else {
             self.at_start = false;
             if window.len() > self.record_bytes_max {
                 return self.overlong(buffer, start, window, complete);
@@ -82,13 +93,18 @@ impl Splitter {
             let fault = Fault::TooLong { limit: self.record_bytes_max };
             return Cut::Malformed { start, end, next: line_end(buffer, end), fault };
         }
-        self.note_fields(count);
         Cut::Record { start, end, next: line_end(buffer, end) }
     }
 
     /// The fields of the last record that was cut.
     pub fn record(&self) -> Record<'_> {
-        Record::new(&self.output[..self.fields.last().map_or(0, |field| field.end)], &self.fields)
+        let ends = &self.ends[..self.field_count];
+        let (end, fields) = if self.is_plain {
+            (self.plain.last().map(|field| field.end), Fields::Plain(&self.plain))
+        } else {
+            (ends.last().copied(), Fields::Parsed { ends, quoted: &self.quoted })
+        };
+        Record::new(&self.output[..end.unwrap_or(0)], fields)
     }
 
     /// Takes a plain record from the front of `window`: its length without its line end. `None` if it is not plain,
@@ -100,7 +116,7 @@ impl Splitter {
             return None;
         }
         let line = &window[..len];
-        if !plain::split(line, self.delimiter, &mut self.fields) {
+        if !plain::split(line, self.delimiter, &mut self.plain) {
             return None;
         }
         if self.output.len() < len {
@@ -110,20 +126,9 @@ impl Splitter {
         Some(len)
     }
 
-    /// Takes over the fields that the parser has found.
-    fn note_fields(&mut self, count: usize) {
-        self.fields.clear();
-        let mut start = 0;
-        for (at, &end) in self.ends[..count].iter().enumerate() {
-            let is_quoted = self.quoted.get(at).copied().unwrap_or(false);
-            self.fields.push(Field { start, end, is_quoted });
-            start = end;
-        }
-    }
-
-    /// Lets the parser read one record from the front of `window`: its length with its line end and how many fields
-    /// it has, or `None` when it does not end there.
-    fn parse(&mut self, window: &[u8], complete: bool) -> Option<(usize, usize)> {
+    /// Lets the parser read one record from the front of `window`: its length with its line end, or
+    /// `None` when it does not end there.
+    fn parse(&mut self, window: &[u8], complete: bool) -> Option<usize> {
         if !self.at_start {
             self.parser.reset();
             // A fresh parser would take a byte order mark off the first bytes it sees, in mid-file.
@@ -144,7 +149,10 @@ impl Splitter {
             written += nout;
             ended += nend;
             match result {
-                ReadRecordResult::Record => return Some((read, ended)),
+                ReadRecordResult::Record => {
+                    self.field_count = ended;
+                    return Some(read);
+                }
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::OutputFull => self.output.resize(self.output.len() * 2 + 1, 0),
                 // An empty input tells the parser that this was all.

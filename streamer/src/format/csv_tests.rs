@@ -193,4 +193,35 @@ proptest! {
             from += next;
         }
     }
+
+    #[test]
+    fn plain_records_are_what_the_parser_makes_of_them(
+        bytes in prop::collection::vec(prop::sample::select(b"abc,,\"\"\"\n\r\0\xff".to_vec()), 0..80),
+        record_bytes_max in 1_usize..12,
+        step in 1_usize..40,
+    ) {
+        let splitters = || Splitter::new(b',', record_bytes_max);
+        let (mut quick, mut slow) = (splitters(), splitters());
+        let (mut from, mut to) = (0, step.min(bytes.len()));
+        while from < bytes.len() {
+            let (buffer, complete) = (&bytes[from..to], to == bytes.len());
+            let cut = quick.cut(buffer, complete);
+            prop_assert_eq!(cut, slow.cut_by(buffer, complete, false));
+            match cut {
+                Cut::Record { next, .. } => {
+                    let (quick, slow) = (quick.record(), slow.record());
+                    let fields = |record: super::Record<'_>| {
+                        let field = |at| (record.bytes(at).to_vec(), record.is_quoted(at));
+                        (0..record.count()).map(field).collect::<Vec<_>>()
+                    };
+                    prop_assert_eq!(fields(quick), fields(slow));
+                    from += next;
+                }
+                Cut::Malformed { next, .. } | Cut::Blank { next } => from += next,
+                Cut::Endless { fault_at, .. } => from += fault_at + 1,
+                Cut::Incomplete => to = bytes.len().min(to + step),
+            }
+            to = to.max(from);
+        }
+    }
 }

@@ -44,10 +44,24 @@ pub struct Record<'a> {
     bytes: &'a [u8],
     /// The same as text, where it is valid UTF-8 as a whole: checked once for all fields.
     text: Option<&'a str>,
-    fields: &'a [Field],
+    fields: Fields<'a>,
 }
 
-/// Where a field stands in the bytes of its record, without its quotes.
+/// Where the fields stand in the bytes of their record.
+#[derive(Debug, Clone, Copy)]
+enum Fields<'a> {
+    /// Each by itself, without its quotes.
+    Plain(&'a [Field]),
+    /// One behind the other.
+    Parsed {
+        /// Where each ends.
+        ends: &'a [usize],
+        /// Which were quoted; empty where none was.
+        quoted: &'a [bool],
+    },
+}
+
+/// Where a plain field stands.
 #[derive(Debug, Clone, Copy)]
 struct Field {
     start: usize,
@@ -56,13 +70,16 @@ struct Field {
 }
 
 impl<'a> Record<'a> {
-    fn new(bytes: &'a [u8], fields: &'a [Field]) -> Record<'a> {
+    fn new(bytes: &'a [u8], fields: Fields<'a>) -> Record<'a> {
         Record { bytes, text: std::str::from_utf8(bytes).ok(), fields }
     }
 
     /// How many fields there are.
     pub fn count(&self) -> usize {
-        self.fields.len()
+        match self.fields {
+            Fields::Plain(fields) => fields.len(),
+            Fields::Parsed { ends, .. } => ends.len(),
+        }
     }
 
     /// The bytes of field `index`.
@@ -81,12 +98,20 @@ impl<'a> Record<'a> {
 
     /// Whether field `index` was quoted: `""` is then an empty text, not nothing.
     pub fn is_quoted(&self, index: usize) -> bool {
-        self.fields[index].is_quoted
+        match self.fields {
+            Fields::Plain(fields) => fields[index].is_quoted,
+            Fields::Parsed { quoted, .. } => quoted.get(index).copied().unwrap_or(false),
+        }
     }
 
     fn range(&self, index: usize) -> std::ops::Range<usize> {
-        let field = self.fields[index];
-        field.start..field.end
+        match self.fields {
+            Fields::Plain(fields) => fields[index].start..fields[index].end,
+            Fields::Parsed { ends, .. } => {
+                let start = if index == 0 { 0 } else { ends[index - 1] };
+                start..ends[index]
+            }
+        }
     }
 }
 

@@ -5,8 +5,11 @@ use memchr::memchr;
 
 use super::Field;
 
+/// A record that has more fields is not plain. Origin: a table's greatest number of columns, `MaxHeapAttributeNumber`.
+const FIELDS_MAX: usize = 1600;
+
 /// Splits a record that stands on one line, `line` without its end. False if it takes more than that: a quote is
-/// doubled, goes on behind the line, or is wrong.
+/// doubled, goes on behind the line, or is wrong; or there are very many fields.
 pub(super) fn split(line: &[u8], delimiter: u8, fields: &mut Vec<Field>) -> bool {
     fields.clear();
     let mut at = 0;
@@ -19,6 +22,9 @@ pub(super) fn split(line: &[u8], delimiter: u8, fields: &mut Vec<Field>) -> bool
             None if is_quoted => return false,
             None => line.len(),
         };
+        if fields.len() == FIELDS_MAX {
+            return false;
+        }
         fields.push(Field { start, end, is_quoted });
         at = end + usize::from(is_quoted);
         match line.get(at) {

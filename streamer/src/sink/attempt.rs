@@ -7,10 +7,11 @@ use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::bookkeeping::{self, Advanced};
 use super::careful::careful;
+use super::first_path::Duplicates;
 use super::recent::Recent;
 use super::rows::{self, Busy, Written};
 use super::watched::outcomes;
-use super::{Committed, Duplicates, PartOutcome, Path, stops};
+use super::{Committed, PartOutcome, Path, stops};
 use crate::batch::{DeadLetter, MicroBatch, RowPlace};
 use crate::latency::Visible;
 use crate::limit::DeadLetterLimit;
@@ -28,7 +29,7 @@ pub(super) struct Attempt<'a> {
 /// What came of looking keys up before the rows were written.
 #[derive(Clone, Copy)]
 struct Lookup {
-    /// [`Path::Direct`] if no key needed to be looked up.
+    /// The path that was taken: [`Path::Direct`] if no key was recent.
     path: Path,
     duplicates: Duplicates,
 }
@@ -76,9 +77,10 @@ impl Attempt<'_> {
         bookkeeping::record(&mut tx, self.stream, self.batch, &committed, &dead).await?;
         committed.stopped = stops::judge(&mut tx, self.stream, self.limit, &committed).await?;
         *in_doubt = Some(committed.clone());
-        // Noted while the server writes its log. What was not committed after all is only looked up in vain.
+        // Noted while the server writes its log. If it is not committed after all, it is looked up in vain when it is
+        // tried again, and what it repeats is taken for recent.
         let note = async { self.recent.note(self.batch) };
-        tokio::join!(tx.commit(), note).0?;
+        tokio::join!(biased; tx.commit(), note).0?;
         committed.visible.note_commit();
         Ok(committed)
     }
@@ -110,26 +112,30 @@ impl Attempt<'_> {
         tx: &mut PgConnection,
         busy: Busy<'_>,
     ) -> Result<(Cow<'_, [RowPlace]>, Lookup), sqlx::Error> {
-        let rows = self.batch.first_of_each_key();
-        let recent = match self.path {
-            Path::Direct => Vec::new(),
-            _ => self.recent.contains(self.batch, &rows),
-        };
-        let asked = match self.path {
-            Path::Direct | Path::Recent => recent.clone(),
+        let (batch, path) = (self.batch, self.path);
+        let rows = batch.first_of_each_key();
+        let direct = Lookup { path: Path::Direct, duplicates: Duplicates::None };
+        let asked = match path {
+            Path::Direct => return Ok((rows, direct)),
+            Path::Recent => self.recent.contains(batch, &rows),
             Path::Filtered | Path::Careful => vec![true; rows.len()],
         };
         let count = asked.iter().filter(|asked| **asked).count();
-        if count == 0 {
-            let path = if self.path == Path::Recent { Path::Direct } else { self.path };
-            return Ok((rows, Lookup { path, duplicates: Duplicates::None }));
+        if path == Path::Recent && count == 0 {
+            return Ok((rows, direct));
         }
-        if 2 * count > rows.len() {
+        if count > rows.len() / 2 {
+            // It takes the server about as long as to copy them.
             busy();
         }
-        let exists = rows::existing(tx, self.batch, &rows, &asked).await?;
-        let duplicates = Duplicates::of(&exists, &recent);
-        Ok((rows::without(&rows, &exists).into(), Lookup { path: self.path, duplicates }))
+        let exists = rows::existing(tx, batch, &rows, &asked).await?;
+        let (found, missing) = rows::apart(&rows, &exists);
+        if found.is_empty() {
+            return Ok((rows, Lookup { path, duplicates: Duplicates::None }));
+        }
+        let are_recent = self.recent.contains(batch, &found).iter().all(|is_recent| *is_recent);
+        let duplicates = if are_recent { Duplicates::Recent } else { Duplicates::Older };
+        Ok((missing.into(), Lookup { path, duplicates }))
     }
 
     fn outcome(&self, advanced: &Advanced, written: &Written<'_>, lookup: Lookup) -> Committed {

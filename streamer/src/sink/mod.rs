@@ -1,7 +1,7 @@
 //! The sink: each micro-batch becomes one transaction of rows, dead letters and checkpoint, exactly once.
 //!
 //! Three paths lead to the same result. *Direct* copies the rows straight in. When PostgreSQL refuses a
-//! duplicate key, *filtered* asks first which keys are there: all, and later only the recent ones, as long as
+//! duplicate key, *filtered* asks first which keys are there: of all, and later only of the recent ones, as long as
 //! the duplicates are of those. When it refuses a row for another reason, *careful* splits the rows until each
 //! offender stands alone. The checkpoint moves by compare-and-set
 //! first of all, so a replay or a second writer is stopped before it writes a row.
@@ -11,6 +11,7 @@ mod bookkeeping;
 mod careful;
 mod claims;
 mod dry_run;
+mod first_path;
 mod plans;
 mod recent;
 mod replay;
@@ -28,6 +29,7 @@ use bookkeeping::refuse;
 pub use bookkeeping::{Checkpoints, Loaded, load_checkpoints};
 pub use claims::{Claim, claimed};
 pub use dry_run::{DryRun, Trial};
+use first_path::{Duplicates, FirstPath};
 pub use replay::{Replayed, replay};
 pub use stops::{Stopped, load_stopped};
 
@@ -58,8 +60,7 @@ pub struct Sink {
     database: Arc<Database>,
     stream: String,
     conn: Option<PgConnection>,
-    /// The path on which the next micro-batch is tried first.
-    path: Path,
+    first_path: FirstPath,
     recent: Recent,
     /// How many dead letters a file may have.
     limit: Option<DeadLetterLimit>,
@@ -91,7 +92,6 @@ pub struct Committed {
     pub parts: Vec<PartOutcome>,
     /// How the rows went in.
     pub path: Path,
-    /// What the rows were that had to be left out.
     duplicates: Duplicates,
     /// The partitions that had too many dead letters: nothing more of the stream is to be loaded.
     pub stopped: Vec<Stopped>,
@@ -116,17 +116,6 @@ pub struct PartOutcome {
     pub duplicates: u64,
     /// Records refused.
     pub dead_letters: u64,
-}
-
-/// What the duplicates repeat that a micro-batch has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Duplicates {
-    /// There are none, as far as it was looked up.
-    None,
-    /// Rows that were lately written: to ask for their keys alone would have found them all.
-    Recent,
-    /// Others too.
-    Older,
 }
 
 /// Why a micro-batch is not committed.
@@ -160,27 +149,6 @@ impl Committed {
     }
 }
 
-impl Duplicates {
-    /// Of keys, each of which is in the table or not, and recent or not.
-    fn of(exists: &[bool], recent: &[bool]) -> Duplicates {
-        let found = exists.iter().zip(recent).filter(|(exists, _)| **exists);
-        found.fold(Duplicates::None, |so_far, (_, &is_recent)| match so_far {
-            Duplicates::None | Duplicates::Recent if is_recent => Duplicates::Recent,
-            _ => Duplicates::Older,
-        })
-    }
-
-    /// The path for what comes next, where `path` was the one to begin with. Once there were duplicates, those of
-    /// recent rows are looked for: that costs little, a refused COPY much.
-    fn next(self, path: Path) -> Path {
-        match (self, path) {
-            (Duplicates::None, Path::Direct) => Path::Direct,
-            (Duplicates::None | Duplicates::Recent, _) => Path::Recent,
-            (Duplicates::Older, _) => Path::Filtered,
-        }
-    }
-}
-
 impl PartOutcome {
     /// Adds the counts of another.
     pub fn add(&mut self, other: &PartOutcome) {
@@ -198,7 +166,7 @@ impl Sink {
             database,
             stream: stream.name.clone(),
             conn: None,
-            path: Path::Direct,
+            first_path: FirstPath::new(),
             recent: Recent::default(),
             limit: stream.dead_letters_max,
             claims: Claims::new(stream.writers),
@@ -215,7 +183,7 @@ impl Sink {
             database: self.database.clone(),
             stream: self.stream.clone(),
             conn: None,
-            path: Path::Direct,
+            first_path: FirstPath::new(),
             recent: self.recent.clone(),
             limit: self.limit,
             claims: self.claims.beside(),
@@ -237,8 +205,10 @@ impl Sink {
         batch: &MicroBatch,
         busy: &mut (dyn FnMut() + Send),
     ) -> Result<Committed, SinkError> {
-        let mut path = self.path;
+        let mut path = self.first_path.path();
         let mut filtered_tries = 0;
+        // Whether there was a duplicate that no lookup has found.
+        let mut is_unseen = false;
         let mut in_doubt = None;
         loop {
             let mut conn = self.connection().await?;
@@ -250,7 +220,9 @@ impl Sink {
                     if in_time(self.plans.note(&mut conn, batch)).await.is_ok() {
                         self.keep(conn);
                     }
-                    self.path = committed.duplicates.next(self.path);
+                    let duplicates =
+                        if is_unseen { Duplicates::Older } else { committed.duplicates };
+                    self.first_path.note(duplicates);
                     return Ok(committed);
                 }
                 Err(failure) => failure,
@@ -271,6 +243,7 @@ impl Sink {
                 Failure::Refused(error) => {
                     let is_duplicate = error.code().as_deref() == Some("23505");
                     filtered_tries += u32::from(path == Path::Filtered);
+                    is_unseen |= is_duplicate && path == Path::Filtered;
                     let filter = is_duplicate && filtered_tries < FILTERED_TRIES;
                     path = if filter { Path::Filtered } else { Path::Careful };
                     self.keep(conn);

@@ -1,32 +1,35 @@
 //! Keys that were lately written. Most duplicates repeat such: a request or an export that was sent again.
 //!
 //! They are kept in Bloom filters, which say of a key that it is certainly not among them, or that it probably is: then
-//! the table is asked. Whether a key is in the table, only the table knows; a duplicate that is not recent is refused by it.
+//! the table is asked. Whether a key is in the table, only the table knows; a duplicate that is not recent is refused
+//! by it.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fastbloom::BloomFilter;
 
 use crate::batch::{MicroBatch, RowPlace};
 
-/// How many keys a generation has; the one before it is kept too.
+/// How many keys a generation has, those counted twice that came twice; the one before it is kept too.
 const GENERATION_KEYS: usize = 1_000_000;
 /// Bits of a filter for each key.
 const BITS: usize = 16;
-/// How many of them a key sets. Of 10,000 other keys a full filter takes 24 for recent: (1 - e^(-4/16))^4.
+/// How many of them a key sets. Of 10,000 other keys a full filter takes 24 for recent: (1 - e^(-4/16))^4. Two are
+/// asked.
 const HASHES: u32 = 4;
 
-/// The keys that the writers of one stream have lately written: the last million at least. Clones share them.
-#[derive(Debug, Clone, Default)]
+/// The keys that the writers of one stream have lately written, those of the last million rows at least, in 2 to 4 MB.
+/// Clones share them.
+#[derive(Clone, Default)]
 pub(super) struct Recent(Arc<Mutex<Generations>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Generations {
     young: Option<Generation>,
     old: Option<Generation>,
 }
 
-#[derive(Debug)]
 struct Generation {
     filter: BloomFilter,
     keys: usize,
@@ -41,12 +44,20 @@ impl Recent {
 
     /// Which of the rows have a key that was lately noted, and a few others.
     pub(super) fn contains(&self, batch: &MicroBatch, rows: &[RowPlace]) -> Vec<bool> {
+        let hashes: Vec<u64> = rows.iter().map(|row| batch.key_hash(row)).collect();
         let generations = self.lock();
-        rows.iter().map(|row| generations.contains(batch.key_hash(row))).collect()
+        hashes.into_iter().map(|hash| generations.contains(hash)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Recent {
+    /// The filters are some million bits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recent").finish_non_exhaustive()
     }
 }
 

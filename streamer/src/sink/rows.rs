@@ -143,12 +143,15 @@ pub(super) async fn without_existing(
     rows: &[RowPlace],
 ) -> Result<Vec<RowPlace>, sqlx::Error> {
     let exists = existing(tx, batch, rows, &vec![true; rows.len()]).await?;
-    Ok(without(rows, &exists))
+    Ok(apart(rows, &exists).1)
 }
 
-/// Leaves out the rows that exist.
-pub(super) fn without(rows: &[RowPlace], exists: &[bool]) -> Vec<RowPlace> {
-    rows.iter().zip(exists).filter(|(_, exists)| !**exists).map(|(row, _)| *row).collect()
+/// The rows that exist, and the others.
+pub(super) fn apart(rows: &[RowPlace], exists: &[bool]) -> (Vec<RowPlace>, Vec<RowPlace>) {
+    let (found, missing): (Vec<_>, Vec<_>) =
+        rows.iter().zip(exists).partition(|(_, exists)| **exists);
+    let rows = |some: Vec<(&RowPlace, _)>| some.into_iter().map(|(row, _)| *row).collect();
+    (rows(found), rows(missing))
 }
 
 /// Asks which of the keys in the arrays are in the table, by their places from 1. Behind `offset 0` the keys are
