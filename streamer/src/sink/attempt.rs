@@ -129,10 +129,10 @@ impl Attempt<'_> {
             busy();
         }
         let exists = rows::existing(tx, batch, &rows, &asked).await?;
-        let (found, missing) = rows::apart(&rows, &exists);
-        if found.is_empty() {
+        if !exists.contains(&true) {
             return Ok((rows, Lookup { path, duplicates: Duplicates::None }));
         }
+        let (found, missing) = rows::apart(&rows, &exists);
         let are_recent = self.recent.contains(batch, &found).iter().all(|is_recent| *is_recent);
         let duplicates = if are_recent { Duplicates::Recent } else { Duplicates::Older };
         Ok((missing.into(), Lookup { path, duplicates }))
