@@ -1,5 +1,7 @@
 //! Strings that PostgreSQL keeps as they are: `text` and its relatives, enums and `xml`.
 
+use memchr::memchr;
+
 use super::Refusal;
 
 /// The bytes of the text, at most `length_max` characters of it.
@@ -12,7 +14,7 @@ pub(super) fn encode_text(
     length_max: Option<usize>,
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
-    if text.as_bytes().contains(&0) {
+    if memchr(0, text.as_bytes()).is_some() {
         return Err(Refusal::nul());
     }
     if let Some(length_max) = length_max {

@@ -1,6 +1,7 @@
 //! Rows into the table: COPY, and the lookup of existing keys.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -29,6 +30,17 @@ const COPY_MESSAGE_BYTES: usize = 32 * 1000;
 /// With so many messages a server is busy for some milliseconds.
 const BUSY_MESSAGES: u32 = 4;
 
+/// How many rows of a COPY PostgreSQL writes quicker one by one than together. It prepares a slot for each of the
+/// first 1,000 that it writes together, at a price that grows with the square of their number: a COPY of 1,000 takes a
+/// fifth less without, one of 500 or 1,600 none. `bench/README.md` says more.
+///
+/// Source: src/backend/commands/copyfrom.c, `MAX_BUFFERED_TUPLES`.
+const ONE_BY_ONE: RangeInclusive<usize> = 600..=1400;
+/// What makes it do so: a condition that might depend on the rows before. This one is true of any row.
+///
+/// Source: src/backend/commands/copyfrom.c, `CopyFrom`, `contain_volatile_functions`.
+const VOLATILE: &str = "where pg_catalog.random() is not null";
+
 /// What is called when the server has work for a while, and this process none; perhaps more than once.
 pub(super) type Busy<'a> = &'a mut (dyn FnMut() + Send);
 
@@ -55,7 +67,7 @@ pub(super) async fn copy(
 ) -> Result<(), sqlx::Error> {
     for rows in by_layout(rows) {
         let layout = batch.layout_of(&rows[0]);
-        let mut copy = tx.copy_in_raw(&layout.copy_statement).await?;
+        let mut copy = tx.copy_in_raw(&copy_statement(layout, rows.len())).await?;
         if let Err(error) = send(&mut copy, batch, layout, rows, advanced, busy).await {
             // The connection is in the middle of a COPY; the caller closes it.
             drop(copy.abort("the data could not be sent").await);
@@ -64,6 +76,15 @@ pub(super) async fn copy(
         copy.finish().await?;
     }
     Ok(())
+}
+
+/// The statement that takes so many rows.
+fn copy_statement(layout: &Layout, rows: usize) -> Cow<'_, str> {
+    if ONE_BY_ONE.contains(&rows) {
+        format!("{} {VOLATILE}", layout.copy_statement).into()
+    } else {
+        layout.copy_statement.as_str().into()
+    }
 }
 
 /// Sends the rows, all of one layout, as COPY takes them, each with its filled columns.

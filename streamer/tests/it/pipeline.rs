@@ -181,3 +181,30 @@ async fn what_postgresql_itself_refuses_costs_only_the_offending_rows() {
     );
     assert_eq!(db.rows("select distinct path from streamer.micro_batch").await, ["careful"]);
 }
+
+#[tokio::test]
+async fn about_a_thousand_rows_are_written_one_by_one_and_all_are_seen_by_triggers() {
+    let (db, folder) = (TestDb::create().await, folder());
+    db.execute(
+        "create table noted (rows bigint, is_one_by_one boolean);
+         create function note() returns trigger language plpgsql as $$ begin
+             insert into noted select count(*), current_query() like '% where pg_catalog.random() %' from new_rows;
+             return null;
+         end $$;
+         create trigger noted after insert on user_events referencing new table as new_rows
+             for each statement execute function note()",
+    )
+    .await;
+    for (number, rows) in ["1", "599", "600", "1000", "1400", "1401"].into_iter().enumerate() {
+        let mut csv = "event_id,user_id,product_id,event_type,event_time\n".to_owned();
+        for row in 0..rows.parse().unwrap() {
+            csv += &format!("{number:08}-0000-4000-8000-{row:012},1,1,view,2026-01-01T00:00:00Z\n");
+        }
+        fs::write(folder.path().join("user_events_1.csv"), csv).unwrap();
+        let run = ["run", "--available-now", "--max-rows", rows];
+        Ended::of(streamer(folder.path(), &run).env("DATABASE_URL", db.url())).expect(0);
+        fs::remove_file(folder.path().join("user_events_1.csv")).unwrap();
+    }
+    let noted = db.rows("select * from noted order by rows").await;
+    assert_eq!(noted, ["1|f", "599|f", "600|t", "1000|t", "1400|t", "1401|f"]);
+}
