@@ -143,6 +143,7 @@ fn user_events() -> Layout {
     let key = Key { name: "user_events_pkey".to_owned(), columns: vec!["event_id".to_owned()] };
     let table = Table {
         quoted_name: "user_events".to_owned(),
+        is_one_heap: true,
         columns: COLUMNS.iter().map(column).collect(),
         keys: vec![key],
         event_time: Some("event_time".to_owned()),

@@ -32,6 +32,8 @@ pub struct Layout {
     pub columns: Vec<SentColumn>,
     /// The statement that takes the rows.
     pub copy_statement: String,
+    /// See [`Table::is_one_heap`].
+    pub is_one_heap: bool,
     /// The key that tells duplicates, where the file has all its columns.
     pub key: Option<LayoutKey>,
     /// What each row ends with, filled at the commit.
@@ -166,12 +168,13 @@ impl Layout {
             format!("copy {} ({names}) from stdin (format binary)", table.quoted_name);
         let key = key.map(|key| LayoutKey::new(key, table));
         let (header, null) = (Vec::new(), Vec::new());
-        let table = table.quoted_name.clone();
+        let (table, is_one_heap) = (table.quoted_name.clone(), table.is_one_heap);
         Ok(Layout {
             header,
             table,
             columns,
             copy_statement,
+            is_one_heap,
             key,
             filled,
             event_time,

@@ -14,6 +14,9 @@ use crate::sql::quote;
 pub struct Table {
     /// The table's full name, quoted: `"public"."user_events"`.
     pub quoted_name: String,
+    /// Whether PostgreSQL itself keeps its rows in one heap: it is not partitioned, not foreign, not distributed by
+    /// Citus, and of no other access method.
+    pub is_one_heap: bool,
     /// Its columns in the table's order; dropped and generated ones are left out.
     pub columns: Vec<Column>,
     /// Its unique keys that can tell a duplicate, the primary key first. Each is a list of column names.
@@ -134,7 +137,7 @@ impl Table {
     /// catalog can't be read.
     pub async fn load(conn: &mut PgConnection, stream: &Stream) -> Result<Table, SchemaError> {
         let failed = |source| SchemaError::Catalog { table: stream.table.clone(), source };
-        let (oid, quoted_name) = resolve(conn, &stream.table).await?;
+        let (oid, quoted_name, is_one_heap) = resolve(conn, &stream.table).await?;
         let columns = load_columns(conn, oid, &stream.zone).await.map_err(failed)?;
         let keys = load_keys(conn, oid).await.map_err(failed)?;
         let is_kept =
@@ -149,7 +152,7 @@ impl Table {
             return Err(SchemaError::NoPathColumn { table: stream.table.clone(), column });
         }
         let event_time = event_time(&columns, stream)?;
-        Ok(Table { quoted_name, columns, keys, event_time })
+        Ok(Table { quoted_name, is_one_heap, columns, keys, event_time })
     }
 
     /// The column of that name.
@@ -186,11 +189,13 @@ fn event_time(columns: &[Column], stream: &Stream) -> Result<Option<String>, Sch
     }
 }
 
-/// Finds the table: its number and quoted full name.
-async fn resolve(conn: &mut PgConnection, name: &str) -> Result<(u32, String), SchemaError> {
+/// Finds the table: its number, its quoted full name, and whether it is one heap.
+async fn resolve(conn: &mut PgConnection, name: &str) -> Result<(u32, String, bool), SchemaError> {
     let found = sqlx::query(
-        "select c.oid, c.relkind::text, n.nspname, c.relname
+        "select c.oid, c.relkind::text, n.nspname, c.relname,
+                c.relkind = 'r' and a.amname = 'heap' and to_regclass('pg_catalog.pg_dist_partition') is null
            from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           left join pg_am a on a.oid = c.relam
           where c.oid = to_regclass($1)",
     )
     .bind(name)
@@ -201,7 +206,8 @@ async fn resolve(conn: &mut PgConnection, name: &str) -> Result<(u32, String), S
     let kind = match row.get::<&str, _>(1) {
         "r" | "p" | "f" => {
             let quoted = format!("{}.{}", quote(row.get(2)), quote(row.get(3)));
-            return Ok((row.get::<sqlx::postgres::types::Oid, _>(0).0, quoted));
+            let oid: sqlx::postgres::types::Oid = row.get(0);
+            return Ok((oid.0, quoted, row.get::<Option<bool>, _>(4).unwrap_or(false)));
         }
         "v" | "m" => "view",
         "i" | "I" => "index",

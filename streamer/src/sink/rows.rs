@@ -30,13 +30,14 @@ const COPY_MESSAGE_BYTES: usize = 32 * 1000;
 /// With so many messages a server is busy for some milliseconds.
 const BUSY_MESSAGES: u32 = 4;
 
-/// How many rows of a COPY PostgreSQL writes quicker one by one than together. It prepares a slot for each of the
-/// first 1,000 that it writes together, at a price that grows with the square of their number: a COPY of 1,000 takes a
-/// fifth less without, one of 500 or 1,600 none. `bench/README.md` says more.
+/// How many rows of a COPY PostgreSQL writes into a heap quicker one by one than many at once. It prepares a slot for
+/// each of the first 1,000 that it writes at once, at a price that grows with the square of their number: without, a
+/// COPY of 1,000 takes about a sixth less and a fifth more log; one of 500 or 1,600 gains little or nothing.
+/// `bench/README.md` has the figures.
 ///
 /// Source: src/backend/commands/copyfrom.c, `MAX_BUFFERED_TUPLES`.
 const ONE_BY_ONE: RangeInclusive<usize> = 600..=1400;
-/// What makes it do so: a condition that might depend on the rows before. This one is true of any row.
+/// What makes it do so: a condition that PostgreSQL can't know the outcome of beforehand. It is true of any row.
 ///
 /// Source: src/backend/commands/copyfrom.c, `CopyFrom`, `contain_volatile_functions`.
 const VOLATILE: &str = "where pg_catalog.random() is not null";
@@ -80,7 +81,7 @@ pub(super) async fn copy(
 
 /// The statement that takes so many rows.
 fn copy_statement(layout: &Layout, rows: usize) -> Cow<'_, str> {
-    if ONE_BY_ONE.contains(&rows) {
+    if layout.is_one_heap && ONE_BY_ONE.contains(&rows) {
         format!("{} {VOLATILE}", layout.copy_statement).into()
     } else {
         layout.copy_statement.as_str().into()

@@ -24,7 +24,7 @@ fn files_of(names: &[&str]) -> (tempfile::TempDir, Stream, Folder) {
 
 fn files(stream: &Stream, standing: Standing) -> Files {
     let (quoted_name, columns, keys) = (String::new(), Vec::new(), Vec::new());
-    let table = Table { quoted_name, columns, keys, event_time: None };
+    let table = Table { quoted_name, is_one_heap: true, columns, keys, event_time: None };
     Files::new(stream, Arc::new(table), standing)
 }
 

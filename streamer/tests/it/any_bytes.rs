@@ -308,7 +308,7 @@ fn table() -> Arc<Table> {
     };
     let columns = vec![column("a", false), column("b", false), column("c", true)];
     let (quoted_name, keys) = ("t".to_owned(), Vec::new());
-    Arc::new(Table { quoted_name, columns, keys, event_time: None })
+    Arc::new(Table { quoted_name, is_one_heap: true, columns, keys, event_time: None })
 }
 
 fn is_blank(bytes: &[u8]) -> bool {
