@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use streamer::batch::{Fit, MicroBatch};
+use streamer::batch::MicroBatch;
 use streamer::config::{Overrides, Settings};
 use streamer::encode::{Type, TypeCatalog, TypeEntry, Zone};
 use streamer::format::csv::{Cut, Splitter};
 use streamer::latency::Latency;
-use streamer::layout::Layout;
+use streamer::layout::{Fit, Layout};
 use streamer::schema::{Column, Key, Table};
 
 /// As many as one large micro-batch takes.
@@ -59,7 +59,7 @@ fn created(bencher: Bencher<'_, '_>) {
     let mut batch = MicroBatch::new(Fit::Header(Arc::new(user_events())));
     let mut reasons = Vec::new();
     each_record(&records, |splitter| {
-        batch.take(Some(splitter.record()), &[], 0, 1, &mut reasons);
+        batch.take(Some(splitter.record()), &[], 0, Some(1), &mut reasons);
     });
     batch.finish();
     let mut latency = Latency::default();

@@ -49,7 +49,7 @@ struct Trouble {
 pub enum Impatience {
     /// The streamer is to end.
     #[error("stopped")]
-    Stopped,
+    Shutdown,
     /// Going on makes no sense before a person has changed something.
     #[error("use the database at {place}{}", advice.map(|a| format!(" ({a})")).unwrap_or_default())]
     Refused {
@@ -137,7 +137,7 @@ impl Patience {
         let pause = trouble.pauses.next().expect("pauses never end");
         self.trouble = Some(trouble);
         tokio::select! {
-            () = self.stop.cancelled() => Err(Impatience::Stopped),
+            () = self.stop.cancelled() => Err(Impatience::Shutdown),
             () = tokio::time::sleep(pause) => Ok(()),
         }
     }

@@ -32,8 +32,8 @@ pub struct RecordPlace {
     pub start: usize,
     /// Where it ends there, its line end excluded.
     pub end: usize,
-    /// Its line in the file, from 1.
-    pub line: u64,
+    /// Its line, from 1, where its log has lines.
+    pub line: Option<u64>,
 }
 
 impl RowPlace {
@@ -113,7 +113,7 @@ mod tests {
                 bytes.extend([0, 1]);
                 bytes.extend(i32::try_from(key.len()).unwrap().to_be_bytes());
                 bytes.extend(key);
-                let record = RecordPlace { offset: 0, start: 0, end: 0, line: 1 };
+                let record = RecordPlace { offset: 0, start: 0, end: 0, line: Some(1) };
                 let (key_end, prefix) = (bytes.len(), prefix(&bytes[start + 2..]));
                 rows.push(RowPlace {
                     prefix, start, key_end, end: key_end, part: 0, layout: 0, record, is_repeat: false, index,

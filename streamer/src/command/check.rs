@@ -7,18 +7,20 @@ use anyhow::{Context, Result};
 use sqlx::PgConnection;
 
 use super::summary::Summary;
-use super::table::counted;
+use super::table::{counted, placed};
 use super::{Exit, connect, open, say};
-use crate::batch::{DeadLetter, MicroBatch};
+use crate::batch::{Counts, DeadLetter, MicroBatch, PartOutcome, count};
 use crate::cli::Global;
 use crate::config::{Settings, Stream};
-use crate::engine::Event;
-use crate::latency::Visible;
+use crate::event::Event;
+use crate::feed::files::Files;
+use crate::feed::places::Places;
+use crate::feed::{Feed, Work};
+use crate::layout::Fits;
+use crate::ledger::{checkpoint, stop};
+use crate::partition::Partition;
 use crate::schema::Table;
-use crate::sink::{DryRun, PartOutcome, load_checkpoints, load_stopped};
-use crate::source::feed::{Feed, Work};
-use crate::source::files::{Files, Survey};
-use crate::source::folder::Folder;
+use crate::sink::DryRun;
 
 /// How many bad records of a stream are shown one by one.
 const SHOWN_MAX: usize = 20;
@@ -60,14 +62,14 @@ async fn check(
 ) -> Result<()> {
     let table = Arc::new(Table::load(conn, stream).await?);
     describe(stream, &table);
-    let folder = Folder::new(settings.data.clone(), stream);
-    let loaded = load_checkpoints(conn, &stream.name, &Survey::of(&folder), true).await;
+    let places = Places::new(settings.data.clone(), stream, None);
+    let loaded = checkpoint::load(conn, &stream.name, &places.survey(), true).await;
     let loaded = loaded.context("read the checkpoints")?;
-    let files = Files::new(stream, table, loaded.standing);
-    let listed = files.list(&folder, usize::MAX);
+    let files = Files::new(stream, loaded.standing);
+    let listed = files.list(&places, usize::MAX);
     listed.with_context(|| format!("list {}", settings.data.display()))?;
     let stream_of_many = Stream { max_rows: TRIAL_ROWS, ..stream.clone() };
-    let mut feed = Feed::new(stream_of_many, folder, files.clone());
+    let mut feed = Feed::new(stream_of_many, places, Fits::new(table, stream), files.clone());
     feed.take_all(&loaded.checkpoints);
     let mut trial = DryRun::begin(conn).await.context("begin the trial")?;
     let mut shown = 0;
@@ -75,22 +77,11 @@ async fn check(
         match work {
             Work::Batch(batch) => {
                 let outcome = try_out(&mut trial, &batch, &mut shown).await?;
-                summary.note(&Event::Committed {
-                    stream: &stream.name,
-                    parts: &outcome,
-                    elapsed: Duration::ZERO,
-                    bytes: 0,
-                    lag_bytes: batch.lag_bytes,
-                    latencies: &[],
-                    visible: &Visible::default(),
-                });
+                summary.note_parts(&stream.name, &outcome, Duration::ZERO);
             }
             Work::Refused { partition, reason } => {
-                summary.note(&Event::Failed {
-                    stream: &stream.name,
-                    partition: &partition,
-                    reason: &reason,
-                });
+                let (stream, partition) = (stream.name.as_str(), &*partition.text());
+                summary.note(&Event::Failed { stream, partition, reason: &reason });
             }
             Work::Unreadable { name, error } => {
                 let reason = error.to_string();
@@ -115,13 +106,14 @@ async fn foresee_stops(
     stream: &Stream,
     summary: &mut Summary,
 ) -> Result<()> {
-    let stopped = load_stopped(conn, &stream.name, stream.dead_letters_max).await;
+    let stopped = stop::load(conn, &stream.name, stream.dead_letters_max).await;
     let stopped = stopped.context("read the checkpoints")?.into_iter();
-    let mut reasons: Vec<(String, String)> =
+    let mut reasons: Vec<(Partition, String)> =
         stopped.filter(|file| !file.may_go_on).map(|file| (file.partition, file.reason)).collect();
     if let Some(limit) = stream.dead_letters_max {
-        for PartOutcome { partition, records, dead_letters, .. } in summary.outcomes(&stream.name) {
-            if limit.is_passed(*records, *dead_letters) {
+        for (partition, counts) in summary.outcomes(&stream.name) {
+            let Counts { records, dead_letters, .. } = *counts;
+            if limit.is_passed(records, dead_letters) {
                 let reason = format!(
                     "{dead_letters} of the {records} records to read would be refused, more than \
                      max_dead_letters = {limit} lets pass"
@@ -131,7 +123,8 @@ async fn foresee_stops(
         }
     }
     for (partition, reason) in &reasons {
-        summary.note(&Event::Stopped { stream: &stream.name, partition, reason });
+        let (stream, partition) = (stream.name.as_str(), &*partition.text());
+        summary.note(&Event::Stopped { stream, partition, reason });
     }
     Ok(())
 }
@@ -151,28 +144,22 @@ async fn try_out(
         for letter in &letters {
             *shown += 1;
             if *shown <= SHOWN_MAX {
-                print_letter(&part.partition, letter);
+                print_letter(&part.partition.text(), letter);
             } else if *shown == SHOWN_MAX + 1 {
                 say("  ... and more");
             }
         }
-        let dead_letters = u64::try_from(letters.len()).unwrap_or(u64::MAX);
-        let rows = tried.rows[at];
-        outcomes.push(PartOutcome {
-            partition: part.partition.clone(),
-            batch_id: 0,
-            records: part.records,
-            rows,
-            duplicates: part.records - rows - dead_letters,
-            dead_letters,
-        });
+        let (records, rows, dead_letters) = (part.records, tried.rows[at], count(letters.len()));
+        let duplicates = records - rows - dead_letters;
+        let counts = Counts { records, rows, duplicates, dead_letters };
+        outcomes.push(PartOutcome { partition: part.partition.clone(), batch_id: 0, counts });
     }
     Ok(outcomes)
 }
 
 fn print_letter(partition: &str, letter: &DeadLetter) {
     for reason in &letter.reasons {
-        say(format!("  {partition}:{} {reason}", letter.line));
+        say(format!("  {} {reason}", placed(partition, letter.line)));
     }
 }
 

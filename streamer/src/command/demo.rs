@@ -9,7 +9,7 @@ use comfy_table::CellAlignment;
 use generator::{Generator, Settings as Events};
 use sqlx::{Column, PgConnection, Row, TypeInfo, ValueRef};
 
-use super::run::{migrate_patiently, stream_all};
+use super::run::{Reporting, migrate_patiently, stream_all};
 use super::table::{grouped, table};
 use super::{Exit, make_folder, say, stop_on_signal};
 use crate::cli::{DemoArgs, Global};
@@ -17,7 +17,8 @@ use crate::config::{Overrides, Settings};
 use crate::database::Database;
 use crate::engine::Plan;
 use crate::health::Health;
-use crate::receiver::Spools;
+use crate::ledger::micro_batch;
+use crate::spool::Spools;
 use crate::sql;
 
 /// A pace that one can follow: 30,000 events take about twelve seconds.
@@ -42,13 +43,7 @@ const QUERIES: [(&str, &str); 3] = [
  order by revenue desc
  limit 5",
     ),
-    (
-        "Where did the newest rows come from?",
-        "select batch_id, partition as file, start_offset, end_offset, rows, path
-  from streamer.micro_batch
- order by batch_id desc
- limit 3",
-    ),
+    ("Where did the newest rows come from?", micro_batch::NEWEST),
 ];
 
 pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<Exit> {
@@ -91,7 +86,8 @@ async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Res
     let settings = Settings::shipped(overrides)?;
     let stop = plan.stop.clone();
     let (summary, wall) =
-        stream_all(database, &settings.data, settings.streams, plan, true, None).await?;
+        stream_all(database, &settings.data, settings.streams, plan, true, &Reporting::default())
+            .await?;
     say(summary.text(wall).trim_end());
     if stop.is_cancelled() {
         return Ok(Exit::Done);

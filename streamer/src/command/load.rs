@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use globset::Glob;
 use tokio::sync::mpsc;
 
-use super::run::{GIVE_UP_AFTER, finish, migrate_patiently, stream_all};
+use super::run::{GIVE_UP_AFTER, Reporting, finish, migrate_patiently, stream_all};
 use super::{Exit, make_folder, stop_on_signal, stream_named};
 use crate::cli::{Global, LoadArgs};
 use crate::config::{Overrides, Settings, Stream};
@@ -16,11 +16,10 @@ use crate::database::Database;
 use crate::engine::Plan;
 use crate::format::Format;
 use crate::health::Health;
-use crate::receiver::Spools;
+use crate::layout::Fits;
 use crate::receiver::intake::{Follows, Intake};
-use crate::receiver::spool::Spool;
 use crate::schema::Table;
-use crate::source::files::{Files, Standing};
+use crate::spool::{SpoolWriter, Spools};
 
 /// How much is read from stdin at a time, in bytes.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -44,13 +43,13 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
     let database = Arc::new(database);
     let outcome = async {
         migrate_patiently(&database, &plan).await?;
-        let spool = plan.spools.of(&stream.name).expect("it was made for this stream");
+        let spool = plan.spools.writer(&stream.name).expect("it was made for this stream");
         let mut conn = database.connect_now().await?;
         let table = Arc::new(Table::load(&mut conn, &stream).await?);
         drop(conn);
-        let files = Files::new(&stream, table, Standing::default());
+        let fits = Fits::new(table, &stream);
         tokio::select! {
-            spooled = spool_stdin(spool, &stream, &files, args.format) => match spooled {
+            spooled = spool_stdin(&spool, &stream, &fits, args.format) => match spooled {
                 Ok(()) => {}
                 Err(error) => {
                     spool.discard().await;
@@ -64,7 +63,15 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
         }
         // Files of the folder are not meant.
         let streams = vec![Stream { files: Glob::new(NO_FILE)?, ..stream.clone() }];
-        stream_all(&database, &settings.data, streams, plan.clone(), shows_progress, None).await
+        stream_all(
+            &database,
+            &settings.data,
+            streams,
+            plan.clone(),
+            shows_progress,
+            &Reporting::default(),
+        )
+        .await
     };
     let outcome = outcome.await;
     if let Some(database) = Arc::into_inner(database) {
@@ -76,9 +83,9 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
 
 /// Writes all of stdin to the spool.
 async fn spool_stdin(
-    spool: &Spool,
+    spool: &SpoolWriter,
     stream: &Stream,
-    files: &Files,
+    fits: &Fits,
     format: Option<Format>,
 ) -> Result<()> {
     // It is read on a thread of its own, which an end before its time leaves behind.
@@ -105,7 +112,7 @@ async fn spool_stdin(
         let appends = intake.take(&chunk, follows)?;
         if !is_header_checked && let Some(header) = intake.header() {
             is_header_checked = true;
-            files.check_header(header.to_vec(), stream)?;
+            fits.of_header(header.to_vec())?;
         }
         for append in appends {
             spool.append(append).await?;

@@ -12,6 +12,7 @@ mod report;
 mod reset;
 mod retry_file;
 mod run;
+mod shown;
 mod status;
 mod summary;
 mod table;

@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::harmless;
 use super::table::grouped;
-use crate::engine::Event;
+use crate::batch::Counts;
+use crate::event::Event;
 
 /// How far a run is.
 pub(super) struct Progress {
@@ -38,10 +39,10 @@ impl Progress {
     /// Takes an event in.
     pub(super) fn note(&mut self, event: &Event<'_>) {
         match event {
-            Event::Committed { parts, bytes, lag_bytes, .. } => {
-                self.done_bytes += bytes;
-                self.records += parts.iter().map(|part| part.records).sum::<u64>();
-                self.bar.set_length(self.done_bytes + lag_bytes);
+            Event::Committed(commit) => {
+                self.done_bytes += commit.bytes;
+                self.records += Counts::of(commit.parts).records;
+                self.bar.set_length(self.done_bytes + commit.lag.left);
                 self.bar.set_position(self.done_bytes);
                 self.bar.set_message(format!("{} records", grouped(self.records)));
             }

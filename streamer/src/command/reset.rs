@@ -11,9 +11,10 @@ use crate::cli::{Global, ResetArgs};
 use crate::config::{Settings, Stream};
 use crate::database::Database;
 use crate::health::{self, HealthError};
+use crate::ledger::reset::{self, Known};
+use crate::partition::{Kind, Name, Partition};
 use crate::schema::{BATCH_ID, Table};
 use crate::sink::claimed;
-use crate::source::folder::{is_spooled, partition_path};
 use crate::sql::made;
 
 /// How the rows are to go.
@@ -24,16 +25,6 @@ enum Rows {
     All(Table),
     /// Those that the stream brought: others write to the table, too.
     Own(Table),
-}
-
-/// What is to be forgotten.
-#[derive(Debug, sqlx::FromRow)]
-struct Known {
-    files: Vec<String>,
-    micro_batches: i64,
-    dead_letters: i64,
-    /// Those that are neither retried nor discarded.
-    open_dead_letters: i64,
 }
 
 pub(super) async fn run(global: &Global, args: &ResetArgs) -> Result<Exit> {
@@ -54,7 +45,8 @@ async fn carry_out(settings: &Settings, database: &Database, args: &ResetArgs) -
         format!("there is no stream {:?}; there are {}", args.stream, names.join(", "))
     })?;
     let mut conn = connect(database).await?;
-    let known = known(&mut conn, stream).await.context("read what is known of the stream")?;
+    let known =
+        reset::known(&mut conn, &stream.name).await.context("read what is known of the stream")?;
     nobody_works(&mut conn, settings, stream, &known).await?;
     let rows = match args.rows {
         true => rows(&mut conn, settings, stream).await?,
@@ -65,21 +57,8 @@ async fn carry_out(settings: &Settings, database: &Database, args: &ResetArgs) -
     }
     // The answer may have taken its time.
     nobody_works(&mut conn, settings, stream, &known).await?;
-    reset(&mut conn, stream, &rows).await.context("reset the stream")?;
+    carry_through(&mut conn, stream, &rows).await.context("reset the stream")?;
     Ok(done_text(stream, &known, &rows))
-}
-
-async fn known(conn: &mut PgConnection, stream: &Stream) -> Result<Known, sqlx::Error> {
-    sqlx::query_as(
-        "select array(select partition from streamer.checkpoint where stream = $1) as files,
-                (select count(*) from streamer.micro_batch where stream = $1) as micro_batches,
-                (select count(*) from streamer.dead_letter where stream = $1) as dead_letters,
-                (select count(*) from streamer.dead_letter where stream = $1 and resolved_at is null)
-                    as open_dead_letters",
-    )
-    .bind(&stream.name)
-    .fetch_one(conn)
-    .await
 }
 
 /// Demands that no streamer works on the stream, as far as that can be told: one that does would not notice, and
@@ -96,9 +75,10 @@ async fn nobody_works(
             settings.data.display()
         );
     }
-    let names = known.files.iter().map(|partition| partition_path(partition).0);
+    let names: Vec<Name> =
+        known.files.iter().map(|partition| Partition::parse(partition).name).collect();
     let is_claimed =
-        claimed(conn, &stream.name, names).await.context("look for other streamers")?;
+        claimed(conn, &stream.name, names.iter()).await.context("look for other streamers")?;
     ensure!(
         !is_claimed,
         "another streamer works on files of stream {}; stop it first",
@@ -128,17 +108,8 @@ async fn rows(conn: &mut PgConnection, settings: &Settings, stream: &Stream) -> 
         );
         return Ok(Rows::All(table));
     }
-    // Also of streams that other settings name, and of programs that are no streamer.
-    let statement = format!(
-        "select exists (select from {} t where t.batch_id is null or exists
-            (select from streamer.micro_batch m where m.stream <> $1 and m.batch_id = t.batch_id))",
-        table.quoted_name
-    );
-    let has_others: bool = sqlx::query_scalar(made(statement))
-        .bind(&stream.name)
-        .fetch_one(conn)
-        .await
-        .context("look for rows of others in the table")?;
+    let has_others = reset::has_rows_of_others(conn, &stream.name, &table.quoted_name).await;
+    let has_others = has_others.context("look for rows of others in the table")?;
     Ok(if is_shared || has_others { Rows::Own(table) } else { Rows::All(table) })
 }
 
@@ -160,27 +131,24 @@ fn question(stream: &Stream, known: &Known, rows: &Rows) -> String {
         grouped(i128::try_from(known.files.len()).unwrap_or(i128::MAX)),
         grouped(known.micro_batches),
         grouped(known.dead_letters),
-        known.lost()
+        lost(known)
     )
 }
 
-impl Known {
-    /// What no run can read again, in words.
-    fn lost(&self) -> String {
-        let spooled = self.files.iter().filter(|partition| is_spooled(partition)).count();
-        let mut text = String::new();
-        if spooled > 0 {
-            text +=
-                "What came by HTTP, TCP or stdin is in no file any more: it can't be read again.\n";
-        }
-        if self.open_dead_letters > 0 {
-            text += &format!(
-                "{} of the dead letters are open: `streamer dead-letters export` keeps their records.\n",
-                grouped(self.open_dead_letters)
-            );
-        }
-        text
+/// What no run can read again, in words.
+fn lost(known: &Known) -> String {
+    let is_segment = |partition: &&String| Partition::parse(partition).kind() == Kind::Segment;
+    let mut text = String::new();
+    if known.files.iter().any(|partition| is_segment(&partition)) {
+        text += "What came by HTTP, TCP or stdin is in no file any more: it can't be read again.\n";
     }
+    if known.open_dead_letters > 0 {
+        text += &format!(
+            "{} of the dead letters are open: `streamer dead-letters export` keeps their records.\n",
+            grouped(known.open_dead_letters)
+        );
+    }
+    text
 }
 
 fn is_agreed(question: &str) -> Result<bool> {
@@ -193,32 +161,23 @@ fn is_agreed(question: &str) -> Result<bool> {
 
 /// Forgets all in one transaction. A micro-batch in flight elsewhere ends before it, or finds no checkpoint and is
 /// rolled back.
-async fn reset(conn: &mut PgConnection, stream: &Stream, rows: &Rows) -> Result<(), sqlx::Error> {
+async fn carry_through(
+    conn: &mut PgConnection,
+    stream: &Stream,
+    rows: &Rows,
+) -> Result<(), sqlx::Error> {
     let mut tx = conn.begin().await?;
-    // Who waits for a table keeps all others waiting behind.
-    tx.execute("set local lock_timeout = '10s'; lock table streamer.checkpoint in share row exclusive mode")
-        .await?;
+    reset::lock(&mut tx).await?;
     match rows {
         Rows::Kept => {}
         Rows::All(table) => {
             tx.execute(made(format!("truncate {}", table.quoted_name))).await?;
         }
         Rows::Own(table) => {
-            let statement = format!(
-                "delete from {} where batch_id in
-                    (select batch_id from streamer.micro_batch where stream = $1)",
-                table.quoted_name
-            );
-            sqlx::query(made(statement)).bind(&stream.name).execute(&mut *tx).await?;
+            reset::delete_rows(&mut tx, &stream.name, &table.quoted_name).await?;
         }
     }
-    for statement in [
-        "delete from streamer.checkpoint where stream = $1",
-        "delete from streamer.micro_batch where stream = $1",
-        "delete from streamer.dead_letter where stream = $1",
-    ] {
-        sqlx::query(statement).bind(&stream.name).execute(&mut *tx).await?;
-    }
+    reset::forget(&mut tx, &stream.name).await?;
     tx.commit().await
 }
 

@@ -9,18 +9,8 @@ use super::table::grouped;
 use super::{Exit, connect, open, print};
 use crate::cli::{Global, RetryFileArgs};
 use crate::config::Settings;
-use crate::source::folder::partition_name;
-
-/// A file as the checkpoint knows it.
-#[derive(Debug, sqlx::FromRow)]
-struct File {
-    stream: String,
-    partition: String,
-    next_offset: i64,
-    next_line: i64,
-    state: String,
-    refusal: Option<String>,
-}
+use crate::ledger::stop;
+use crate::partition::file_text;
 
 pub(super) async fn run(global: &Global, args: &RetryFileArgs) -> Result<Exit> {
     let (settings, database) = open(global).await?;
@@ -41,42 +31,23 @@ async fn retry(
     args: &RetryFileArgs,
 ) -> Result<(String, Exit)> {
     let names = names(&args.file, &settings.data);
-    let released: Vec<File> = sqlx::query_as(
-        "update streamer.checkpoint
-            set state = 'reading', refusal = null, judged_records = 0, judged_dead_letters = 0,
-                updated_at = now()
-          where state = 'stopped' and ($2::text is null or stream = $2)
-            and (partition = any($1) or regexp_replace(partition, '#[0-9]+$', '') = any($1))
-         returning stream, partition, next_offset, next_line, state, refusal",
-    )
-    .bind(&names)
-    .bind(&args.stream)
-    .fetch_all(&mut *conn)
-    .await
-    .context("let the file go on")?;
+    let released = stop::retry(conn, &names, args.stream.as_deref()).await;
+    let released = released.context("let the file go on")?;
     if !released.is_empty() {
         let told = released.iter().map(|file| {
+            let line = file.next_line.map(|line| format!("line {}, ", grouped(line)));
             format!(
-                "{} of stream {:?} goes on from line {}, byte {}; its dead letters are counted anew\n",
+                "{} of stream {:?} goes on from {}byte {}; its dead letters are counted anew\n",
                 file.partition,
                 file.stream,
-                grouped(file.next_line),
+                line.unwrap_or_default(),
                 grouped(file.next_offset)
             )
         });
         return Ok((told.collect(), Exit::Done));
     }
-    let known: Vec<File> = sqlx::query_as(
-        "select stream, partition, next_offset, next_line, state, refusal from streamer.checkpoint
-          where ($2::text is null or stream = $2)
-            and (partition = any($1) or regexp_replace(partition, '#[0-9]+$', '') = any($1))
-          order by stream, partition",
-    )
-    .bind(&names)
-    .bind(&args.stream)
-    .fetch_all(conn)
-    .await
-    .context("read the checkpoints")?;
+    let known = stop::named(conn, &names, args.stream.as_deref()).await;
+    let known = known.context("read the checkpoints")?;
     anyhow::ensure!(
         !known.is_empty(),
         "nothing was read of a file {:?}; name it as `streamer status --all` does",
@@ -103,7 +74,7 @@ async fn retry(
 /// may begin with the data folder.
 fn names(file: &Path, data: &Path) -> Vec<String> {
     let below = file.strip_prefix(data).unwrap_or(file);
-    let mut names = [file, below].map(|path| partition_name(path).into_owned()).to_vec();
+    let mut names = [file, below].map(|path| file_text(path).into_owned()).to_vec();
     names.extend(file.to_str().map(str::to_owned));
     names
 }

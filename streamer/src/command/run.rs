@@ -1,23 +1,25 @@
 //! `streamer run`: load files as they come, or all there are.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use tokio::task::JoinSet;
 
-use super::progress::Progress;
+use super::shown::Shown;
 use super::summary::Summary;
 use super::{Exit, make_folder, print, stop_on_signal};
 use crate::cli::{Global, RunArgs};
 use crate::config::{Overrides, Settings, Stream, TokenSource};
 use crate::database::Database;
-use crate::engine::{self, Event, Plan};
+use crate::engine::{self, Plan};
+use crate::event::{Counters, Listener, Log, Reporter};
 use crate::health::{Ailment, Health};
+use crate::http::{Bound, Metrics, Parts};
 use crate::migrate::{MigrateError, migrate};
 use crate::patience::Patience;
-use crate::receiver::Spools;
-use crate::receiver::http::{Bound, Metrics, Parts};
 use crate::receiver::tcp::Line;
+use crate::spool::Spools;
 
 /// How long `--available-now` looks for a database that is away.
 pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
@@ -25,8 +27,18 @@ pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
 /// The variable that may hold a token.
 const TOKEN: &str = "STREAMER_TOKEN";
 
-/// When a stop was asked for, the process ends within this time, whatever hangs.
+/// When a stop was asked for, the work ends within this time, whatever hangs.
 const STOP_WITHIN: Duration = Duration::from_millis(4700);
+
+/// How long what listens may take to end once there is no work any more.
+const LISTENERS_GRACE: Duration = Duration::from_secs(2);
+
+/// What is counted, and who tells it to others.
+#[derive(Default)]
+pub(super) struct Reporting {
+    counters: Counters,
+    metrics: Option<Arc<Metrics>>,
+}
 
 pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -> Result<Exit> {
     let (every, max_rows, writers) = (args.every, args.max_rows, args.writers);
@@ -55,23 +67,28 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         settings.streams.iter_mut().for_each(|stream| stream.every = Duration::ZERO);
     }
     let names = settings.streams.iter().map(|one| one.name.as_str());
-    let metrics = Arc::new(Metrics::new(names, plan.health.latencies().clone()));
-    open_doors(&settings, args, &plan, &metrics).await?;
-    let overdue = plan.stop.clone();
+    let counters = Counters::new(names.clone());
+    let latencies = plan.health.latencies().clone();
+    let metrics = Arc::new(Metrics::new(names, counters.clone(), latencies));
+    let mut listeners = start_listeners(&settings, args, &plan, &metrics).await?;
+    let reporting = Reporting { counters, metrics: Some(metrics) };
+    let stop = plan.stop.clone();
     let overdue = async {
-        overdue.cancelled().await;
+        stop.cancelled().await;
         tokio::time::sleep(STOP_WITHIN).await;
     };
     // Nothing is lost with what is dropped here: what is not committed, PostgreSQL rolls back.
     let outcome = tokio::select! {
-        outcome = work(&settings, plan, starting, shows_progress, Some(metrics)) => outcome,
-        () = overdue => return Ok(Exit::Done),
+        outcome = work(&settings, plan, starting, shows_progress, &reporting) => Some(outcome),
+        () = overdue => None,
     };
-    let (summary, wall) = outcome?;
-    if !args.available_now {
-        return Ok(Exit::Done);
+    stop.cancel();
+    let ended = async { while listeners.join_next().await.is_some() {} };
+    drop(tokio::time::timeout(LISTENERS_GRACE, ended).await);
+    match outcome.transpose()? {
+        Some((summary, wall)) if args.available_now => finish(&summary, wall),
+        _ => Ok(Exit::Done),
     }
-    finish(&summary, wall)
 }
 
 /// Where the token is that all streams ask for. The variable is the one that the generator has its token in.
@@ -91,23 +108,24 @@ pub(super) fn finish(summary: &Summary, wall: Duration) -> Result<Exit> {
     Ok(summary.exit())
 }
 
-/// Starts the doors that are to be open. None, where all is to be loaded that is there now and no door is asked
-/// for.
-async fn open_doors(
+/// Starts what is to listen, until the work is to stop. Nothing does, where all is to be loaded that is there
+/// now and none is asked for.
+async fn start_listeners(
     settings: &Settings,
     args: &RunArgs,
     plan: &Plan,
     metrics: &Arc<Metrics>,
-) -> Result<()> {
+) -> Result<JoinSet<()>> {
+    let mut listeners = JoinSet::new();
     let (spools, health, stop) = (plan.spools.clone(), plan.health.clone(), plan.stop.clone());
     if !args.available_now || settings.server.listen.is_some() {
         let parts = Parts { spools, metrics: metrics.clone(), health, stop };
         if let Some(server) = Bound::bind(&settings.server, &settings.streams, parts).await? {
-            tokio::spawn(server.serve());
+            listeners.spawn(server.serve());
         }
     }
     for stream in settings.streams.iter().filter(|_| !args.available_now) {
-        let Some(spool) = plan.spools.of(&stream.name).cloned() else { continue };
+        let Some(spool) = plan.spools.writer(&stream.name) else { continue };
         let (health, stop) = (plan.health.clone(), plan.stop.clone());
         let line = Line { stream: Arc::new(stream.clone()), spool, health, stop };
         if let Some(address) = stream.tcp_listen {
@@ -116,13 +134,13 @@ async fn open_doors(
             })?;
             let address = listener.local_addr().unwrap_or(address);
             tracing::info!(stream = %stream.name, "taking lines by TCP on {address}");
-            tokio::spawn(line.clone().listen(listener));
+            listeners.spawn(line.clone().listen(listener));
         }
         if let Some(place) = &stream.tcp_connect {
-            tokio::spawn(line.connect(place.clone()));
+            listeners.spawn(line.connect(place.clone()));
         }
     }
-    Ok(())
+    Ok(listeners)
 }
 
 /// Opens the database, applies the migrations, works on the streams, and stops the embedded server.
@@ -131,7 +149,7 @@ async fn work(
     plan: Plan,
     starting: Ailment,
     shows_progress: bool,
-    metrics: Option<Arc<Metrics>>,
+    reporting: &Reporting,
 ) -> Result<(Summary, Duration)> {
     let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
     let database = Arc::new(database);
@@ -139,7 +157,7 @@ async fn work(
         Ok(()) => {
             drop(starting);
             let streams = settings.streams.clone();
-            stream_all(&database, &settings.data, streams, plan, shows_progress, metrics).await
+            stream_all(&database, &settings.data, streams, plan, shows_progress, reporting).await
         }
         Err(error) if plan.stop.is_cancelled() => {
             tracing::debug!("stopped before the database was there: {error:#}");
@@ -160,34 +178,20 @@ pub(super) async fn stream_all(
     streams: Vec<Stream>,
     plan: Plan,
     shows_progress: bool,
-    metrics: Option<Arc<Metrics>>,
+    reporting: &Reporting,
 ) -> Result<(Summary, Duration)> {
     let started = Instant::now();
-    let told = Arc::new(Mutex::new((Summary::default(), shows_progress.then(Progress::new))));
     // Without an end there is no summary to gather for.
-    let gathers = plan.until_drained;
-    let observer = {
-        let told = told.clone();
-        Arc::new(move |event: Event<'_>| {
-            if let Some(metrics) = &metrics {
-                metrics.note(&event);
-            }
-            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            if gathers {
-                told.0.note(&event);
-            }
-            if let Some(progress) = &mut told.1 {
-                progress.note(&event);
-            }
-        })
-    };
-    let outcome = engine::run(database.clone(), data, streams, plan, observer).await;
-    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(progress) = &told.1 {
-        progress.finish();
+    let shown = Arc::new(Shown::new(plan.until_drained, shows_progress));
+    let mut listeners: Vec<Arc<dyn Listener>> = vec![Arc::new(Log), shown.clone()];
+    if let Some(metrics) = &reporting.metrics {
+        listeners.push(metrics.clone());
     }
+    let reporter = Reporter::new(listeners, reporting.counters.clone());
+    let outcome = engine::run(database.clone(), data, streams, plan, reporter).await;
+    let summary = shown.finish();
     outcome?;
-    Ok((std::mem::take(&mut told.0), started.elapsed()))
+    Ok((summary, started.elapsed()))
 }
 
 /// Applies the migrations as soon as the database is there.

@@ -11,11 +11,14 @@ use super::table::{bytes, counted, grouped, table};
 use super::{Exit, connect, open, print};
 use crate::cli::{Global, StatusArgs};
 use crate::config::{Settings, Stream};
+use crate::format::packing::Packing;
 use crate::health::ask_latencies;
 use crate::latency::Quantiles;
-use crate::receiver::spool::segments;
-use crate::source::content::Packing;
-use crate::source::folder::{Folder, is_spooled, partition_path};
+use crate::ledger::dead_letter;
+use crate::ledger::status::{self, MicroBatchStatus, PartitionStatus};
+use crate::partition::{Kind, Name, Partition};
+use crate::source::folder::Folder;
+use crate::spool::segments;
 
 /// How many files and micro-batches of a stream are shown unless all are asked for.
 const SHOWN_MAX: usize = 10;
@@ -57,6 +60,8 @@ struct SpoolStatus {
 #[derive(Debug, Serialize)]
 struct FileStatus {
     file: String,
+    #[serde(skip)]
+    kind: Kind,
     /// pending, reading, done, refused, stopped, or gone (not in the folder, and not read to its end).
     state: &'static str,
     size_bytes: Option<u64>,
@@ -68,35 +73,6 @@ struct FileStatus {
     dead_letters: i64,
     refusal: Option<String>,
     updated_at: Option<DateTime<Utc>>,
-}
-
-#[derive(Debug, Serialize, sqlx::FromRow)]
-struct MicroBatchStatus {
-    batch_id: i64,
-    #[sqlx(rename = "partition")]
-    file: String,
-    start_offset: i64,
-    end_offset: i64,
-    records: i64,
-    rows: i64,
-    duplicates: i64,
-    dead_letters: i64,
-    path: String,
-    written_at: DateTime<Utc>,
-}
-
-/// A partition as the streamer's tables know it.
-#[derive(Debug, sqlx::FromRow)]
-struct Partition {
-    partition: String,
-    next_offset: i64,
-    records: i64,
-    state: String,
-    refusal: Option<String>,
-    updated_at: DateTime<Utc>,
-    rows: i64,
-    duplicates: i64,
-    dead_letters: i64,
 }
 
 pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
@@ -136,35 +112,10 @@ async fn gather_stream(
     settings: &Settings,
     stream: &Stream,
 ) -> Result<StreamStatus> {
-    let partitions: Vec<Partition> = sqlx::query_as(
-        "select c.partition, c.next_offset, c.records, c.state, c.refusal, c.updated_at,
-                coalesce(b.rows, 0)::bigint as rows, coalesce(b.duplicates, 0)::bigint as duplicates,
-                coalesce(b.dead_letters, 0)::bigint as dead_letters
-           from streamer.checkpoint c
-           left join (select partition, sum(rows) as rows, sum(duplicates) as duplicates,
-                             sum(dead_letters) as dead_letters
-                        from streamer.micro_batch where stream = $1 group by partition) b
-                using (partition)
-          where c.stream = $1",
-    )
-    .bind(&stream.name)
-    .fetch_all(&mut *conn)
-    .await?;
-    let last_micro_batches = sqlx::query_as(
-        "select batch_id, partition, start_offset, end_offset, records, rows, duplicates, dead_letters,
-                path, written_at
-           from streamer.micro_batch where stream = $1 order by batch_id desc limit 100",
-    )
-    .bind(&stream.name)
-    .fetch_all(&mut *conn)
-    .await?;
-    let dead_letters = sqlx::query_scalar(
-        "select count(*) from streamer.dead_letter where stream = $1 and resolved_at is null",
-    )
-    .bind(&stream.name)
-    .fetch_one(conn)
-    .await?;
-    let sum = |count: fn(&Partition) -> i64| partitions.iter().map(count).sum();
+    let partitions = status::partitions(conn, &stream.name).await?;
+    let last_micro_batches = status::last_micro_batches(conn, &stream.name).await?;
+    let dead_letters = dead_letter::count_open(conn, &stream.name).await?;
+    let sum = |count: fn(&PartitionStatus) -> i64| partitions.iter().map(count).sum();
     let (records, rows) = (sum(|p| p.records), sum(|p| p.rows));
     let duplicates = sum(|p| p.duplicates);
     let files = files(settings, stream, partitions)?;
@@ -188,31 +139,35 @@ async fn gather_stream(
 fn files(
     settings: &Settings,
     stream: &Stream,
-    partitions: Vec<Partition>,
+    partitions: Vec<PartitionStatus>,
 ) -> Result<Vec<FileStatus>> {
-    let mut sizes: HashMap<String, u64> = HashMap::new();
+    let mut sizes: HashMap<Name, u64> = HashMap::new();
     let folder = Folder::new(settings.data.clone(), stream);
     let visited = folder.visit(|name, stat| {
-        sizes.insert(name.to_owned(), stat.size);
+        sizes.insert(Name::new(Kind::File, name), stat.size);
     });
     visited.with_context(|| format!("list {}", settings.data.display()))?;
     let segments = segments(&settings.spool, &stream.name);
     sizes.extend(segments.into_iter().map(|found| (found.name, found.stat.size)));
     // Only the newest partition of a path can be the file that is there now.
-    let mut newest: HashMap<&str, u32> = HashMap::new();
-    for (path, number) in partitions.iter().map(|p| partition_path(&p.partition)) {
-        let newest = newest.entry(path).or_default();
-        *newest = number.max(*newest);
+    let partitions: Vec<(Partition, PartitionStatus)> = partitions
+        .into_iter()
+        .map(|status| (Partition::parse(&status.partition), status))
+        .collect();
+    let mut newest: HashMap<&Name, u32> = HashMap::new();
+    for (Partition { name, generation }, _) in &partitions {
+        let newest = newest.entry(name).or_default();
+        *newest = (*generation).max(*newest);
     }
     let mut files: Vec<FileStatus> = partitions
         .iter()
-        .map(|partition| {
-            let (path, number) = partition_path(&partition.partition);
-            let size = sizes.get(path).copied().filter(|_| newest[path] == number);
-            partition.status(size)
+        .map(|(partition, known)| {
+            let Partition { name, generation } = partition;
+            let size = sizes.get(name).copied().filter(|_| newest[name] == *generation);
+            FileStatus::of(partition, known, size)
         })
         .collect();
-    let new = sizes.iter().filter(|(name, _)| !newest.contains_key(name.as_str()));
+    let new = sizes.iter().filter(|(name, _)| !newest.contains_key(name));
     files.extend(new.map(|(name, size)| FileStatus::pending(name, *size)));
     let order = |file: &FileStatus| (file.updated_at.is_none(), file.updated_at);
     files.sort_by(|a, b| order(b).cmp(&order(a)).then_with(|| b.file.cmp(&a.file)));
@@ -221,24 +176,26 @@ fn files(
 
 impl SpoolStatus {
     fn of(files: &[FileStatus]) -> SpoolStatus {
-        let lags = files.iter().filter(|file| is_spooled(&file.file)).map(|file| file.lag_bytes);
+        let segments = files.iter().filter(|file| file.kind == Kind::Segment);
+        let lags = segments.map(|file| file.lag_bytes);
         let lags: Vec<u64> = lags.filter(|lag| *lag > 0).collect();
         SpoolStatus { segments: lags.len(), lag_bytes: lags.iter().sum() }
     }
 }
 
-impl Partition {
-    fn status(&self, size_bytes: Option<u64>) -> FileStatus {
-        let next_offset = u64::try_from(self.next_offset).unwrap_or_default();
-        let is_packed = Packing::of(partition_path(&self.partition).0).is_some();
-        let lag_bytes = match self.state.as_str() {
+impl FileStatus {
+    /// What is known of a partition, whose log has so many bytes, if it is the one that is there now.
+    fn of(partition: &Partition, known: &PartitionStatus, size_bytes: Option<u64>) -> FileStatus {
+        let next_offset = u64::try_from(known.next_offset).unwrap_or_default();
+        let is_packed = Packing::of(partition.name.as_str()).is_some();
+        let lag_bytes = match known.state.as_str() {
             "refused" => 0,
             // Its offset counts unpacked bytes: it is done, or all of it is left.
             state if is_packed => size_bytes.filter(|_| state != "done").unwrap_or(0),
             // A smaller file is another one, to be read from its start.
             _ => size_bytes.map_or(0, |size| size.checked_sub(next_offset).unwrap_or(size)),
         };
-        let state = match (self.state.as_str(), size_bytes) {
+        let state = match (known.state.as_str(), size_bytes) {
             ("refused", _) => "refused",
             ("stopped", _) => "stopped",
             (_, Some(size)) if size < next_offset && !is_packed => "pending",
@@ -247,25 +204,25 @@ impl Partition {
             _ => "reading",
         };
         FileStatus {
-            file: self.partition.clone(),
+            file: known.partition.clone(),
+            kind: partition.kind(),
             state,
             size_bytes,
             next_offset,
             lag_bytes,
-            records: self.records,
-            rows: self.rows,
-            duplicates: self.duplicates,
-            dead_letters: self.dead_letters,
-            refusal: self.refusal.clone(),
-            updated_at: Some(self.updated_at),
+            records: known.records,
+            rows: known.rows,
+            duplicates: known.duplicates,
+            dead_letters: known.dead_letters,
+            refusal: known.refusal.clone(),
+            updated_at: Some(known.updated_at),
         }
     }
-}
 
-impl FileStatus {
-    fn pending(file: &str, size: u64) -> FileStatus {
+    fn pending(name: &Name, size: u64) -> FileStatus {
         FileStatus {
-            file: file.to_owned(),
+            file: name.to_string(),
+            kind: name.kind(),
             state: "pending",
             size_bytes: Some(size),
             next_offset: 0,

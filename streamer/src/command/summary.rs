@@ -7,8 +7,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Exit;
 use super::table::{counted, grouped, table};
-use crate::engine::Event;
-use crate::sink::PartOutcome;
+use crate::batch::{Counts, PartOutcome};
+use crate::event::Event;
+use crate::partition::Partition;
 
 /// How many files are remembered one by one.
 const FILES_KEPT: usize = 1000;
@@ -22,9 +23,9 @@ pub(super) struct Summary {
     files_max: usize,
     files: Vec<File>,
     /// Where a stream's file stands in `files`.
-    places: HashMap<(String, String), usize>,
+    places: HashMap<(String, Partition), usize>,
     /// The files beyond `files_max`: hashes of their names, and what became of all their records.
-    others: (HashSet<u64>, File),
+    others: (HashSet<u64>, Total),
     failures: Vec<Failure>,
 }
 
@@ -44,9 +45,16 @@ struct Failure {
     reason: String,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct File {
-    outcome: PartOutcome,
+    partition: Partition,
+    total: Total,
+}
+
+/// What became of records, and how long that took.
+#[derive(Debug, Clone, Copy, Default)]
+struct Total {
+    counts: Counts,
     elapsed: Duration,
 }
 
@@ -61,7 +69,7 @@ impl Summary {
             files_max,
             files: Vec::new(),
             places: HashMap::new(),
-            others: (HashSet::new(), File::default()),
+            others: (HashSet::new(), Total::default()),
             failures: Vec::new(),
         }
     }
@@ -69,16 +77,8 @@ impl Summary {
     /// Takes an event in.
     pub(super) fn note(&mut self, event: &Event<'_>) {
         match event {
-            Event::Committed { stream, parts, elapsed, .. } => {
-                let records: u64 = parts.iter().map(|part| part.records).sum();
-                for part in *parts {
-                    // What could not be read before is read now.
-                    self.failures.retain(|failure| {
-                        (failure.stream.as_str(), &failure.partition) != (*stream, &part.partition)
-                    });
-                    let share = ratio(part.records, records).unwrap_or(1.0);
-                    self.add(stream, part, elapsed.mul_f64(share));
-                }
+            Event::Committed(commit) => {
+                self.note_parts(commit.stream, commit.parts, commit.elapsed);
             }
             Event::Failed { stream, partition, reason } => {
                 self.fail("not loaded", stream, partition, reason);
@@ -86,6 +86,19 @@ impl Summary {
             Event::Stopped { stream, partition, reason } => {
                 self.fail("stopped", stream, partition, reason);
             }
+        }
+    }
+
+    /// Takes in what became of records of `stream` within `elapsed`.
+    pub(super) fn note_parts(&mut self, stream: &str, parts: &[PartOutcome], elapsed: Duration) {
+        let records = Counts::of(parts).records;
+        for part in parts {
+            // What could not be read before is read now.
+            self.failures.retain(|failure| {
+                failure.stream != stream || failure.partition != part.partition.text()
+            });
+            let share = ratio(part.counts.records, records).unwrap_or(1.0);
+            self.add(stream, part, elapsed.mul_f64(share));
         }
     }
 
@@ -100,38 +113,39 @@ impl Summary {
 
     fn add(&mut self, stream: &str, part: &PartOutcome, elapsed: Duration) {
         let key = (stream.to_owned(), part.partition.clone());
-        let file = match self.places.get(&key) {
-            Some(&place) => &mut self.files[place],
+        let total = match self.places.get(&key) {
+            Some(&place) => &mut self.files[place].total,
             None if self.files.len() < self.files_max => {
-                let partition = part.partition.clone();
-                let outcome = PartOutcome { partition, ..PartOutcome::default() };
-                self.places.insert(key, self.files.len());
-                self.files.push(File { outcome, elapsed: Duration::ZERO });
-                let last = self.files.len() - 1;
-                &mut self.files[last]
+                let place = self.files.len();
+                self.files.push(File { partition: key.1.clone(), total: Total::default() });
+                self.places.insert(key, place);
+                &mut self.files[place].total
             }
             None => {
                 self.others.0.insert(xxh3_64(format!("{stream}\0{}", part.partition).as_bytes()));
                 &mut self.others.1
             }
         };
-        file.outcome.add(part);
-        file.elapsed += elapsed;
+        total.add(Total { counts: part.counts, elapsed });
     }
 
     /// What became of each file's records in `stream`.
-    pub(super) fn outcomes<'a>(&'a self, stream: &'a str) -> impl Iterator<Item = &'a PartOutcome> {
+    pub(super) fn outcomes<'a>(
+        &'a self,
+        stream: &'a str,
+    ) -> impl Iterator<Item = (&'a Partition, &'a Counts)> {
         let of_stream = self.places.iter().filter(move |((name, _), _)| name == stream);
         let mut files: Vec<usize> = of_stream.map(|(_, &place)| place).collect();
         files.sort_unstable();
-        files.into_iter().map(|place| &self.files[place].outcome)
+        let files = files.into_iter().map(|place| &self.files[place]);
+        files.map(|file| (&file.partition, &file.total.counts))
     }
 
     /// The sums over all files.
-    pub(super) fn total(&self) -> PartOutcome {
-        let mut total = self.others.1.outcome.clone();
-        self.files.iter().for_each(|file| total.add(&file.outcome));
-        total
+    pub(super) fn total(&self) -> Counts {
+        let mut total = self.others.1;
+        self.files.iter().for_each(|file| total.add(file.total));
+        total.counts
     }
 
     /// How the run ended.
@@ -147,29 +161,29 @@ impl Summary {
     pub(super) fn text(&self, wall: Duration) -> String {
         let headings = ["file", "records", "rows", "duplicates", "dead letters", "rows/s"];
         let mut lines = table(&headings, 1);
-        let mut row = |name: &str, outcome: &PartOutcome, elapsed: Duration| {
-            let counts = [outcome.records, outcome.rows, outcome.duplicates, outcome.dead_letters];
-            let rate = per_second(outcome.rows, elapsed);
+        let mut row = |name: &str, Total { counts, elapsed }: Total| {
+            let rate = per_second(counts.rows, elapsed);
+            let Counts { records, rows, duplicates, dead_letters } = counts;
+            let counts = [records, rows, duplicates, dead_letters];
             lines.add_row([name.to_owned()].into_iter().chain(counts.map(grouped)).chain([rate]));
         };
         let mut files: Vec<&File> = self.files.iter().collect();
         if files.len() > FILES_SHOWN {
-            files.sort_by_key(|file| file.outcome.dead_letters == 0);
+            files.sort_by_key(|file| file.total.counts.dead_letters == 0);
         }
         let (shown, hidden) = files.split_at(files.len().min(FILES_SHOWN));
         for file in shown {
-            row(&file.outcome.partition, &file.outcome, file.elapsed);
+            row(&file.partition.text(), file.total);
         }
         let (others, rest) = &self.others;
-        let mut more = rest.outcome.clone();
-        hidden.iter().for_each(|file| more.add(&file.outcome));
-        let more_elapsed = hidden.iter().map(|file| file.elapsed).sum::<Duration>() + rest.elapsed;
+        let mut more = *rest;
+        hidden.iter().for_each(|file| more.add(file.total));
         let more_count = hidden.len() + others.len();
         if more_count > 0 {
-            row(&counted(more_count, "more file"), &more, more_elapsed);
+            row(&counted(more_count, "more file"), more);
         }
         let count = self.files.len() + others.len();
-        row(&counted(count, "file"), &self.total(), wall);
+        row(&counted(count, "file"), Total { counts: self.total(), elapsed: wall });
         let mut text = format!("{lines}\n");
         if self.files.is_empty() {
             let nothing = if self.failures.is_empty() { "nothing new to load\n" } else { "" };
@@ -179,6 +193,13 @@ impl Summary {
             text += &format!("{what}: {partition}: {reason}\n");
         }
         text
+    }
+}
+
+impl Total {
+    fn add(&mut self, other: Total) {
+        self.counts.add(other.counts);
+        self.elapsed += other.elapsed;
     }
 }
 
@@ -206,26 +227,10 @@ mod tests {
         let files = FILES_KEPT as u64 + 20;
         for number in 0..files {
             let dead_letters = u64::from(number == 500);
-            let partition = format!("{number}.csv");
-            let outcome = PartOutcome {
-                partition,
-                records: 2,
-                rows: 2,
-                dead_letters,
-                batch_id: 0,
-                duplicates: 0,
-            };
-            let parts = [outcome.clone(), outcome];
-            let elapsed = Duration::from_millis(2);
-            summary.note(&Event::Committed {
-                stream: "a",
-                parts: &parts,
-                elapsed,
-                bytes: 0,
-                lag_bytes: 0,
-                latencies: &[],
-                visible: &crate::latency::Visible::default(),
-            });
+            let partition = Partition::parse(&format!("{number}.csv"));
+            let counts = Counts { records: 2, rows: 2, dead_letters, ..Counts::default() };
+            let outcome = PartOutcome { partition, batch_id: 0, counts };
+            summary.note_parts("a", &[outcome.clone(), outcome], Duration::from_millis(2));
         }
         let text = summary.text(Duration::from_secs(1));
         assert!(text.lines().count() < FILES_SHOWN + 10, "{text}");

@@ -34,6 +34,14 @@ pub(super) fn counted(number: usize, thing: &str) -> String {
     format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
+/// Where a record is: `a.csv:12`, where its log has lines.
+pub(super) fn placed(partition: &str, line: Option<u64>) -> String {
+    match line {
+        Some(line) => format!("{partition}:{line}"),
+        None => partition.to_owned(),
+    }
+}
+
 /// Bytes as `1.5 MiB`.
 pub(super) fn bytes(count: u64) -> String {
     bytesize::ByteSize::b(count).display().iec().to_string()

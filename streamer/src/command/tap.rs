@@ -15,11 +15,12 @@ use super::{Exit, harmless, stream_named};
 use crate::cli::{Global, TapArgs};
 use crate::config::{Settings, Stream};
 use crate::format::Format;
-use crate::receiver::spool::segments;
+use crate::partition::fingerprint::Stat;
+use crate::partition::{Found, Kind, Name};
 use crate::source::content::Content;
 use crate::source::file::{OpenFile, Step};
-use crate::source::fingerprint::Stat;
-use crate::source::folder::{Folder, Found, is_spooled};
+use crate::source::folder::Folder;
+use crate::spool::{open_segment, segments};
 
 /// How long it rests between two listings; as long as a listing takes, if that is more.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -66,9 +67,9 @@ struct Tap {
     spool: PathBuf,
     stream: Stream,
     /// By name.
-    seen: HashMap<String, Seen>,
+    seen: HashMap<Name, Seen>,
     /// What is kept open: all segments, and files that have changed of late.
-    open: HashMap<String, OpenFile>,
+    open: HashMap<Name, OpenFile>,
     out: Out,
 }
 
@@ -99,7 +100,7 @@ impl Tap {
             let shown = if found.is_packed() { u64::MAX } else { found.stat.size };
             self.seen.insert(found.name.clone(), Seen::new(found.stat, shown));
             // A segment may be gone by the next look, once it is loaded.
-            if is_spooled(&found.name) {
+            if found.name.kind() == Kind::Segment {
                 self.read(&found, false)?;
             }
         }
@@ -125,8 +126,8 @@ impl Tap {
             }
             let (seen, settle) = (&self.seen, self.stream.settle);
             let is_recent =
-                |name: &str| seen.get(name).is_some_and(|one| one.since.elapsed() < settle);
-            self.open.retain(|name, _| is_spooled(name) || is_recent(name));
+                |name: &Name| seen.get(name).is_some_and(|one| one.since.elapsed() < settle);
+            self.open.retain(|name, _| name.kind() == Kind::Segment || is_recent(name));
             self.out.stdout.flush()?;
             if self.out.left > 0 {
                 std::thread::sleep(pause);
@@ -137,15 +138,16 @@ impl Tap {
 
     fn list(&self) -> io::Result<Vec<Found>> {
         let mut found = segments(&self.spool, &self.stream.name);
-        self.folder.visit(|name, stat| found.push(Found { name: name.to_owned(), stat }))?;
+        let file = |name: &str| Name::new(Kind::File, name);
+        self.folder.visit(|name, stat| found.push(Found { name: file(name), stat }))?;
         found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 
     /// Forgets what is gone; what was appended to it at last is shown, where it is still open.
     fn forget_all_but(&mut self, found: &[Found]) -> io::Result<()> {
-        let is_there = |name: &String| found.binary_search_by(|file| file.name.cmp(name)).is_ok();
-        let gone: Vec<String> = self.seen.keys().filter(|name| !is_there(name)).cloned().collect();
+        let is_there = |name: &Name| found.binary_search_by(|file| file.name.cmp(name)).is_ok();
+        let gone: Vec<Name> = self.seen.keys().filter(|name| !is_there(name)).cloned().collect();
         for name in gone {
             let seen = self.seen.remove(&name);
             if let (Some(mut seen), Some(mut file)) = (seen, self.open.remove(&name))
@@ -183,7 +185,7 @@ impl Tap {
         if let Some(mut file) = kept {
             self.out.show(&mut file, &mut seen.shown, is_still)?;
             seen.is_open_ended &= !file.ends_here().unwrap_or(true);
-            if is_spooled(&found.name) || self.open.len() < OPEN_MAX {
+            if found.name.kind() == Kind::Segment || self.open.len() < OPEN_MAX {
                 self.open.insert(found.name.clone(), file);
             }
         }
@@ -193,15 +195,14 @@ impl Tap {
 
     /// Opens a file and passes over its header; nothing, where it has no records.
     fn begin(&self, found: &Found, is_still: bool) -> io::Result<Option<OpenFile>> {
-        let (file, stat) = match is_spooled(&found.name) {
-            true => Folder::open_segment(&self.spool, &found.name)?,
-            false => self.folder.open(found)?,
+        let name = &found.name;
+        let ((file, stat), format) = match name.kind() {
+            Kind::Segment => (open_segment(&self.spool, name)?, Format::of(name.as_str())),
+            Kind::File => {
+                (self.folder.open_below(&name.path())?, self.stream.format_of(name.as_str()))
+            }
         };
-        let format = match is_spooled(&found.name) {
-            true => Format::of(&found.name),
-            false => self.stream.format_of(&found.name),
-        };
-        let content = Content::new(file, &found.name);
+        let content = Content::new(file, name.as_str());
         let mut file = OpenFile::from_start(content, stat, format, self.stream.record_bytes_max);
         if file.mark()?.is_err() {
             return Ok(None);

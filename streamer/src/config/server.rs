@@ -9,7 +9,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 
 use super::{ConfigError, Overrides, TokenSource};
-use crate::source::folder::SPOOL;
+use crate::partition::SPOOL;
 
 /// Where the server listens where nothing is said.
 pub const LISTEN_DEFAULT: SocketAddr =

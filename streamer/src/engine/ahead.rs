@@ -4,7 +4,7 @@
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::batch::MicroBatch;
-use crate::source::feed::{Feed, Work};
+use crate::feed::{Feed, Work};
 
 /// A feed that may be at work.
 pub(super) struct ReadAhead {

@@ -9,7 +9,7 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::source::fingerprint::Stat;
+use crate::partition::fingerprint::Stat;
 use crate::source::folder::Folder;
 
 /// How many names are tried in an archive that has them all.

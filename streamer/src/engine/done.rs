@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::away::Away;
 use crate::batch::Part;
 use crate::config::{OnDone, Stream};
-use crate::sink::{Checkpoints, Stopped};
+use crate::ledger::stop::Stopped;
+use crate::partition::fingerprint::{Consumed, Fingerprint, STAMP_TRUSTED, Stat};
+use crate::partition::{Checkpoints, Kind, Name, Partition};
 use crate::source::content::Content;
-use crate::source::fingerprint::{Consumed, Fingerprint, STAMP_TRUSTED, Stat};
-use crate::source::folder::{Folder, partition_file, partition_path};
+use crate::source::folder::Folder;
 
 /// When what has failed is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -30,8 +31,7 @@ pub(super) struct Done {
     /// The other streams, whose files are left to them.
     others: Vec<(String, GlobMatcher)>,
     is_shared_told: bool,
-    /// By path below the folder.
-    files: HashMap<String, Finished>,
+    files: HashMap<Name, Finished>,
     /// Whether it was told that a file can't be moved or removed.
     in_trouble: bool,
 }
@@ -82,16 +82,17 @@ impl Done {
     /// Starts anew from the checkpoints.
     pub(super) fn reload(&mut self, checkpoints: &Checkpoints) {
         self.files.clear();
-        let mut newest: HashMap<&str, (u32, &str)> = HashMap::new();
+        let mut newest: HashMap<&Name, &Partition> = HashMap::new();
         for partition in checkpoints.keys() {
-            let (path, number) = partition_path(partition);
-            let entry = newest.entry(path).or_insert((number, partition));
-            *entry = (*entry).max((number, partition));
+            let entry = newest.entry(&partition.name).or_insert(partition);
+            if partition.generation > entry.generation {
+                *entry = partition;
+            }
         }
-        for (path, (_, partition)) in newest {
+        for partition in newest.into_values() {
             let checkpoint = &checkpoints[partition];
             if let Some(print) = checkpoint.fingerprint.as_ref().filter(|_| checkpoint.is_done) {
-                self.finished(path, checkpoint.next_offset, print);
+                self.finished(&partition.name, checkpoint.next_offset, print);
             }
         }
     }
@@ -99,22 +100,26 @@ impl Done {
     /// Takes note of a commit. A file that has stopped the stream is not finished.
     pub(super) fn note(&mut self, parts: &[Part], stopped: &[Stopped]) {
         for part in parts {
-            let (path, _) = partition_path(&part.partition);
+            let name = &part.partition.name;
             if part.end.is_end && stopped.iter().all(|file| file.partition != part.partition) {
-                self.finished(path, part.end.offset, &part.end.fingerprint);
+                self.finished(name, part.end.offset, &part.end.fingerprint);
             } else {
-                self.files.remove(path);
+                self.files.remove(name);
             }
         }
     }
 
-    fn finished(&mut self, path: &str, offset: u64, fingerprint: &Fingerprint) {
-        let file = partition_file(path);
+    fn finished(&mut self, name: &Name, offset: u64, fingerprint: &Fingerprint) {
+        // Segments are deleted by the spool, which knows when nobody appends to one any more.
+        if name.kind() == Kind::Segment {
+            return;
+        }
+        let file = name.path();
         if let Some((other, _)) = self.others.iter().find(|(_, files)| files.is_match(&file)) {
             if !self.is_shared_told {
                 self.is_shared_told = true;
                 tracing::warn!(
-                    "{path} and others stay in the folder: stream {other} reads them too"
+                    "{name} and others stay in the folder: stream {other} reads them too"
                 );
             }
             return;
@@ -122,7 +127,7 @@ impl Done {
         let fingerprint = fingerprint.clone();
         let due = Instant::now();
         let finished = Finished { offset, fingerprint, seen: None, due, has_failed: false };
-        self.files.insert(path.to_owned(), finished);
+        self.files.insert(name.clone(), finished);
     }
 
     /// Whether there are files that only have to be still for a while.
@@ -134,13 +139,13 @@ impl Done {
     pub(super) fn tidy(&mut self, stop: &CancellationToken) {
         let now = Instant::now();
         let due = self.files.iter().filter(|(_, file)| file.due <= now);
-        let due: Vec<String> = due.map(|(path, _)| path.clone()).collect();
-        for path in due {
+        let due: Vec<Name> = due.map(|(name, _)| name.clone()).collect();
+        for name in due {
             if stop.is_cancelled() {
                 return;
             }
-            let Some(mut file) = self.files.remove(&path) else { continue };
-            match self.try_one(&path, &file) {
+            let Some(mut file) = self.files.remove(&name) else { continue };
+            match self.try_one(&name, &file) {
                 Ok(Verdict::Forget) => {}
                 Ok(Verdict::Gone) => {
                     if std::mem::take(&mut self.in_trouble) {
@@ -152,7 +157,7 @@ impl Done {
                         file.seen = Some((stat, Instant::now()));
                     }
                     file.due = Instant::now() + self.settle;
-                    self.files.insert(path, file);
+                    self.files.insert(name, file);
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.in_trouble, true) {
@@ -163,19 +168,19 @@ impl Done {
                             _ => "",
                         };
                         tracing::error!(
-                            "{path} is loaded, but cannot be {}: {error}{hint}; trying again",
+                            "{name} is loaded, but cannot be {}: {error}{hint}; trying again",
                             self.away.participle()
                         );
                     }
                     (file.due, file.has_failed) = (Instant::now() + RETRY_AFTER, true);
-                    self.files.insert(path, file);
+                    self.files.insert(name, file);
                 }
             }
         }
     }
 
-    fn try_one(&self, path: &str, finished: &Finished) -> io::Result<Verdict> {
-        let below = partition_file(path);
+    fn try_one(&self, name: &Name, finished: &Finished) -> io::Result<Verdict> {
+        let below = name.path();
         let (file, stat) = match self.folder.open_below(&below) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Verdict::Forget),
             opened => opened?,
@@ -185,7 +190,7 @@ impl Done {
         }
         // Stamps that prove something spare reading the file once more.
         if finished.fingerprint.stat != Some(stat) {
-            let mut content = Content::new(file.try_clone()?, path);
+            let mut content = Content::new(file.try_clone()?, name.as_str());
             let same = Consumed::verify(&mut content, &finished.fingerprint, finished.offset)?;
             if same.is_none() || !content.ends_at(finished.offset)? {
                 return Ok(Verdict::Forget);
@@ -195,10 +200,10 @@ impl Done {
         if self.folder.open_below(&below)?.1 != stat {
             return Ok(Verdict::Wait(stat));
         }
-        self.away.take(&self.folder, path, &below, stat)?;
+        self.away.take(&self.folder, name.as_str(), &below, stat)?;
         let after = Stat::of(&file.metadata()?);
         if (after.size, after.modified()) != (stat.size, stat.modified()) {
-            tracing::warn!("{path} was written to while it was {}", self.away.participle());
+            tracing::warn!("{name} was written to while it was {}", self.away.participle());
         }
         Ok(Verdict::Gone)
     }

@@ -6,7 +6,8 @@ use crate::sink::SinkError;
 
 /// Why a stream's work ends.
 pub(super) enum Ended {
-    Stopped,
+    /// The streamer is to end.
+    Shutdown,
     Table(SchemaError),
     Sink(SinkError),
     Folder(std::io::Error),
@@ -16,7 +17,7 @@ pub(super) enum Ended {
 impl From<SinkError> for Ended {
     fn from(error: SinkError) -> Ended {
         match error {
-            SinkError::Database(Impatience::Stopped) => Ended::Stopped,
+            SinkError::Database(Impatience::Shutdown) => Ended::Shutdown,
             error => Ended::Sink(error),
         }
     }

@@ -17,8 +17,10 @@ pub(super) struct Costs {
 
 /// A stream's last listing of its folder.
 pub(super) struct Listing {
-    /// None before the first, and where the next one is due.
-    pub(super) ended: Option<Instant>,
+    /// When it ended; never, before the first.
+    ended: Option<Instant>,
+    /// Whether there is to be another at once, whenever the last one was.
+    is_requested: bool,
     cost: Duration,
     all: Costs,
 }
@@ -36,7 +38,7 @@ impl Costs {
 
 impl Listing {
     pub(super) fn new(all: Costs) -> Listing {
-        Listing { ended: None, cost: Duration::ZERO, all }
+        Listing { ended: None, is_requested: true, cost: Duration::ZERO, all }
     }
 
     /// Waits until no other stream lists its folder: side by side each would cost more than it does.
@@ -49,7 +51,22 @@ impl Listing {
         let cost = started.elapsed();
         self.all.replace(self.cost, cost);
         self.cost = cost;
-        self.ended = Some(Instant::now());
+        (self.ended, self.is_requested) = (Some(Instant::now()), false);
+    }
+
+    /// There is to be another, at once.
+    pub(super) fn request(&mut self) {
+        self.is_requested = true;
+    }
+
+    /// Whether another was asked for.
+    pub(super) fn is_requested(&self) -> bool {
+        self.is_requested
+    }
+
+    /// Whether the last one ended after `time`.
+    pub(super) fn ended_after(&self, time: Instant) -> bool {
+        self.ended.is_some_and(|ended| ended > time)
     }
 
     /// What the last one cost.
@@ -57,10 +74,10 @@ impl Listing {
         self.cost
     }
 
-    /// Whether it is time for another: at a change, or when `scan_every` has passed.
+    /// Whether it is time for another: when one was asked for, at a change, or when `scan_every` has passed.
     pub(super) fn is_due(&self, scan_every: Duration, changed: bool) -> bool {
         let pause = if changed { self.spacing() } else { self.rest(scan_every) };
-        self.ended.is_none_or(|ended| ended.elapsed() >= pause)
+        self.is_requested || self.ended.is_none_or(|ended| ended.elapsed() >= pause)
     }
 
     /// The pause between two listings while the stream's files keep changing, of which they take at most a tenth.
@@ -118,6 +135,9 @@ mod tests {
         assert!(stream.is_due(s(5), false));
         list(&mut stream, 0);
         assert!(!stream.is_due(s(5), false));
+        stream.request();
+        assert!(stream.is_due(s(5), false), "another was asked for");
+        list(&mut stream, 0);
         stream.ended = Some(Instant::now() - s(5));
         assert!(stream.is_due(s(5), false));
     }

@@ -19,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Stream;
 use crate::database::Database;
+use crate::event::Reporter;
+use crate::feed::places::Places;
 use crate::health::Health;
-use crate::latency::Visible;
-use crate::receiver::Spools;
 use crate::schema::SchemaError;
-use crate::sink::{PartOutcome, SinkError};
-use crate::source::folder::Folder;
+use crate::sink::SinkError;
+use crate::spool::Spools;
 use listing::{Costs, Listing};
 
 /// How long the micro-batches in flight may take to end once the streamer is to stop. What takes longer
@@ -45,49 +45,6 @@ pub struct Plan {
     /// What comes by the streams' doors.
     pub spools: Spools,
 }
-
-/// What the engine tells while it works.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// A micro-batch is committed.
-    Committed {
-        /// The stream.
-        stream: &'a str,
-        /// What became of the records, by partition.
-        parts: &'a [PartOutcome],
-        /// From the first byte read to the commit.
-        elapsed: Duration,
-        /// How many bytes it took.
-        bytes: u64,
-        /// What is left to read, in bytes.
-        lag_bytes: u64,
-        /// Of records that came by a door: how many have waited for how long since they were synced.
-        latencies: &'a [(u64, Duration)],
-        /// Of the rows: when their events were created, and when they were visible.
-        visible: &'a Visible,
-    },
-    /// A file could not be loaded.
-    Failed {
-        /// The stream.
-        stream: &'a str,
-        /// The file.
-        partition: &'a str,
-        /// Why.
-        reason: &'a str,
-    },
-    /// A file had too many dead letters: the stream rests.
-    Stopped {
-        /// The stream.
-        stream: &'a str,
-        /// The file.
-        partition: &'a str,
-        /// Why, and what to do.
-        reason: &'a str,
-    },
-}
-
-/// Where events go.
-pub type Observer = Arc<dyn Fn(Event<'_>) + Send + Sync>;
 
 /// Why the work ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -126,17 +83,17 @@ pub async fn run(
     data: &Path,
     streams: Vec<Stream>,
     plan: Plan,
-    observer: Observer,
+    reporter: Reporter,
 ) -> Result<(), EngineError> {
     let mut tasks = JoinSet::new();
     let costs = Costs::default();
     for stream in streams {
-        let (database, plan, observer) = (database.clone(), plan.clone(), observer.clone());
+        let (database, plan, reporter) = (database.clone(), plan.clone(), reporter.clone());
         let listing = Listing::new(costs.clone());
-        let spool = plan.spools.of(&stream.name).cloned();
-        let folder = Folder::new(data.to_owned(), &stream).with_spool(spool);
+        let spool = plan.spools.reader(&stream.name);
+        let places = Places::new(data.to_owned(), &stream, spool);
         tasks.spawn(async move {
-            worker::work(database, folder, stream, listing, plan, observer).await
+            worker::work(database, places, stream, listing, plan, reporter).await
         });
     }
     let mut outcome = Ok(());

@@ -9,8 +9,9 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use crate::source::fingerprint::Stat;
-use crate::source::folder::{Folder, SPOOL};
+use crate::partition::SPOOL;
+use crate::partition::fingerprint::Stat;
+use crate::source::folder::Folder;
 
 /// Watches one folder.
 pub(super) struct Watch {

@@ -15,15 +15,18 @@ use super::listing::Listing;
 use super::retention::Retention;
 use super::watch::Watch;
 use super::writer::{Shared, Turn, Writer, load};
-use super::{EngineError, Event, Observer, Plan};
+use super::{EngineError, Plan};
 use crate::config::Stream;
 use crate::database::Database;
+use crate::event::{Event, Reporter};
+use crate::feed::files::{Files, LISTED_MAX};
+use crate::feed::places::Places;
 use crate::health::Ailment;
+use crate::layout::Fits;
+use crate::ledger::stop::Stopped;
 use crate::patience::Patience;
 use crate::schema::{SchemaError, Table};
-use crate::sink::{Sink, SinkError, Stopped};
-use crate::source::files::{Files, LISTED_MAX};
-use crate::source::folder::Folder;
+use crate::sink::{Sink, SinkError};
 
 /// How often a file whose last line is not written whole is looked at when all else is done.
 const WAITING_PAUSE: Duration = Duration::from_millis(200);
@@ -31,11 +34,11 @@ const WAITING_PAUSE: Duration = Duration::from_millis(200);
 /// Works on one stream.
 pub(super) async fn work(
     database: Arc<Database>,
-    folder: Folder,
+    places: Places,
     stream: Stream,
     listing: Listing,
     plan: Plan,
-    observer: Observer,
+    reporter: Reporter,
 ) -> Result<(), EngineError> {
     let name = stream.name.clone();
     let (drains, stop) = (plan.until_drained, plan.stop.child_token());
@@ -43,7 +46,7 @@ pub(super) async fn work(
     let beside = if drains { plan.stop.clone() } else { stop.clone() };
     let mut retention = Retention::new(&database, &stream, &plan, beside);
     let plan = Plan { stop, ..plan };
-    let result = match Leader::start(database, folder, stream, listing, plan, observer).await {
+    let result = match Leader::start(database, places, stream, listing, plan, reporter).await {
         Ok(leader) => match &mut retention {
             Some(retention) if !drains => {
                 tokio::join!(leader.work_with_helpers(), retention.keep_up()).0
@@ -56,7 +59,7 @@ pub(super) async fn work(
         retention.once().await;
     }
     match result {
-        Err(Ended::Stopped) | Ok(()) => Ok(()),
+        Err(Ended::Shutdown) | Ok(()) => Ok(()),
         Err(Ended::Table(source)) => Err(EngineError::Table { stream: name, source }),
         Err(Ended::Sink(source)) => Err(EngineError::Sink { stream: name, source }),
         Err(Ended::Folder(source)) => Err(EngineError::Folder(source)),
@@ -81,11 +84,11 @@ struct Leader {
 impl Leader {
     async fn start(
         database: Arc<Database>,
-        folder: Folder,
+        places: Places,
         stream: Stream,
         listing: Listing,
         plan: Plan,
-        observer: Observer,
+        reporter: Reporter,
     ) -> Result<Leader, Ended> {
         let mut patience =
             Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone());
@@ -102,27 +105,28 @@ impl Leader {
         patience.note_success();
         let mut sink = Sink::new(database, &stream, patience);
         let is_stopped = !sink.stopped().await?.is_empty();
-        let done = Done::new(&stream, &folder);
-        let loaded = load(&mut sink, &folder, done.is_some()).await?;
+        let done = Done::new(&stream, places.folder());
+        let loaded = load(&mut sink, &places, done.is_some()).await?;
         let done = done.map(|mut done| {
             done.reload(&loaded.checkpoints);
             Mutex::new(done)
         });
-        let watch = Watch::new(folder.clone());
+        let watch = Watch::new(places.folder().clone());
         let shared = Arc::new(Shared {
-            files: Files::new(&stream, table, loaded.standing),
+            fits: Fits::new(table, &stream),
+            files: Files::new(&stream, loaded.standing),
             stream,
             plan,
-            observer,
-            folder,
+            reporter,
+            places,
             done,
             is_stopped: AtomicBool::new(is_stopped),
             news: Notify::new(),
             listed: watch::Sender::new(()),
             is_alone: AtomicBool::new(true),
         });
-        if let Some(spool) = shared.folder.spool() {
-            spool.open(shared.files.clone());
+        if let Some(spool) = shared.places.spool() {
+            spool.open(shared.fits.clone());
         }
         Ok(Leader {
             writer: Writer::new(shared.clone(), sink),
@@ -155,7 +159,6 @@ impl Leader {
     }
 
     async fn lead(mut self) -> Result<(), Ended> {
-        let plan = self.shared.plan.clone();
         let mut due = Instant::now();
         while self.shared.sleep_until(due).await {
             if self.shared.is_stopped() && !self.rest().await? {
@@ -170,25 +173,42 @@ impl Leader {
                     due = started + self.shared.stream.every;
                     self.is_listing_new = false;
                 }
-                // What comes by a door tells by itself when there is more.
+                // A listener tells by itself when there is more.
                 Turn::Spooled => due = started + self.shared.stream.every,
                 Turn::Other => self.is_listing_new = false,
-                Turn::Nothing if self.take_spooled().await? => {}
-                Turn::Nothing if !self.is_listing_new && !plan.until_drained => {
-                    self.listing.ended = None;
+                Turn::Nothing => {
+                    if !self.look_for_more().await? {
+                        break;
+                    }
                 }
-                Turn::Nothing if plan.until_drained && self.is_drained().await => break,
-                Turn::Nothing => self.wait_for_more().await,
             }
         }
         Ok(())
+    }
+
+    /// All that was listed is read: finds out whether there is more, and waits for it if there is none now.
+    /// False if the work is done.
+    async fn look_for_more(&mut self) -> Result<bool, Ended> {
+        if self.take_spooled().await? {
+            return Ok(true);
+        }
+        if self.shared.plan.until_drained {
+            if self.is_drained().await {
+                return Ok(false);
+            }
+        } else if !self.is_listing_new {
+            self.listing.request();
+            return Ok(true);
+        }
+        self.wait_for_more().await;
+        Ok(true)
     }
 
     fn is_listing_due(&mut self) -> bool {
         let changed = self.watch.take_change();
         let is_time = match self.shared.plan.until_drained {
             // What comes later is not there now.
-            true => self.listing.ended.is_none(),
+            true => self.listing.is_requested(),
             false => self.listing.is_due(self.shared.stream.scan_every, changed),
         };
         is_time || self.shared.files.needs_listing()
@@ -200,7 +220,7 @@ impl Leader {
         let started = Instant::now();
         self.watch.renew();
         let shared = self.shared.clone();
-        let listed = spawn_blocking(move || shared.files.list(&shared.folder, LISTED_MAX)).await?;
+        let listed = spawn_blocking(move || shared.files.list(&shared.places, LISTED_MAX)).await?;
         self.listing.note(started);
         drop(turn);
         self.is_listing_new = true;
@@ -224,12 +244,12 @@ impl Leader {
     /// Takes down what has come by the stream's doors; returns whether there is anything. Deletes what of it is
     /// committed.
     async fn take_spooled(&mut self) -> Result<bool, Ended> {
-        let Some(spool) = self.shared.folder.spool() else { return Ok(false) };
+        let Some(spool) = self.shared.places.spool() else { return Ok(false) };
         if spool.has_finished() {
             let spool = spool.clone();
             spawn_blocking(move || spool.tidy()).await?;
         }
-        let is_any = self.shared.files.take_spooled(&self.shared.folder);
+        let is_any = self.shared.files.take_spooled(&self.shared.places);
         if is_any {
             self.shared.listed.send_replace(());
         }
@@ -267,7 +287,7 @@ impl Leader {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let until = since + self.shared.stream.settle + WAITING_PAUSE * 2;
         // Only a look that began after that time would have seen them still, however slow the machine is.
-        self.listing.ended.is_some_and(|ended| ended > until + self.listing.cost())
+        self.listing.ended_after(until + self.listing.cost())
     }
 
     /// Files have stopped the stream: says which, and waits until a person lets them go on. False if
@@ -277,14 +297,13 @@ impl Leader {
         let (stream, plan) = (&shared.stream, &shared.plan);
         let mut stopped = self.writer.sink.stopped().await?;
         for Stopped { partition, reason, .. } in &stopped {
-            let stream = &stream.name;
-            tracing::error!(%stream, file = %partition, "{reason}");
-            (shared.observer)(Event::Stopped { stream, partition, reason });
+            let (stream, partition) = (stream.name.as_str(), &*partition.text());
+            shared.reporter.report(&Event::Stopped { stream, partition, reason });
         }
         if plan.until_drained && !stopped.is_empty() {
             return Ok(false);
         }
-        let files: Vec<&str> = stopped.iter().map(|file| file.partition.as_str()).collect();
+        let files: Vec<_> = stopped.iter().map(|file| file.partition.text()).collect();
         let ailment = format!("stream {} is stopped by {}", stream.name, files.join(", "));
         let _ailment = plan.health.note(ailment);
         while !stopped.is_empty() {
@@ -322,6 +341,6 @@ impl Leader {
             () = tokio::time::sleep(pause), if listens => {}
             () = changed, if listens => {}
         }
-        self.listing.ended = None;
+        self.listing.request();
     }
 }

@@ -10,24 +10,30 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
+use super::Plan;
 use super::ahead::ReadAhead;
 use super::done::Done;
 use super::ended::Ended;
-use super::{Event, Observer, Plan};
 use crate::batch::MicroBatch;
 use crate::config::Stream;
+use crate::event::{Commit, Event, Reporter};
+use crate::feed::files::Files;
+use crate::feed::places::Places;
+use crate::feed::{Feed, Work};
+use crate::layout::Fits;
+use crate::partition::Kind;
+use crate::partition::standing::Loaded;
 use crate::retry::pauses;
-use crate::sink::{Committed, Loaded, Sink, SinkError};
-use crate::source::feed::{Feed, Work};
-use crate::source::files::{Files, Survey};
-use crate::source::folder::{Folder, is_spooled};
+use crate::sink::{Committed, Sink, SinkError};
 
 /// What the writers of one stream share.
 pub(super) struct Shared {
     pub(super) stream: Stream,
     pub(super) plan: Plan,
-    pub(super) observer: Observer,
-    pub(super) folder: Folder,
+    pub(super) reporter: Reporter,
+    pub(super) places: Places,
+    /// How files fit the table.
+    pub(super) fits: Fits,
     pub(super) files: Files,
     /// What becomes of finished files, unless they stay.
     pub(super) done: Option<Mutex<Done>>,
@@ -63,9 +69,9 @@ pub(super) enum Turn {
 }
 
 /// How far the files stand by their checkpoints; also in full, if finished files are to be moved.
-pub(super) async fn load(sink: &mut Sink, folder: &Folder, in_full: bool) -> Result<Loaded, Ended> {
-    let folder = folder.clone();
-    let survey = spawn_blocking(move || Survey::of(&folder)).await?;
+pub(super) async fn load(sink: &mut Sink, places: &Places, in_full: bool) -> Result<Loaded, Ended> {
+    let places = places.clone();
+    let survey = spawn_blocking(move || places.survey()).await?;
     Ok(sink.checkpoints(&survey, in_full).await?)
 }
 
@@ -91,61 +97,42 @@ impl Shared {
 
     /// Waits until something has come by the stream's doors.
     pub(super) async fn spool_grown(&self) {
-        match self.folder.spool() {
+        match self.places.spool() {
             Some(spool) => spool.grown().await,
             None => std::future::pending().await,
         }
     }
 
-    fn tell_failure(&self, partition: &str, reason: &str) {
-        if let Some(spool) = self.folder.spool() {
-            spool.note_refused(partition);
-        }
-        tracing::error!(stream = %self.stream.name, file = %partition, "not loaded: {reason}");
-        (self.observer)(Event::Failed { stream: &self.stream.name, partition, reason });
+    /// A file could not be loaded.
+    fn report_failure(&self, partition: &str, reason: &str) {
+        self.reporter.report(&Event::Failed { stream: &self.stream.name, partition, reason });
     }
 
-    fn tell_commit(
+    fn report_commit(
         &self,
         batch: &MicroBatch,
         committed: &Committed,
         started: Instant,
         latencies: &[(u64, Duration)],
     ) {
-        let elapsed = started.elapsed();
-        let total = committed.total();
-        let more = match committed.parts.len() - 1 {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        tracing::info!(
-            stream = %self.stream.name,
-            read = total.records,
-            rows = total.rows,
-            duplicates = total.duplicates,
-            dead_letters = total.dead_letters,
-            path = %committed.path.name(),
-            ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            lag_bytes = batch.lag_bytes,
-            file = %format_args!("{}{more}", committed.parts[0].partition),
-            "committed"
-        );
-        (self.observer)(Event::Committed {
+        self.reporter.report(&Event::Committed(Commit {
             stream: &self.stream.name,
             parts: &committed.parts,
-            elapsed,
-            bytes: batch.parts.iter().map(|part| part.end.offset - part.start_offset).sum(),
-            lag_bytes: batch.lag_bytes,
+            path: committed.path,
+            elapsed: started.elapsed(),
+            bytes: batch.parts.iter().map(|part| part.bytes).sum(),
+            lag: batch.lag,
             latencies,
             visible: &committed.visible,
-        });
+        }));
     }
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, sink: Sink) -> Writer {
-        let (stream, folder) = (shared.stream.clone(), shared.folder.clone());
-        let source = ReadAhead::new(Feed::new(stream, folder, shared.files.clone()));
+        let (stream, places) = (shared.stream.clone(), shared.places.clone());
+        let source =
+            ReadAhead::new(Feed::new(stream, places, shared.fits.clone(), shared.files.clone()));
         Writer { shared, sink, source, rivalry: None }
     }
 
@@ -218,7 +205,7 @@ impl Writer {
         }
         match work {
             Some(Work::Batch(mut batch)) => {
-                if let Some(spool) = self.shared.folder.spool() {
+                if let Some(spool) = self.shared.places.spool() {
                     batch.watched = spool.watched(&batch.parts);
                 }
                 let turn = self.commit(&batch, started).await?;
@@ -227,10 +214,13 @@ impl Writer {
             }
             Some(Work::Refused { partition, reason }) => {
                 self.sink.refuse(&partition, &reason).await?;
-                self.shared.tell_failure(&partition, &reason);
+                if let Some(spool) = self.shared.places.spool() {
+                    spool.note_refused(&partition.name);
+                }
+                self.shared.report_failure(&partition.text(), &reason);
             }
             Some(Work::Unreadable { name, error }) => {
-                self.shared.tell_failure(&name, &format!("cannot be read now: {error}"));
+                self.shared.report_failure(&name, &format!("cannot be read now: {error}"));
             }
             None => return Ok(Turn::Nothing),
         }
@@ -256,12 +246,12 @@ impl Writer {
     /// there are none.
     async fn claim(&mut self, uncommitted: Option<&MicroBatch>) -> Result<bool, Ended> {
         let max = self.sink.claims_max();
-        let wish = self.source.at_rest(|feed| feed.wish(max, uncommitted)).await?;
-        if wish.wanted.is_empty() && wish.finished.is_empty() {
+        let request = self.source.at_rest(|feed| feed.request(max, uncommitted)).await?;
+        if request.wanted.is_empty() && request.finished.is_empty() {
             return Ok(false);
         }
-        let claim = self.sink.claim(&wish).await?;
-        self.source.at_rest(|feed| feed.grant(&wish.wanted, claim)).await?;
+        let claim = self.sink.claim(&request).await?;
+        self.source.at_rest(|feed| feed.grant(&request.wanted, claim)).await?;
         let is_alone = &self.shared.is_alone;
         if self.shared.files.is_passed_over() && is_alone.swap(false, Ordering::Relaxed) {
             tracing::info!(
@@ -269,7 +259,7 @@ impl Writer {
                 "another streamer is at work on some of the files; leaving them to it"
             );
         }
-        Ok(!wish.wanted.is_empty())
+        Ok(!request.wanted.is_empty())
     }
 
     /// Commits a micro-batch, unless it is void because another streamer was faster.
@@ -300,12 +290,15 @@ impl Writer {
         if let Some(done) = &self.shared.done {
             done.lock().await.note(&batch.parts, &committed.stopped);
         }
-        let latencies = self.shared.folder.spool().map(|spool| spool.committed(batch, &committed));
-        self.shared.tell_commit(batch, &committed, started, &latencies.unwrap_or_default());
+        let latencies = self.shared.places.spool().map(|spool| {
+            let stopped = committed.stopped.iter().map(|file| &file.partition);
+            spool.committed(batch, &committed.watched, stopped)
+        });
+        self.shared.report_commit(batch, &committed, started, &latencies.unwrap_or_default());
         if !committed.stopped.is_empty() {
             self.shared.stop();
         }
-        let is_spooled = batch.parts.iter().all(|part| is_spooled(&part.partition));
+        let is_spooled = batch.parts.iter().all(|part| part.partition.kind() == Kind::Segment);
         Ok(if is_spooled { Turn::Spooled } else { Turn::Committed })
     }
 
@@ -313,11 +306,11 @@ impl Writer {
     pub(super) async fn rewind(&mut self) -> Result<(), Ended> {
         self.shared.files.begin_rewind();
         self.put_down().await?;
-        if let Some(spool) = self.shared.folder.spool() {
+        if let Some(spool) = self.shared.places.spool() {
             spool.forget_committed();
         }
         let done = &self.shared.done;
-        let loaded = load(&mut self.sink, &self.shared.folder, done.is_some()).await?;
+        let loaded = load(&mut self.sink, &self.shared.places, done.is_some()).await?;
         if let Some(done) = done {
             done.lock().await.reload(&loaded.checkpoints);
         }

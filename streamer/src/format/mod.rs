@@ -5,6 +5,7 @@ pub mod csv;
 pub mod cut;
 pub mod json;
 pub mod json_body;
+pub mod packing;
 mod plain;
 mod quoting;
 

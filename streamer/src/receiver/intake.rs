@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use super::spool::{Append, Kind};
 use crate::format::Format;
 use crate::format::csv::Splitter;
 use crate::format::cut::Cut;
 use crate::format::json;
+use crate::spool::{Append, Content};
 
 /// UTF-8's byte order mark.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -19,7 +19,7 @@ pub struct Intake {
     record_bytes_max: usize,
     /// What was said to come.
     format: Option<Format>,
-    kind: Option<Kind>,
+    content: Option<Content>,
     /// The names in the header of CSV.
     header: Vec<String>,
     splitter: Splitter,
@@ -51,7 +51,7 @@ impl Intake {
         Intake {
             record_bytes_max,
             format,
-            kind: None,
+            content: None,
             header: Vec::new(),
             splitter: Splitter::new(b',', record_bytes_max),
             buffer: Vec::new(),
@@ -61,7 +61,7 @@ impl Intake {
 
     /// The names in the header, once it was read.
     pub fn header(&self) -> Option<&[String]> {
-        matches!(self.kind, Some(Kind::Csv(_))).then_some(self.header.as_slice())
+        matches!(self.content, Some(Content::Csv(_))).then_some(self.header.as_slice())
     }
 
     /// Takes bytes; returns what is to be appended now.
@@ -70,11 +70,11 @@ impl Intake {
     /// [`NoHeader`].
     pub fn take(&mut self, bytes: &[u8], follows: Follows) -> Result<Vec<Append>, NoHeader> {
         self.buffer.extend_from_slice(bytes);
-        if self.kind.is_none() && !self.begin(follows)? {
+        if self.content.is_none() && !self.begin(follows)? {
             return Ok(Vec::new());
         }
-        let Some(kind) = self.kind.clone() else { return Ok(Vec::new()) };
-        Ok(self.cut(&kind, follows))
+        let Some(content) = self.content.clone() else { return Ok(Vec::new()) };
+        Ok(self.cut(&content, follows))
     }
 
     /// Finds out what comes; false while that can't be told.
@@ -90,7 +90,7 @@ impl Intake {
             Some(Format::Ndjson) => follows != Follows::More || !MARK.starts_with(&self.buffer),
         };
         if is_json {
-            self.kind = Some(Kind::Ndjson);
+            self.content = Some(Content::Ndjson);
             return Ok(true);
         }
         match self.splitter.cut(&self.buffer, follows == Follows::Nothing) {
@@ -101,7 +101,7 @@ impl Intake {
                 if self.header.iter().any(|name| name.contains('\0')) {
                     return Err(NoHeader);
                 }
-                self.kind = Some(Kind::Csv(Arc::from(&self.buffer[start..end])));
+                self.content = Some(Content::Csv(Arc::from(&self.buffer[start..end])));
                 self.buffer.drain(..next);
                 Ok(true)
             }
@@ -111,8 +111,8 @@ impl Intake {
     }
 
     /// The records in the buffer; what is no whole record yet stays there.
-    fn cut(&mut self, kind: &Kind, follows: Follows) -> Vec<Append> {
-        let mut appends = Appends { kind, done: Vec::new(), bytes: Vec::new(), records: 0 };
+    fn cut(&mut self, content: &Content, follows: Follows) -> Vec<Append> {
+        let mut appends = Appends { content, done: Vec::new(), bytes: Vec::new(), records: 0 };
         let buffer = std::mem::take(&mut self.buffer);
         let is_complete = follows != Follows::More;
         // Of a line that is too long so much is kept that it is too long there too.
@@ -124,9 +124,9 @@ impl Intake {
                 at += self.skip(rest);
                 continue;
             }
-            let cut = match kind {
-                Kind::Csv(_) => self.splitter.cut(rest, is_complete),
-                Kind::Ndjson => json::cut(rest, is_complete, self.record_bytes_max),
+            let cut = match content {
+                Content::Csv(_) => self.splitter.cut(rest, is_complete),
+                Content::Ndjson => json::cut(rest, is_complete, self.record_bytes_max),
             };
             match cut {
                 Cut::Record { start, end, next } => {
@@ -163,7 +163,7 @@ impl Intake {
 
 /// What is to be appended, in order.
 struct Appends<'k> {
-    kind: &'k Kind,
+    content: &'k Content,
     done: Vec<Append>,
     bytes: Vec<u8>,
     records: u64,
@@ -180,9 +180,9 @@ impl Appends<'_> {
 
     /// What is no record. Where line ends do not end it, it must not be read together with its neighbours.
     fn add_malformed(&mut self, line: &[u8]) {
-        match self.kind {
-            Kind::Ndjson => self.add(line, 0),
-            Kind::Csv(_) => {
+        match self.content {
+            Content::Ndjson => self.add(line, 0),
+            Content::Csv(_) => {
                 self.flush();
                 let bytes = [line, b"\n"].concat();
                 self.done.push(self.append(bytes, 1, true));
@@ -199,7 +199,7 @@ impl Appends<'_> {
     }
 
     fn append(&self, bytes: Vec<u8>, records: u64, is_alone: bool) -> Append {
-        Append { kind: self.kind.clone(), bytes, records, is_alone, key: None, waits: false }
+        Append { content: self.content.clone(), bytes, records, is_alone, key: None, waits: false }
     }
 
     fn done(mut self) -> Vec<Append> {
@@ -293,15 +293,15 @@ mod tests {
                 appends.extend(intake.take(byte, Follows::More).unwrap());
             }
             appends.extend(intake.take(b"", Follows::Nothing).unwrap());
-            let kinds: Vec<Kind> = appends.iter().map(|append| append.kind.clone()).collect();
+            let kinds: Vec<Content> = appends.iter().map(|append| append.content.clone()).collect();
             (kinds, appends.into_iter().flat_map(|append| append.bytes).collect::<Vec<u8>>())
         };
         // The name of a column may begin so.
-        let csv = Kind::Csv(b"{a}".as_slice().into());
+        let csv = Content::Csv(b"{a}".as_slice().into());
         assert_eq!(taken(Format::Csv, b"{a}\n1\n"), (vec![csv], b"1\n".to_vec()));
         // Lines that are no objects are dead letters then.
         let (kinds, bytes) = taken(Format::Ndjson, b"\xef\xbb\xbf[1]\n{}");
-        assert_eq!((kinds, bytes.as_slice()), (vec![Kind::Ndjson; 2], &b"[1]\n{}\n"[..]));
+        assert_eq!((kinds, bytes.as_slice()), (vec![Content::Ndjson; 2], &b"[1]\n{}\n"[..]));
         assert!(taken(Format::Ndjson, b"").1.is_empty());
     }
 }

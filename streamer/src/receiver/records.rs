@@ -1,15 +1,15 @@
 //! The records of a request: checked, counted, and as they go into a segment.
 
-use super::spool::Kind;
 use crate::format::csv::Splitter;
 use crate::format::cut::{Cut, line_ends};
 use crate::format::json_body::{BadRecord, check_lines, lines_of};
+use crate::spool::Content;
 
 /// Records that may go into a segment.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Records {
     /// Which segments they fit into.
-    pub kind: Kind,
+    pub content: Content,
     /// The names in their header; none where each record has its own.
     pub header: Option<Vec<String>>,
     /// The records, each with its line end.
@@ -51,7 +51,7 @@ pub fn csv(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError
     let mut splitter = Splitter::new(b',', record_bytes_max);
     let mut line = 1;
     let mut at = 0;
-    let (kind, header) = loop {
+    let (content, header) = loop {
         let (cut, rest) = (splitter.cut(&body[at..], true), &body[at..]);
         match cut {
             Cut::Blank { next } => {
@@ -68,7 +68,7 @@ pub fn csv(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError
                 }
                 line += line_ends(&rest[..next]);
                 at += next;
-                break (Kind::Csv(rest[start..end].into()), names);
+                break (Content::Csv(rest[start..end].into()), names);
             }
             Cut::Malformed { .. } | Cut::Endless { .. } => {
                 return Err(RecordsError::Header("is no CSV"));
@@ -101,7 +101,7 @@ pub fn csv(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError
     if !bytes.ends_with(b"\n") && !bytes.is_empty() {
         bytes.push(b'\n');
     }
-    Ok(Records { kind, header: Some(header), bytes, count })
+    Ok(Records { content, header: Some(header), bytes, count })
 }
 
 /// The records of a body that is one JSON object, or an array of them.
@@ -131,7 +131,7 @@ impl Records {
             bytes.push(b'\n');
         }
         let count = u64::try_from(count).expect("a count of things in memory fits");
-        Records { kind: Kind::Ndjson, header: None, bytes, count }
+        Records { content: Content::Ndjson, header: None, bytes, count }
     }
 }
 
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn csv_is_counted_and_every_record_ends_its_line() {
         let records = csv(b"\xef\xbb\xbf\na,b\r\n1,2\r\n\n3,\"x\ny\"", 100).unwrap();
-        assert_eq!(records.kind, Kind::Csv(b"a,b".as_slice().into()));
+        assert_eq!(records.content, Content::Csv(b"a,b".as_slice().into()));
         assert_eq!(records.header.unwrap(), ["a", "b"]);
         assert_eq!((records.bytes.as_slice(), records.count), (&b"1,2\r\n\n3,\"x\ny\"\n"[..], 2));
         let records = csv(b"a\r1\r", 100).unwrap();

@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::intake::{Follows, Intake};
-use super::spool::{Append, Spool, SpoolError};
 use crate::config::Stream;
 use crate::health::Health;
 use crate::retry::pauses;
+use crate::spool::{Append, SpoolError, SpoolWriter};
 
 /// How much is read at a time, in bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -34,7 +35,7 @@ pub struct Line {
     /// The stream.
     pub stream: Arc<Stream>,
     /// Where its records go.
-    pub spool: Spool,
+    pub spool: SpoolWriter,
     /// Where it is noted that a server is away.
     pub health: Health,
     /// Ends it.
@@ -51,6 +52,16 @@ enum Ended {
     Refused(String),
 }
 
+/// The next connection, once there may be one more.
+async fn accept(
+    listener: &TcpListener,
+    free: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = free.clone().acquire_owned().await.expect("it is never closed");
+    let (peer, _) = listener.accept().await?;
+    Ok((peer, permit))
+}
+
 impl Line {
     /// Takes the address.
     ///
@@ -63,16 +74,16 @@ impl Line {
     /// Reads from everybody who connects, until it is to stop.
     pub async fn listen(self, listener: TcpListener) {
         let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let connections = TaskTracker::new();
         loop {
-            let Ok(permit) = free.clone().acquire_owned().await else { return };
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => return,
-                accepted = listener.accept() => accepted,
+                () = self.stop.cancelled() => break,
+                accepted = accept(&listener, &free) => accepted,
             };
             match accepted {
-                Ok((peer, _)) => {
+                Ok((peer, permit)) => {
                     let line = self.clone();
-                    tokio::spawn(async move {
+                    connections.spawn(async move {
                         if let Ended::Refused(why) = line.read(peer).await {
                             tracing::warn!(stream = %line.stream.name, "closed a TCP connection: {why}");
                         }
@@ -85,6 +96,8 @@ impl Line {
                 }
             }
         }
+        connections.close();
+        connections.wait().await;
     }
 
     /// Reads from the server at `place`, and connects again whenever it has gone, until it is to stop.
@@ -142,8 +155,7 @@ impl Line {
             };
             if !is_header_checked && let Some(header) = intake.header() {
                 is_header_checked = true;
-                let files = self.spool.files().expect("there was room, so the table is known");
-                if let Err(error) = files.check_header(header.to_vec(), &self.stream) {
+                if let Err(error) = self.spool.check_header(header) {
                     return Ended::Refused(error.to_string());
                 }
             }
@@ -160,7 +172,7 @@ impl Line {
 
     /// Waits until the table is known and not too much waits to be committed; false if it is to stop.
     async fn wait_for_room(&self) -> bool {
-        while self.spool.files().is_none() || self.spool.check_room().is_err() {
+        while !self.spool.is_open() || self.spool.check_room().is_err() {
             tokio::select! {
                 () = self.stop.cancelled() => return false,
                 () = tokio::time::sleep(PAUSE) => {}

@@ -5,15 +5,17 @@ use std::borrow::Cow;
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::bookkeeping::{self, Advanced};
+use super::Committed;
 use super::careful::careful;
 use super::first_path::Duplicates;
 use super::recent::Recent;
 use super::rows::{self, Busy, Written};
 use super::watched::outcomes;
-use super::{Committed, PartOutcome, Path, stops};
-use crate::batch::{DeadLetter, MicroBatch, RowPlace};
+use crate::batch::{Counts, DeadLetter, MicroBatch, PartOutcome, Path, RowPlace, count};
 use crate::latency::Visible;
+use crate::ledger::checkpoint::Advanced;
+use crate::ledger::dead_letter::Refused;
+use crate::ledger::{checkpoint, dead_letter, micro_batch, stop};
 use crate::limit::DeadLetterLimit;
 use crate::retry::{Remedy, remedy_of};
 
@@ -60,7 +62,8 @@ impl Attempt<'_> {
         busy: Busy<'_>,
     ) -> Result<Committed, Failure> {
         let mut tx = begin(conn).await?;
-        let Some(advanced) = bookkeeping::advance(&mut tx, self.stream, self.batch).await? else {
+        let advanced = checkpoint::advance(&mut tx, self.stream, &self.batch.parts).await?;
+        let Some(advanced) = advanced else {
             tx.rollback().await?;
             return Err(Failure::Superseded);
         };
@@ -73,9 +76,11 @@ impl Attempt<'_> {
             Err(error) => return Err(error.into()),
         };
         let mut committed = self.outcome(&advanced, &written, lookup);
-        let dead: Vec<(usize, &DeadLetter)> = self.dead_letters(&written);
-        bookkeeping::record(&mut tx, self.stream, self.batch, &committed, &dead).await?;
-        committed.stopped = stops::judge(&mut tx, self.stream, self.limit, &committed).await?;
+        let (stream, batch, parts) = (self.stream, self.batch, &committed.parts);
+        micro_batch::record(&mut tx, stream, batch, parts, committed.path).await?;
+        let letters = self.dead_letters(&written, &advanced);
+        dead_letter::write(&mut tx, stream, batch.header(), &letters).await?;
+        committed.stopped = stop::judge(&mut tx, stream, self.limit, parts).await?;
         *in_doubt = Some(committed.clone());
         // Noted while the server writes its log. If it is not committed after all, it is looked up in vain when it is
         // tried again, and what it repeats is taken for recent.
@@ -141,24 +146,19 @@ impl Attempt<'_> {
     fn outcome(&self, advanced: &Advanced, written: &Written<'_>, lookup: Lookup) -> Committed {
         let mut parts: Vec<PartOutcome> = Vec::new();
         for (part, &batch_id) in self.batch.parts.iter().zip(&advanced.batch_ids) {
-            parts.push(PartOutcome {
-                partition: part.partition.clone(),
-                batch_id,
-                records: part.records,
-                rows: 0,
-                duplicates: 0,
-                dead_letters: bookkeeping::count(part.dead_letters.len()),
-            });
+            let dead_letters = count(part.dead_letters.len());
+            let counts = Counts { records: part.records, dead_letters, ..Counts::default() };
+            parts.push(PartOutcome { partition: part.partition.clone(), batch_id, counts });
         }
         for row in written.inserted.iter() {
-            parts[row.part].rows += 1;
+            parts[row.part].counts.rows += 1;
         }
         for (row, _) in &written.dead {
-            parts[row.part].dead_letters += 1;
+            parts[row.part].counts.dead_letters += 1;
         }
-        for part in &mut parts {
+        for PartOutcome { counts, .. } in &mut parts {
             // What is neither in the table by this transaction nor refused was there before.
-            part.duplicates = part.records - part.rows - part.dead_letters;
+            counts.duplicates = counts.records - counts.rows - counts.dead_letters;
         }
         let watched = outcomes(self.batch, written);
         let visible = if written.inserted.len() == self.batch.rows.len() {
@@ -170,13 +170,22 @@ impl Attempt<'_> {
         Committed { parts, path, duplicates, stopped: Vec::new(), watched, visible }
     }
 
-    /// All dead letters, each with the number of its part.
-    fn dead_letters<'s>(&'s self, written: &'s Written<'_>) -> Vec<(usize, &'s DeadLetter)> {
+    /// All dead letters: those known before the table was asked, and those that it refused.
+    fn dead_letters<'s>(
+        &'s self,
+        written: &'s Written<'_>,
+        advanced: &'s Advanced,
+    ) -> Vec<Refused<'s>> {
         let parts = self.batch.parts.iter().enumerate();
         let read =
             parts.flat_map(|(at, part)| part.dead_letters.iter().map(move |letter| (at, letter)));
         let refused = written.dead.iter().map(|(row, letter)| (row.part, letter));
-        read.chain(refused).collect()
+        let placed = |(at, letter): (usize, &'s DeadLetter)| {
+            let part = &self.batch.parts[at];
+            let (partition, header) = (&part.partition, part.header.as_ref());
+            Refused { partition, header, batch_id: advanced.batch_ids[at], letter }
+        };
+        read.chain(refused).map(placed).collect()
     }
 }
 
@@ -197,8 +206,5 @@ pub(super) async fn landed(
     let Some(part) = in_doubt.and_then(|committed| committed.parts.first()) else {
         return Ok(false);
     };
-    sqlx::query_scalar("select exists (select from streamer.micro_batch where batch_id = $1)")
-        .bind(part.batch_id)
-        .fetch_one(conn)
-        .await
+    micro_batch::exists(conn, part.batch_id).await
 }

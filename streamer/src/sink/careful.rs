@@ -4,11 +4,11 @@ use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{PgConnection, raw_sql};
 
-use super::bookkeeping::Advanced;
 use super::rows::{self, Written, copy, without_existing};
-use super::unchanged;
 use crate::batch::{MicroBatch, RowPlace};
 use crate::layout::{Reason, escaped};
+use crate::ledger::checkpoint::Advanced;
+use crate::ledger::unchanged;
 use crate::retry::{Remedy, remedy};
 
 /// How few rows are tried together behind one that was refused: of what is sent behind a refused row, all is

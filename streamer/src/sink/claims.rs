@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use sqlx::{PgConnection, Postgres, Row};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::bookkeeping::{self, Checkpoints};
-use crate::source::folder::is_spooled;
-use crate::source::share::{Wanted, Wish};
+use crate::ledger::checkpoint;
+use crate::partition::claim::{Claim, ClaimRequest, Wanted};
+use crate::partition::{Checkpoints, Kind, Name, Partition};
 
 /// A claim whose file stands still for so long is passed over: its owner hangs, or the lock was left
 /// behind on a connection of a pool.
@@ -26,15 +26,6 @@ const LOCKS_SHARE: usize = 16;
 /// within [`STANDSTILL`]: they are done, or gone.
 const REFUSED_MAX: usize = 1000;
 
-/// What was claimed, and where the files stand now.
-#[derive(Debug)]
-pub struct Claim {
-    /// The files that this streamer is to work on, by name.
-    pub granted: HashSet<String>,
-    /// The newest partitions of all files that were wanted: others may have moved them.
-    pub checkpoints: Checkpoints,
-}
-
 /// The claims of one writer.
 #[derive(Debug)]
 pub(super) struct Claims {
@@ -45,7 +36,7 @@ pub(super) struct Claims {
     /// The locks of the present claims.
     keys: HashSet<i64>,
     /// Files that others have claimed.
-    refused: HashMap<String, Refused>,
+    refused: HashMap<Name, Refused>,
 }
 
 /// A file that another streamer has claimed.
@@ -83,7 +74,7 @@ impl Claims {
         &mut self,
         conn: &mut PgConnection,
         stream: &str,
-        Wish { wanted, finished }: &Wish,
+        ClaimRequest { wanted, finished }: &ClaimRequest,
     ) -> Result<Claim, sqlx::Error> {
         let finished = finished.iter().map(|name| key(stream, name));
         let finished: Vec<i64> = finished.filter(|key| self.keys.remove(key)).collect();
@@ -98,15 +89,16 @@ impl Claims {
         self.max = usize::try_from(locks).unwrap_or(0).div_ceil(LOCKS_SHARE * self.writers);
         // Nobody else reads what came by a door: this process holds a lock on it, and gives it to one writer at a
         // time. A lock of the one before, not given up yet, would only put it off until the next listing.
-        let shared = wanted.iter().filter(|file| !is_spooled(&file.name));
+        let shared = wanted.iter().filter(|file| file.name.kind() == Kind::File);
         let keys: Vec<i64> = shared.map(|file| key(stream, &file.name)).collect();
         let taken = if keys.is_empty() { HashSet::new() } else { try_lock(conn, &keys).await? };
         let partitions = wanted.iter().flat_map(|file| &file.partitions);
-        let partitions: Vec<&str> = partitions.map(String::as_str).collect();
-        let checkpoints = bookkeeping::checkpoints_of(conn, stream, &partitions).await?;
+        let partitions: Vec<&Partition> = partitions.collect();
+        let checkpoints = checkpoint::of(conn, stream, &partitions).await?;
         let mut granted = HashSet::new();
         for file in wanted {
-            let is_mine = is_spooled(&file.name) || taken.contains(&key(stream, &file.name));
+            let is_mine =
+                file.name.kind() == Kind::Segment || taken.contains(&key(stream, &file.name));
             if is_mine {
                 self.refused.remove(&file.name);
             }
@@ -149,7 +141,7 @@ impl Claims {
 pub async fn claimed(
     conn: &mut PgConnection,
     stream: &str,
-    names: impl Iterator<Item = &str>,
+    names: impl Iterator<Item = &Name>,
 ) -> Result<bool, sqlx::Error> {
     let keys: Vec<i64> = names.map(|name| key(stream, name)).collect();
     sqlx::query_scalar(
@@ -174,7 +166,7 @@ async fn try_lock(conn: &mut PgConnection, keys: &[i64]) -> Result<HashSet<i64>,
 }
 
 /// The lock's number. Should two files, or another program, have the same, they only wait for each other.
-fn key(stream: &str, name: &str) -> i64 {
+fn key(stream: &str, name: &Name) -> i64 {
     let hash = xxh3_64(format!("streamer\0{stream}\0{name}").as_bytes());
     i64::from_ne_bytes(hash.to_ne_bytes())
 }

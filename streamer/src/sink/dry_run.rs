@@ -3,11 +3,11 @@
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::attempt::begin;
-use super::bookkeeping::{Advanced, count};
 use super::careful::careful;
 use super::rows::{self, Written};
-use super::unchanged;
-use crate::batch::{DeadLetter, MicroBatch};
+use crate::batch::{DeadLetter, MicroBatch, count};
+use crate::ledger::checkpoint::Advanced;
+use crate::ledger::unchanged;
 
 /// What would become of a micro-batch's records, by part.
 #[derive(Debug, Default)]

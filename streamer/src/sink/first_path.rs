@@ -1,6 +1,6 @@
 //! The path on which a micro-batch is tried first, by the duplicates that the ones before it had.
 
-use super::Path;
+use crate::batch::Path;
 
 /// After so many micro-batches without duplicates none are expected any more.
 const CLEAN_MAX: u32 = 100;

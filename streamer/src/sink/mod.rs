@@ -7,7 +7,6 @@
 //! first of all, so a replay or a second writer is stopped before it writes a row.
 
 mod attempt;
-mod bookkeeping;
 mod careful;
 mod claims;
 mod dry_run;
@@ -16,8 +15,6 @@ mod plans;
 mod recent;
 mod replay;
 mod rows;
-mod stops;
-mod unchanged;
 mod watched;
 
 use std::sync::Arc;
@@ -25,23 +22,22 @@ use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 
-use bookkeeping::refuse;
-pub use bookkeeping::{Checkpoints, Loaded, load_checkpoints};
-pub use claims::{Claim, claimed};
+pub use claims::claimed;
 pub use dry_run::{DryRun, Trial};
 use first_path::{Duplicates, FirstPath};
 pub use replay::{Replayed, replay};
-pub use stops::{Stopped, load_stopped};
 
-use crate::batch::MicroBatch;
+use crate::batch::{Counts, MicroBatch, PartOutcome, Path};
 use crate::config::Stream;
 use crate::database::Database;
 use crate::latency::Visible;
+use crate::ledger::checkpoint;
+use crate::ledger::stop::{self, Stopped};
 use crate::limit::DeadLetterLimit;
+use crate::partition::Partition;
+use crate::partition::claim::{Claim, ClaimRequest};
+use crate::partition::standing::{Loaded, Survey};
 use crate::patience::{Impatience, Patience};
-use crate::receiver::spool::Outcome;
-use crate::source::files::Survey;
-use crate::source::share::Wish;
 use attempt::{Attempt, Failure};
 use claims::Claims;
 use plans::Plans;
@@ -72,19 +68,6 @@ pub struct Sink {
     patience: Patience,
 }
 
-/// How rows went in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Path {
-    /// Copied straight in.
-    Direct,
-    /// Existing keys looked up first, among those that were lately written.
-    Recent,
-    /// Existing keys looked up first, among all.
-    Filtered,
-    /// Split until each refused row stood alone.
-    Careful,
-}
-
 /// What a transaction did.
 #[derive(Debug, Clone)]
 pub struct Committed {
@@ -96,26 +79,9 @@ pub struct Committed {
     /// The partitions that had too many dead letters: nothing more of the stream is to be loaded.
     pub stopped: Vec<Stopped>,
     /// What became of the records that somebody waits for, in the order of [`MicroBatch::watched`].
-    pub watched: Vec<Outcome>,
+    pub watched: Vec<Counts>,
     /// How late the rows were, as of the COMMIT's reply; where that was lost, of when it was found out.
     pub visible: Visible,
-}
-
-/// What became of the records of one partition. `records = rows + duplicates + dead_letters`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PartOutcome {
-    /// The partition.
-    pub partition: String,
-    /// The number that leads from its rows back to it.
-    pub batch_id: i64,
-    /// Records read.
-    pub records: u64,
-    /// Rows inserted.
-    pub rows: u64,
-    /// Records whose key was there before.
-    pub duplicates: u64,
-    /// Records refused.
-    pub dead_letters: u64,
 }
 
 /// Why a micro-batch is not committed.
@@ -127,36 +93,6 @@ pub enum SinkError {
     /// There is no database to commit to.
     #[error(transparent)]
     Database(#[from] Impatience),
-}
-
-impl Path {
-    /// Its name in the table and the log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Path::Direct => "direct",
-            Path::Recent | Path::Filtered => "filtered",
-            Path::Careful => "careful",
-        }
-    }
-}
-
-impl Committed {
-    /// The sums over all partitions.
-    pub fn total(&self) -> PartOutcome {
-        let mut total = PartOutcome::default();
-        self.parts.iter().for_each(|part| total.add(part));
-        total
-    }
-}
-
-impl PartOutcome {
-    /// Adds the counts of another.
-    pub fn add(&mut self, other: &PartOutcome) {
-        self.records += other.records;
-        self.rows += other.rows;
-        self.duplicates += other.duplicates;
-        self.dead_letters += other.dead_letters;
-    }
 }
 
 impl Sink {
@@ -264,12 +200,9 @@ impl Sink {
     ) -> Result<Loaded, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            match in_time(load_checkpoints(&mut conn, &self.stream, survey, in_full)).await {
-                Ok(loaded) => {
-                    self.keep(conn);
-                    return Ok(loaded);
-                }
-                Err(error) => self.patience.pause(&self.database, error).await?,
+            let loaded = in_time(checkpoint::load(&mut conn, &self.stream, survey, in_full)).await;
+            if let Some(loaded) = self.judge(conn, loaded).await? {
+                return Ok(loaded);
             }
         }
     }
@@ -296,12 +229,9 @@ impl Sink {
     pub async fn stopped(&mut self) -> Result<Vec<Stopped>, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            match in_time(stops::release(&mut conn, &self.stream, self.limit)).await {
-                Ok(stopped) => {
-                    self.keep(conn);
-                    return Ok(stopped);
-                }
-                Err(error) => self.patience.pause(&self.database, error).await?,
+            let stopped = in_time(stop::release(&mut conn, &self.stream, self.limit)).await;
+            if let Some(stopped) = self.judge(conn, stopped).await? {
+                return Ok(stopped);
             }
         }
     }
@@ -310,15 +240,12 @@ impl Sink {
     ///
     /// # Errors
     /// As [`Sink::commit`].
-    pub async fn claim(&mut self, wish: &Wish) -> Result<Claim, SinkError> {
+    pub async fn claim(&mut self, request: &ClaimRequest) -> Result<Claim, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            match in_time(self.claims.take(&mut conn, &self.stream, wish)).await {
-                Ok(claim) => {
-                    self.keep(conn);
-                    return Ok(claim);
-                }
-                Err(error) => self.patience.pause(&self.database, error).await?,
+            let claim = in_time(self.claims.take(&mut conn, &self.stream, request)).await;
+            if let Some(claim) = self.judge(conn, claim).await? {
+                return Ok(claim);
             }
         }
     }
@@ -340,15 +267,32 @@ impl Sink {
     ///
     /// # Errors
     /// As [`Sink::commit`].
-    pub async fn refuse(&mut self, partition: &str, reason: &str) -> Result<(), SinkError> {
+    pub async fn refuse(&mut self, partition: &Partition, reason: &str) -> Result<(), SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            match in_time(refuse(&mut conn, &self.stream, partition, reason)).await {
-                Ok(()) => {
-                    self.keep(conn);
-                    return Ok(());
-                }
-                Err(error) => self.patience.pause(&self.database, error).await?,
+            let refused =
+                in_time(checkpoint::refuse(&mut conn, &self.stream, partition, reason)).await;
+            if self.judge(conn, refused).await?.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What came of work on the connection, which is kept if it was good. `None` if the work is to be tried
+    /// again, by then after a pause.
+    async fn judge<T>(
+        &mut self,
+        conn: PgConnection,
+        done: Result<T, sqlx::Error>,
+    ) -> Result<Option<T>, Impatience> {
+        match done {
+            Ok(done) => {
+                self.keep(conn);
+                Ok(Some(done))
+            }
+            Err(error) => {
+                self.patience.pause(&self.database, error).await?;
+                Ok(None)
             }
         }
     }

@@ -35,7 +35,7 @@ impl Plans {
         conn: &mut PgConnection,
         batch: &MicroBatch,
     ) -> Result<(), sqlx::Error> {
-        self.begun += batch.parts.iter().filter(|part| part.start_offset == 0).count();
+        self.begun += batch.parts.iter().filter(|part| part.is_new).count();
         if self.begun < self.renewed_at {
             return Ok(());
         }

@@ -9,10 +9,10 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgCopyIn, PgTypeInfo};
 use sqlx::{Encode, PgConnection, Postgres, Row};
 
-use super::bookkeeping::Advanced;
 use crate::batch::{DeadLetter, MicroBatch, RowPlace};
 use crate::latency::EPOCH_2000_US;
 use crate::layout::{Filled, Layout, LayoutKey};
+use crate::ledger::checkpoint::Advanced;
 use crate::sql;
 
 /// What a COPY in binary format begins with: signature, flags, length of the header extension.

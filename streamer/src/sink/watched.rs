@@ -1,19 +1,21 @@
 //! What became of the records that somebody waits for.
 
 use super::rows::Written;
-use crate::batch::{MicroBatch, Watched};
-use crate::receiver::spool::Outcome;
+use crate::batch::{Counts, MicroBatch, Watched};
 
 /// The outcome of each of [`MicroBatch::watched`], as far as its records are in this micro-batch.
-pub(super) fn outcomes(batch: &MicroBatch, written: &Written<'_>) -> Vec<Outcome> {
+pub(super) fn outcomes(batch: &MicroBatch, written: &Written<'_>) -> Vec<Counts> {
     if batch.watched.is_empty() {
         return Vec::new();
     }
     let tally = Tally::of(batch);
-    let mut outcomes = vec![Outcome::default(); batch.watched.len()];
+    let mut outcomes = vec![Counts::default(); batch.watched.len()];
     for row in &batch.rows {
         // What is neither in the table by this transaction nor refused was there before.
-        tally.each(row.part, row.offset(), |at| outcomes[at].duplicates += 1);
+        tally.each(row.part, row.offset(), |at| {
+            outcomes[at].records += 1;
+            outcomes[at].duplicates += 1;
+        });
     }
     for row in written.inserted.iter() {
         tally.each(row.part, row.offset(), |at| {
@@ -29,7 +31,10 @@ pub(super) fn outcomes(batch: &MicroBatch, written: &Written<'_>) -> Vec<Outcome
     }
     for (part, letters) in batch.parts.iter().map(|part| &part.dead_letters).enumerate() {
         for letter in letters {
-            tally.each(part, letter.offsets.start, |at| outcomes[at].dead_letters += 1);
+            tally.each(part, letter.offsets.start, |at| {
+                outcomes[at].records += 1;
+                outcomes[at].dead_letters += 1;
+            });
         }
     }
     outcomes

@@ -7,10 +7,13 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-use super::fingerprint::Stat;
+use crate::partition::fingerprint::Stat;
 
-/// Opens the regular file at `path` below `root`.
-pub(super) fn open_file(root: &Path, path: &Path) -> io::Result<(File, Stat)> {
+/// Opens the regular file at `path` below `root`: never by way of a link, and so that nothing blocks.
+///
+/// # Errors
+/// When it can't be opened, or is no regular file.
+pub fn open_file(root: &Path, path: &Path) -> io::Result<(File, Stat)> {
     let file = open_below(root, path, OFlag::empty())?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {

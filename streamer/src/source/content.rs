@@ -3,34 +3,16 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::fingerprint::{Consumed, Stat};
+use crate::format::packing::Packing;
+use crate::partition::fingerprint::{Consumed, ReadAt, Stat};
 
 /// How many packed bytes are read at a time, and how many unpacked ones are passed over.
 const CHUNK_BYTES: usize = 64 * 1024;
-
-/// How a file is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packing {
-    /// RFC 1952, one or several members.
-    Gzip,
-    /// RFC 8878, one or several frames.
-    Zstd,
-}
-
-/// Bytes that can be read from anywhere.
-pub trait ReadAt {
-    /// Reads some of the bytes at `offset`; none behind the last one.
-    ///
-    /// # Errors
-    /// When the file can't be read.
-    fn read_at(&mut self, into: &mut [u8], offset: u64) -> io::Result<usize>;
-}
 
 /// The content of an open file.
 #[derive(Debug)]
@@ -62,34 +44,6 @@ struct Raw {
     file: Arc<File>,
     position: u64,
     consumed: Consumed,
-}
-
-impl Packing {
-    /// How a file of this name is packed.
-    pub fn of(name: &str) -> Option<Packing> {
-        let ending = name.rsplit('.').next().filter(|ending| ending.len() < name.len())?;
-        [(Packing::Gzip, "gz"), (Packing::Zstd, "zst")]
-            .into_iter()
-            .find(|(_, known)| ending.eq_ignore_ascii_case(known))
-            .map(|(packing, _)| packing)
-    }
-
-    /// How a file that begins with these bytes is packed.
-    pub fn of_bytes(bytes: &[u8]) -> Option<Packing> {
-        match bytes {
-            [0x1f, 0x8b, ..] => Some(Packing::Gzip),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
-            _ => None,
-        }
-    }
-
-    /// The format's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Packing::Gzip => "gzip",
-            Packing::Zstd => "zstd",
-        }
-    }
 }
 
 impl Content {
@@ -164,17 +118,6 @@ impl ReadAt for Content {
         match &mut self.packed {
             None => (&mut &*self.file).read_at(into, offset),
             Some(packed) => packed.read_at(&self.file, into, offset),
-        }
-    }
-}
-
-impl ReadAt for &File {
-    fn read_at(&mut self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        loop {
-            match FileExt::read_at(*self, into, offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::io;
 
-use super::content::{Content, Packing, ReadAt};
-use super::fingerprint::{Consumed, Fingerprint, Stat};
-use super::{Checkpoint, Header, Position};
+use super::Header;
+use super::content::Content;
 use crate::batch::{DeadLetter, RAW_BYTES_MAX};
 use crate::format::csv::{Cut, Fault, Splitter, line_ends};
+use crate::format::packing::Packing;
 use crate::format::{Format, Record, json};
 use crate::layout::{BAD_COPY_FILE_FORMAT, HeaderError, Reason};
+use crate::partition::fingerprint::{Consumed, Fingerprint, ReadAt, Stat};
+use crate::partition::{Checkpoint, Position};
 
 /// How much is read at a time, in bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -89,7 +91,7 @@ impl OpenFile {
         self.buffer.clear();
         (self.begin, self.noted) = (0, 0);
         self.consumed = consumed;
-        (self.offset, self.line) = (checkpoint.next_offset, checkpoint.next_line);
+        (self.offset, self.line) = (checkpoint.next_offset, checkpoint.next_line.unwrap_or(1));
         self.at_end = false;
     }
 
@@ -135,7 +137,7 @@ impl OpenFile {
     /// Where reading stands.
     pub fn position(&mut self, is_end: bool) -> Position {
         let fingerprint = self.fingerprint();
-        Position { offset: self.offset, line: self.line, fingerprint, is_end }
+        Position { offset: self.offset, line: Some(self.line), fingerprint, is_end }
     }
 
     /// Passes over a byte order mark. To be called before the first record is read.
@@ -330,7 +332,7 @@ impl OpenFile {
 
 fn refused(offset: u64, line: u64, raw: &[u8], fault: Fault) -> DeadLetter {
     let reason = Reason::of_record(BAD_COPY_FILE_FORMAT, fault.reason());
-    DeadLetter::new(offset, line, raw, vec![reason])
+    DeadLetter::new(offset, Some(line), raw, vec![reason])
 }
 
 /// Recognises encodings of two or four bytes a character, by their mark or the NULs of plain letters.

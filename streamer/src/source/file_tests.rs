@@ -19,7 +19,7 @@ fn read(bytes: &[u8], record_bytes_max: usize, still: bool) -> Vec<(String, u64,
             }
             Step::Refused(letter) => {
                 let len = letter.offsets.end - letter.offsets.start;
-                read.push((format!("refused {len}"), letter.offsets.start, letter.line));
+                read.push((format!("refused {len}"), letter.offsets.start, letter.line.unwrap()));
             }
             Step::End | Step::Wait => return read,
         }

@@ -11,12 +11,13 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use streamer::config::{Overrides, Settings, Stream};
 use streamer::encode::{Type, TypeCatalog, TypeEntry, Zone};
-use streamer::layout::Reason;
+use streamer::feed::files::Files;
+use streamer::feed::places::Places;
+use streamer::feed::{Feed, Work};
+use streamer::layout::{Fits, Reason};
+use streamer::partition::standing::Standing;
+use streamer::partition::{Checkpoint, Partition};
 use streamer::schema::{Column, Table};
-use streamer::source::Checkpoint;
-use streamer::source::feed::{Feed, Work};
-use streamer::source::files::{Files, Standing};
-use streamer::source::folder::Folder;
 
 use crate::support::folder;
 
@@ -218,14 +219,15 @@ fn read_growing(name: &str, bytes: &[u8], cuts: &[usize]) -> Read {
 /// Reads what there is from the checkpoint on, as the engine does.
 fn drain(folder: &Path, stream: Stream, read: &mut Read) {
     let is_patient = stream.settle > Duration::ZERO;
-    let folder = Folder::new(folder.to_owned(), &stream);
-    let files = Files::new(&stream, table(), Standing::default());
-    let mut feed = Feed::new(stream, folder.clone(), files.clone());
+    let places = Places::new(folder.to_owned(), &stream, None);
+    let files = Files::new(&stream, Standing::default());
+    let fits = Fits::new(table(), &stream);
+    let mut feed = Feed::new(stream, places.clone(), fits, files.clone());
     loop {
-        files.list(&folder, usize::MAX).unwrap();
+        files.list(&places, usize::MAX).unwrap();
         let checkpoints = [CSV, JSON]
             .iter()
-            .filter_map(|&name| Some((name.to_owned(), read.checkpoint.clone()?)));
+            .filter_map(|&name| Some((Partition::parse(name), read.checkpoint.clone()?)));
         let checkpoints = checkpoints.collect();
         feed.take_all(&checkpoints);
         while let Some(work) = feed.next_work() {
@@ -251,12 +253,19 @@ impl Read {
                 let letter = batch.dead_letter(row, Reason::of_record("00000", "a row"));
                 let (offset, end) = (letter.offsets.start, letter.offsets.end);
                 let row = Some(batch.row_bytes(row).to_vec());
-                Outcome { offset, end, line: letter.line, raw: letter.raw, row, reasons: vec![] }
+                Outcome {
+                    offset,
+                    end,
+                    line: letter.line.unwrap(),
+                    raw: letter.raw,
+                    row,
+                    reasons: vec![],
+                }
             });
             let letters = part.dead_letters.iter().map(|letter| Outcome {
                 offset: letter.offsets.start,
                 end: letter.offsets.end,
-                line: letter.line,
+                line: letter.line.unwrap(),
                 raw: letter.raw.clone(),
                 row: None,
                 reasons: letter.reasons.clone(),

@@ -22,10 +22,11 @@ use super::run::{GIVE_UP_AFTER, migrate_patiently};
 use super::{Exit, print, stop_on_signal};
 use crate::cli::{BenchArgs, BenchDataset, Global};
 use crate::config::{Listen, Overrides, Settings, Stream};
-use crate::engine::{self, Event, Plan};
+use crate::engine::{self, Plan};
+use crate::event::{Counters, Event, Listener, Log, Reporter};
 use crate::health::Health;
-use crate::receiver::Spools;
-use crate::receiver::http::{Bound, Metrics, Parts};
+use crate::http::{Bound, Metrics, Parts};
+use crate::spool::Spools;
 use report::{Counts, Report, Tally};
 use scratch::Scratch;
 
@@ -102,7 +103,8 @@ async fn measure(
     bar.set_message("making the tables");
     migrate_patiently(scratch.database(), &plan).await?;
     let names = [stream.name.as_str()];
-    let metrics = Arc::new(Metrics::new(names, plan.health.latencies().clone()));
+    let counters = Counters::new(names);
+    let metrics = Arc::new(Metrics::new(names, counters.clone(), plan.health.latencies().clone()));
     let (spools, health) = (plan.spools.clone(), plan.health.clone());
     let parts = Parts { spools, metrics, health, stop: plan.stop.clone() };
     let server = Bound::bind(&settings.server, &streams, parts).await?;
@@ -117,7 +119,7 @@ async fn measure(
         &settings.data,
         streams,
         plan.clone(),
-        bench.observer(),
+        Reporter::new(vec![Arc::new(Log), bench.listener()], counters),
     );
     tokio::pin!(engine);
     let produced = tokio::select! {
@@ -136,23 +138,35 @@ async fn measure(
     Ok(Report::new(args, &sent, counts, &tally, began_us))
 }
 
+/// Counts what is committed, shows it, and wakes whoever waits for it.
+struct Watch {
+    tally: Arc<Mutex<Tally>>,
+    news: Arc<Notify>,
+    bar: ProgressBar,
+}
+
+impl Listener for Watch {
+    fn note(&self, event: &Event<'_>) {
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.note(event);
+        self.bar.set_position(tally.records());
+        self.news.notify_one();
+    }
+}
+
 impl Bench<'_> {
-    /// Tells what is committed.
-    fn observer(&self) -> engine::Observer {
+    /// Who hears what is committed.
+    fn listener(&self) -> Arc<dyn Listener> {
         let (tally, news, bar) = (self.tally.clone(), self.news.clone(), self.bar.clone());
-        Arc::new(move |event: Event<'_>| {
-            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-            tally.note(&event);
-            bar.set_position(tally.records());
-            news.notify_one();
-        })
+        Arc::new(Watch { tally, news, bar })
     }
 
     /// Sends the events once the streamer takes them, and waits until they are committed. Returns what became
     /// of them on the way, and when the first was due, in microseconds since 1970.
     async fn produce_and_drain(&self, address: SocketAddr) -> Result<(generator::Report, i64)> {
-        let spool = self.plan.spools.of(&self.stream.name).context("the stream has no spool")?;
-        while spool.files().is_none() {
+        let spool =
+            self.plan.spools.writer(&self.stream.name).context("the stream has no spool")?;
+        while !spool.is_open() {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         let settings = generator::Settings {

@@ -6,11 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use crate::batch;
 use crate::cli::BenchArgs;
 use crate::command::table::{grouped, table};
 use crate::database::Database;
-use crate::engine::Event;
+use crate::event::{Commit, Event};
 use crate::latency::{Latency, Quantiles, shown};
+use crate::ledger::micro_batch;
 use crate::sql::made;
 
 /// What was committed so far.
@@ -95,8 +97,8 @@ impl Tally {
 
     /// Takes an event of the engine in.
     pub(super) fn note(&mut self, event: &Event<'_>) {
-        let Event::Committed { parts, visible, .. } = event else { return };
-        self.records += parts.iter().map(|part| part.records).sum::<u64>();
+        let Event::Committed(Commit { parts, visible, .. }) = event else { return };
+        self.records += batch::Counts::of(parts).records;
         self.ended_us = self.ended_us.max(visible.at_us());
         for (created_us, micros) in visible.events() {
             self.all.note(micros);
@@ -110,20 +112,17 @@ impl Tally {
 impl Counts {
     /// Reads them where only the bench has written; `table` is one that is shipped.
     pub(super) async fn read(database: &Database, table: &str) -> Result<Counts> {
-        let query = format!(
-            "select coalesce(sum(rows), 0)::bigint, coalesce(sum(duplicates), 0)::bigint,
-                    coalesce(sum(dead_letters), 0)::bigint, (select count(*) from {table})
-               from streamer.micro_batch"
-        );
         let mut conn = database.connect_now().await?;
-        let counts: (i64, i64, i64, i64) =
-            sqlx::query_as(made(query)).fetch_one(&mut conn).await.context("count the rows")?;
+        let counts = micro_batch::totals(&mut conn).await.context("count the records")?;
+        let query = format!("select count(*) from {table}");
+        let in_table: i64 =
+            sqlx::query_scalar(made(query)).fetch_one(&mut conn).await.context("count the rows")?;
         let count = |number: i64| u64::try_from(number).unwrap_or_default();
         Ok(Counts {
             rows: count(counts.0),
             duplicates: count(counts.1),
             dead_letters: count(counts.2),
-            in_table: count(counts.3),
+            in_table: count(in_table),
         })
     }
 }

@@ -8,57 +8,42 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use sqlx::{Connection, PgConnection};
 
-use crate::cli::{ExportArgs, Selection};
+use super::meant;
+use crate::cli::ExportArgs;
 use crate::command::Exit;
 use crate::command::table::counted;
-use crate::source::folder::partition_path;
-
-/// How many records are held in memory at a time.
-const RECORDS_MAX: i64 = 500;
+use crate::ledger::dead_letter::{self, Exported, Which};
+use crate::partition::Partition;
 
 /// Bytes that a made file's name has of the original's at most.
 const STEM_BYTES_MAX: usize = 200;
-
-/// Dead letters of one stream under one header, or JSON lines: what one file can hold.
-#[derive(Debug, sqlx::FromRow)]
-struct Group {
-    stream: String,
-    header: Option<Vec<u8>>,
-    columns: Vec<String>,
-    /// Those that are kept whole.
-    whole: i64,
-    /// Those of which only the beginning is kept.
-    cut: i64,
-    /// The first of the files they come from.
-    file: String,
-    files: i64,
-}
 
 /// Writes what `args` choose to stdout, a file, or one file a group into a folder.
 pub(super) async fn export(conn: &mut PgConnection, args: &ExportArgs) -> Result<(String, Exit)> {
     // One view of the table, however long it takes.
     let mut tx = conn.begin_with("begin isolation level repeatable read read only").await?;
-    let groups = groups(&mut tx, &args.which).await.context("read the dead letters")?;
-    let whole: Vec<&Group> = groups.iter().filter(|group| group.whole > 0).collect();
+    let which = meant(&args.which);
+    let groups = dead_letter::exported(&mut tx, which).await.context("read the dead letters")?;
+    let whole: Vec<&Exported> = groups.iter().filter(|group| group.whole > 0).collect();
     let mut text = String::new();
     match &args.out {
         Some(out) if out.is_dir() || out.as_os_str().as_encoded_bytes().ends_with(b"/") => {
             std::fs::create_dir_all(out)
                 .with_context(|| format!("make the folder {}", out.display()))?;
             for (path, group) in paths(out, &whole).iter().zip(&whole) {
-                text += &to_file(&mut tx, &args.which, group, path).await?;
+                text += &to_file(&mut tx, which, group, path).await?;
             }
         }
         _ if whole.len() > 1 => bail!(too_many(&whole)),
         Some(out) => {
             for group in &whole {
-                text += &to_file(&mut tx, &args.which, group, out).await?;
+                text += &to_file(&mut tx, which, group, out).await?;
             }
         }
         None => {
             for group in &whole {
                 let mut out = BufWriter::new(io::stdout().lock());
-                match write(&mut tx, &args.which, group, &mut out).await {
+                match write(&mut tx, which, group, &mut out).await {
                     // A reader that has gone away is no failure.
                     Err(error) if is_broken_pipe(&error) => drop(out.into_parts()),
                     written => written?,
@@ -81,29 +66,11 @@ pub(super) async fn export(conn: &mut PgConnection, args: &ExportArgs) -> Result
     Ok((text, if cut > 0 { Exit::Failed } else { Exit::Done }))
 }
 
-async fn groups(conn: &mut PgConnection, which: &Selection) -> Result<Vec<Group>, sqlx::Error> {
-    sqlx::query_as(
-        "select stream, header, columns,
-                count(*) filter (where octet_length(raw) >= end_offset - start_offset) as whole,
-                count(*) filter (where octet_length(raw) < end_offset - start_offset) as cut,
-                min(partition) as file, count(distinct partition) as files
-           from streamer.dead_letter
-          where resolved_at is null and (cardinality($1::bigint[]) = 0 or dead_letter_id = any($1))
-            and ($2::text is null or stream = $2) and ($3::text is null or partition = $3)
-          group by stream, header, columns order by stream, min(partition), header, columns",
-    )
-    .bind(&which.ids)
-    .bind(&which.stream)
-    .bind(&which.file)
-    .fetch_all(conn)
-    .await
-}
-
 /// Writes a group to a file that is not there yet, and says so. The same content is left as it is.
 async fn to_file(
     conn: &mut PgConnection,
-    which: &Selection,
-    group: &Group,
+    which: Which<'_>,
+    group: &Exported,
     path: &Path,
 ) -> Result<String> {
     let context = || format!("write {}", path.display());
@@ -138,36 +105,18 @@ async fn to_file(
 /// Writes the header, if there is one, and the records, each with a line end.
 async fn write(
     conn: &mut PgConnection,
-    which: &Selection,
-    group: &Group,
+    which: Which<'_>,
+    group: &Exported,
     out: &mut impl Write,
 ) -> Result<()> {
     if !group.columns.is_empty() {
-        out.write_all(&group.header())?;
+        out.write_all(&header(group))?;
         out.write_all(b"\n")?;
     }
     let mut after = (String::new(), -1_i64);
     loop {
-        let records: Vec<(String, i64, Vec<u8>)> = sqlx::query_as(
-            "select partition, start_offset, raw from streamer.dead_letter
-              where resolved_at is null and (cardinality($1::bigint[]) = 0 or dead_letter_id = any($1))
-                and ($2::text is null or partition = $2)
-                and stream = $3 and header is not distinct from $4 and columns = $5
-                and octet_length(raw) >= end_offset - start_offset
-                and (partition, start_offset) > ($6, $7)
-              order by partition, start_offset limit $8",
-        )
-        .bind(&which.ids)
-        .bind(&which.file)
-        .bind(&group.stream)
-        .bind(&group.header)
-        .bind(&group.columns)
-        .bind(&after.0)
-        .bind(after.1)
-        .bind(RECORDS_MAX)
-        .fetch_all(&mut *conn)
-        .await
-        .context("read the dead letters")?;
+        let records = dead_letter::next_records(conn, which, group, &after).await;
+        let records = records.context("read the dead letters")?;
         let Some((partition, offset, _)) = records.last() else { break };
         after = (partition.clone(), *offset);
         for (_, _, raw) in &records {
@@ -178,21 +127,19 @@ async fn write(
     Ok(out.flush()?)
 }
 
-impl Group {
-    /// The original header; made anew from its names for letters that lack it.
-    fn header(&self) -> Vec<u8> {
-        let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
-        let made = || self.columns.iter().map(quoted).collect::<Vec<_>>().join(",").into_bytes();
-        self.header.clone().unwrap_or_else(made)
-    }
+/// The original header; made anew from its names for letters that lack it.
+fn header(group: &Exported) -> Vec<u8> {
+    let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
+    let made = || group.columns.iter().map(quoted).collect::<Vec<_>>().join(",").into_bytes();
+    group.header.clone().unwrap_or_else(made)
 }
 
-fn too_many(groups: &[&Group]) -> String {
+fn too_many(groups: &[&Exported]) -> String {
     let mut text = String::from(
         "these dead letters have different headers, formats or streams, and a file has one; name a \
          folder with --out FOLDER/ for one file each, or choose with --stream or --file:",
     );
-    for Group { stream, whole, file, files, .. } in groups {
+    for Exported { stream, whole, file, files, .. } in groups {
         let more = if *files > 1 { format!(" and {} more", files - 1) } else { String::new() };
         text += &format!("\n  stream {stream:?}, file {file}{more}: {}", counted_records(*whole));
     }
@@ -200,10 +147,11 @@ fn too_many(groups: &[&Group]) -> String {
 }
 
 /// Where each group goes: named after its first file, so that the stream's pattern still matches.
-fn paths(folder: &Path, groups: &[&Group]) -> Vec<PathBuf> {
+fn paths(folder: &Path, groups: &[&Exported]) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for group in groups {
-        let path = partition_path(&group.file).0;
+        let partition = Partition::parse(&group.file);
+        let path = partition.name.as_str();
         let name = path.rsplit('/').next().unwrap_or(path);
         let name = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "csv"));

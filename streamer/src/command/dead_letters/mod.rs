@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 use super::{Exit, connect, open, print};
 use crate::cli::{DeadLettersCommand, Global, Selection};
 use crate::config::Settings;
+use crate::ledger::dead_letter::{self, Which};
 
 pub(super) async fn run(global: &Global, command: DeadLettersCommand) -> Result<Exit> {
     let (settings, database) = open(global).await?;
@@ -29,11 +30,11 @@ pub(super) async fn run(global: &Global, command: DeadLettersCommand) -> Result<
             }
             DeadLettersCommand::Retry(chosen) => {
                 check_known(&mut conn, &settings, &chosen.which).await?;
-                resolve::retry(&mut conn, &settings, &chosen.which).await
+                resolve::retry(&mut conn, &settings, meant(&chosen.which)).await
             }
             DeadLettersCommand::Discard(chosen) => {
                 check_known(&mut conn, &settings, &chosen.which).await?;
-                resolve::discard(&mut conn, &chosen.which).await
+                resolve::discard(&mut conn, meant(&chosen.which)).await
             }
         }
     }
@@ -44,6 +45,12 @@ pub(super) async fn run(global: &Global, command: DeadLettersCommand) -> Result<
     Ok(exit)
 }
 
+/// The dead letters that were chosen.
+fn meant(which: &Selection) -> Which<'_> {
+    let (stream, file) = (which.stream.as_deref(), which.file.as_deref());
+    Which { ids: &which.ids, stream, file }
+}
+
 /// Complains of a stream, a file or numbers that nothing is known of. Letters that were retried or
 /// discarded are known: to choose them again is no mistake.
 async fn check_known(
@@ -51,28 +58,15 @@ async fn check_known(
     settings: &Settings,
     which: &Selection,
 ) -> Result<()> {
-    let unknown: Vec<i64> = sqlx::query_scalar(
-        "select v.id from unnest($1::bigint[]) v (id)
-          where not exists (select from streamer.dead_letter d where d.dead_letter_id = v.id)",
-    )
-    .bind(&which.ids)
-    .fetch_all(&mut *conn)
-    .await
-    .context("read the dead letters")?;
+    let unknown = dead_letter::unknown(conn, &which.ids).await.context("read the dead letters")?;
     let unknown: Vec<String> = unknown.iter().map(ToString::to_string).collect();
     anyhow::ensure!(
         unknown.is_empty(),
         "there is no dead letter {}; streamer dead-letters list shows them",
         unknown.join(", ")
     );
-    let present: Vec<String> = sqlx::query_scalar(
-        "select distinct stream from streamer.dead_letter
-          where $1::text is null or partition = $1 order by stream",
-    )
-    .bind(&which.file)
-    .fetch_all(conn)
-    .await
-    .context("read the dead letters")?;
+    let present = dead_letter::streams(conn, which.file.as_deref()).await;
+    let present = present.context("read the dead letters")?;
     let mut streams: Vec<&str> = settings.streams.iter().map(|s| s.name.as_str()).collect();
     if let Some(file) = &which.file {
         let is_there = match &which.stream {

@@ -1,49 +1,22 @@
 //! One dead letter, whole.
 
 use anyhow::{Context, Result};
-use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
 use crate::command::Exit;
-use crate::layout::{Reason, escaped};
-
-/// One dead letter.
-#[derive(Debug, sqlx::FromRow)]
-struct Letter {
-    stream: String,
-    partition: String,
-    start_offset: i64,
-    end_offset: i64,
-    line: i64,
-    raw: Vec<u8>,
-    columns: Vec<String>,
-    header: Option<Vec<u8>>,
-    reasons: Json<Vec<Reason>>,
-    batch_id: i64,
-    created_at: DateTime<Utc>,
-    resolved_at: Option<DateTime<Utc>>,
-    resolution: Option<String>,
-}
+use crate::command::table::placed;
+use crate::layout::escaped;
+use crate::ledger::dead_letter;
 
 pub(super) async fn show(conn: &mut PgConnection, id: i64) -> Result<(String, Exit)> {
-    let letter: Option<Letter> = sqlx::query_as(
-        "select stream, partition, start_offset, end_offset, line, raw, columns, header, reasons,
-                batch_id, created_at, resolved_at, resolution
-           from streamer.dead_letter where dead_letter_id = $1",
-    )
-    .bind(id)
-    .fetch_optional(conn)
-    .await
-    .context("read the dead letter")?;
+    let letter = dead_letter::find(conn, id).await.context("read the dead letter")?;
     let letter = letter.with_context(|| {
         format!("there is no dead letter {id}; streamer dead-letters list shows them")
     })?;
     let mut text = format!(
-        "dead letter {id} of stream {}\n{}:{}, bytes {} to {}, micro-batch {}, {}\n",
+        "dead letter {id} of stream {}\n{}, bytes {} to {}, micro-batch {}, {}\n",
         escaped(letter.stream.as_bytes()),
-        letter.partition,
-        letter.line,
+        placed(&letter.partition, letter.line.and_then(|line| u64::try_from(line).ok())),
         letter.start_offset,
         letter.end_offset,
         letter.batch_id,

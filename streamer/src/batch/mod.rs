@@ -1,0 +1,321 @@
+//! A micro-batch: the records of one transaction, encoded and ready to be sent.
+
+mod outcome;
+mod row;
+
+use std::borrow::Cow;
+use std::hash::BuildHasher;
+use std::ops::Range;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+pub use outcome::{Counts, PartOutcome, Path, Watched};
+pub use row::{RecordPlace, RowPlace};
+use row::{Values, has_null, prefix};
+
+use crate::format::Record;
+use crate::latency::{since_1970_us, since_1970_us_of_timestamp};
+use crate::layout::{EventTime, Fit, Layout, LayoutKey, Reason, SentColumn};
+use crate::partition::{Lag, Partition, Position};
+
+/// Up to `max_rows` records of one or several partitions, all with the same fit.
+#[derive(Debug)]
+pub struct MicroBatch {
+    /// How the records fit the table.
+    pub fit: Fit,
+    /// The layouts that the rows have: one under a header, else one for each set of columns that are sent.
+    pub layouts: Vec<Arc<Layout>>,
+    /// What comes from each partition, in the order it was read.
+    pub parts: Vec<Part>,
+    /// The encoded rows, one behind the other, in the order of [`MicroBatch::rows`]' making.
+    pub bytes: Vec<u8>,
+    /// The records of the rows as they stand in their files, one behind the other, without their line ends:
+    /// for those that the table refuses.
+    pub raw: Vec<u8>,
+    /// The rows in key order. Rows with equal keys stand together, the first read first.
+    pub rows: Vec<RowPlace>,
+    /// The hashes of the rows' keys, see [`MicroBatch::key_hash`], in the order of reading. None of a row without a key.
+    pub(crate) key_hashes: Vec<u64>,
+    /// When the rows' events were created, in microseconds since 1970, in the order of reading. None of a row that does
+    /// not tell.
+    pub(crate) created_us: Vec<i64>,
+    /// Rows, their raw records and dead letters, in bytes: what the micro-batch takes in memory.
+    pub held_bytes: usize,
+    /// What is left to read behind it.
+    pub lag: Lag,
+    /// The records whose outcome somebody waits for.
+    pub watched: Vec<Watched>,
+}
+
+/// What a micro-batch takes from one partition.
+#[derive(Debug)]
+pub struct Part {
+    /// The partition.
+    pub partition: Partition,
+    /// Whether there is no checkpoint of it yet: it is made with the micro-batch.
+    pub is_new: bool,
+    /// The file's header as it stands there, without its line end; `None` where its records need none.
+    pub header: Option<Arc<[u8]>>,
+    /// Where it stood before: the compare of the compare-and-set.
+    pub start_offset: u64,
+    /// Where it stands after: the set.
+    pub end: Position,
+    /// How many bytes were read for it, header and blank lines included; of a packed file, of its content.
+    pub bytes: u64,
+    /// Records taken, the header not counted.
+    pub records: u64,
+    /// Records that can't be rows, known before the table is asked.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// A record that can't be a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The record's bytes in the partition, its line end excluded.
+    pub offsets: Range<u64>,
+    /// The line it starts on, from 1, where its log has lines.
+    pub line: Option<u64>,
+    /// Its bytes, at most [`RAW_BYTES_MAX`] of them.
+    pub raw: Vec<u8>,
+    /// What is wrong with it, one entry a column.
+    pub reasons: Vec<Reason>,
+}
+
+/// How much of a refused record is kept.
+pub const RAW_BYTES_MAX: usize = 64 * 1024;
+
+impl MicroBatch {
+    /// A micro-batch without records.
+    pub fn new(fit: Fit) -> MicroBatch {
+        let layouts = match &fit {
+            Fit::Header(layout) => vec![layout.clone()],
+            Fit::Keys(_) => Vec::new(),
+        };
+        MicroBatch {
+            fit,
+            layouts,
+            parts: Vec::new(),
+            bytes: Vec::new(),
+            raw: Vec::new(),
+            rows: Vec::new(),
+            key_hashes: Vec::new(),
+            created_us: Vec::new(),
+            held_bytes: 0,
+            lag: Lag::default(),
+            watched: Vec::new(),
+        }
+    }
+
+    /// A micro-batch without records, in the memory of one that is committed.
+    pub fn reused(self, fit: Fit) -> MicroBatch {
+        let MicroBatch { mut bytes, mut raw, mut rows, mut key_hashes, mut created_us, .. } = self;
+        bytes.clear();
+        raw.clear();
+        rows.clear();
+        key_hashes.clear();
+        created_us.clear();
+        MicroBatch { bytes, raw, rows, key_hashes, created_us, ..MicroBatch::new(fit) }
+    }
+
+    /// The names in the header of its records; none where there is no header.
+    pub fn header(&self) -> &[String] {
+        match &self.fit {
+            Fit::Header(layout) => &layout.header,
+            Fit::Keys(_) => &[],
+        }
+    }
+
+    /// The table's full name, quoted.
+    pub fn table(&self) -> &str {
+        match &self.fit {
+            Fit::Header(layout) => &layout.table,
+            Fit::Keys(keys) => keys.table_name(),
+        }
+    }
+
+    /// The columns that are sent for some row.
+    pub fn columns(&self) -> Vec<&SentColumn> {
+        let mut columns: Vec<&SentColumn> = self.layouts.iter().flat_map(|l| &l.columns).collect();
+        if self.layouts.len() > 1 {
+            columns.sort_unstable_by_key(|column| &column.name);
+            columns.dedup_by_key(|column| &column.name);
+        }
+        columns
+    }
+
+    /// Takes a record in as a row, unless there are reasons against it. It belongs to the part that is read
+    /// now, the one behind those in [`MicroBatch::parts`]. Of a format without `fields` the record is `raw`.
+    pub fn take(
+        &mut self,
+        fields: Option<Record<'_>>,
+        raw: &[u8],
+        offset: u64,
+        line: Option<u64>,
+        reasons: &mut Vec<Reason>,
+    ) {
+        let at = self.bytes.len();
+        let (layout, key_end) = match (&self.fit, fields) {
+            (Fit::Header(layout), Some(fields)) => {
+                (0, layout.encode(&fields, &mut self.bytes, reasons))
+            }
+            (Fit::Keys(keys), None) => match keys.encode(raw, &mut self.bytes, reasons) {
+                Some((layout, key_end)) if reasons.is_empty() => (self.number_of(layout), key_end),
+                _ => (0, at),
+            },
+            _ => unreachable!("a micro-batch has records of one format"),
+        };
+        if !reasons.is_empty() {
+            self.bytes.truncate(at);
+            return;
+        }
+        let start = self.raw.len();
+        self.raw.extend_from_slice(raw);
+        self.held_bytes += self.bytes.len() - at + raw.len();
+        let place = RecordPlace { offset, line, start, end: self.raw.len() };
+        self.push_row(layout, at, key_end, place);
+    }
+
+    /// Which of the layouts this is; a new one is added.
+    fn number_of(&mut self, layout: Arc<Layout>) -> usize {
+        // Neighbours are mostly alike.
+        let last = self.rows.last().map(RowPlace::layout);
+        let is_same = |at: &usize| Arc::ptr_eq(&self.layouts[*at], &layout);
+        let known = last.filter(is_same).or_else(|| (0..self.layouts.len()).find(|at| is_same(at)));
+        known.unwrap_or_else(|| {
+            self.layouts.push(layout);
+            self.layouts.len() - 1
+        })
+    }
+
+    /// Records taken from all partitions.
+    pub fn records(&self) -> u64 {
+        self.parts.iter().map(|part| part.records).sum()
+    }
+
+    /// Notes the row that was appended to [`MicroBatch::bytes`] at `start`.
+    fn push_row(&mut self, layout: usize, start: usize, key_end: usize, record: RecordPlace) {
+        let row = RowPlace {
+            prefix: prefix(&self.bytes[start + 2..key_end.max(start + 2)]),
+            start,
+            key_end,
+            end: self.bytes.len(),
+            part: self.parts.len(),
+            layout: u32::try_from(layout).expect("there are no more layouts than rows"),
+            record,
+            is_repeat: false,
+            index: self.rows.len(),
+        };
+        // Now the row is still in the processor's cache.
+        if self.layout_of(&row).key_len() > 0 {
+            self.key_hashes.push(self.key_hash(&row));
+        }
+        self.created_us.extend(self.created_us_of(&row));
+        self.rows.push(row);
+    }
+
+    /// Puts the rows in key order and marks those that repeat the key of another.
+    ///
+    /// Rows in key order cost the index less, and writers that go in the same order can't deadlock.
+    pub fn finish(&mut self) {
+        let keys: Vec<Option<&str>> = self.layouts.iter().map(|layout| layout.key_name()).collect();
+        if keys.iter().all(Option::is_none) {
+            return;
+        }
+        // Keys can be compared only with others of the same columns.
+        let are_alike = keys.windows(2).all(|pair| pair[0] == pair[1]);
+        let bytes = &self.bytes;
+        let key = |row: &RowPlace| row.key(bytes);
+        row::sort(&mut self.rows, bytes);
+        if !are_alike {
+            self.rows.sort_by_key(|row| keys[row.layout()]);
+        }
+        let is_same_key = |a: &RowPlace, b: &RowPlace| {
+            are_alike || keys[a.layout()].is_some_and(|name| keys[b.layout()] == Some(name))
+        };
+        self.rows.iter_mut().enumerate().for_each(|(index, row)| row.index = index);
+        for at in 1..self.rows.len() {
+            let (before, row) = (self.rows[at - 1], self.rows[at]);
+            let repeats = before.prefix == row.prefix && key(&before) == key(&row);
+            // NULLs are distinct: a key with a NULL in it has no equal.
+            let is_repeat = repeats && !has_null(key(&row)) && is_same_key(&before, &row);
+            self.rows[at].is_repeat = is_repeat;
+        }
+    }
+
+    /// The first row read of each key: those of one layout together, in key order.
+    pub fn first_of_each_key(&self) -> Cow<'_, [RowPlace]> {
+        if self.layouts.len() == 1 && self.rows.iter().all(|row| !row.is_repeat) {
+            return Cow::Borrowed(&self.rows);
+        }
+        let mut rows: Vec<RowPlace> =
+            self.rows.iter().filter(|row| !row.is_repeat).copied().collect();
+        if self.layouts.len() > 1 {
+            rows.sort_by_key(|row| row.layout);
+        }
+        Cow::Owned(rows)
+    }
+
+    /// The different keys that rows have.
+    pub fn keys(&self) -> Vec<&LayoutKey> {
+        let mut keys: Vec<&LayoutKey> =
+            self.layouts.iter().filter_map(|layout| layout.key.as_ref()).collect();
+        keys.sort_unstable_by_key(|key| &key.name);
+        keys.dedup_by_key(|key| &key.name);
+        keys
+    }
+
+    /// The layout of a row.
+    pub fn layout_of(&self, row: &RowPlace) -> &Layout {
+        &self.layouts[row.layout()]
+    }
+
+    /// The row without the filled columns.
+    pub fn row_bytes(&self, row: &RowPlace) -> &[u8] {
+        &self.bytes[row.start..row.end]
+    }
+
+    /// A hash of the row's key as it is encoded, the same in all micro-batches of the process.
+    pub fn key_hash(&self, row: &RowPlace) -> u64 {
+        FixedState::default().hash_one(row.key(&self.bytes))
+    }
+
+    /// The values of the row's key, `None` for NULL.
+    pub fn key_values(&self, row: &RowPlace) -> impl Iterator<Item = Option<&[u8]>> {
+        Values { bytes: row.key(&self.bytes) }
+    }
+
+    /// When the row's event was created, in microseconds since 1970, if the row tells.
+    pub fn created_us_of(&self, row: &RowPlace) -> Option<i64> {
+        let EventTime { place, is_number } = self.layout_of(row).event_time?;
+        let value = Values { bytes: &self.bytes[row.start + 2..row.end] }.nth(place)??;
+        let value = i64::from_be_bytes(value.try_into().ok()?);
+        Some(if is_number { since_1970_us(value) } else { since_1970_us_of_timestamp(value) })
+    }
+
+    /// The next row with the same key, in the order of reading.
+    pub fn next_repeat(&self, row: &RowPlace) -> Option<&RowPlace> {
+        self.rows.get(row.index + 1).filter(|next| next.is_repeat)
+    }
+
+    /// The dead letter that the row's record becomes.
+    pub fn dead_letter(&self, row: &RowPlace, reason: Reason) -> DeadLetter {
+        let record = &row.record;
+        let raw = &self.raw[record.start..record.end];
+        DeadLetter::new(record.offset, record.line, raw, vec![reason])
+    }
+}
+
+impl DeadLetter {
+    /// The dead letter of the record `raw`, which stands at `offset`.
+    pub fn new(offset: u64, line: Option<u64>, raw: &[u8], reasons: Vec<Reason>) -> DeadLetter {
+        let len = u64::try_from(raw.len()).expect("lies in memory");
+        let raw = raw[..raw.len().min(RAW_BYTES_MAX)].to_vec();
+        DeadLetter { offsets: offset..offset + len, line, raw, reasons }
+    }
+}
+
+/// A count of things in memory.
+pub fn count(len: usize) -> u64 {
+    u64::try_from(len).expect("a count of things in memory fits")
+}

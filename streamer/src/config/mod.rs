@@ -1,0 +1,368 @@
+//! Settings: flags win over the environment, which wins over streams.toml, which wins over the defaults.
+//! Everything is checked before anything is started.
+
+mod server;
+mod stream;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use server::ServerFile;
+pub use server::{LISTEN_DEFAULT, Listen, Server};
+use stream::StreamFile;
+pub use stream::{Extra, OnDone, Stream, TokenSource};
+
+/// The streams.toml of this repository: what runs where no file is given and none is found.
+const DEFAULT_STREAMS: &str = include_str!("../../../streams.toml");
+
+/// The file read when `--config` names none.
+pub const DEFAULT_FILE: &str = "streams.toml";
+
+/// Checked settings.
+#[derive(Debug)]
+pub struct Settings {
+    /// The folder that the streams' patterns start from.
+    pub data: PathBuf,
+    /// The folder that the spools of all streams are in.
+    pub spool: PathBuf,
+    /// The configured database; the embedded one where there is none.
+    pub database_url: Option<DatabaseUrl>,
+    /// The HTTP server and the spools.
+    pub server: Server,
+    /// The streams, in order of name.
+    pub streams: Vec<Stream>,
+}
+
+/// A connection URL. It may hold a password, so it is never shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct DatabaseUrl(pub String);
+
+impl DatabaseUrl {
+    /// Whether a password is in it.
+    pub fn has_password(&self) -> bool {
+        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
+        user.contains(':') || rest.contains("password=")
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
+}
+
+impl std::str::FromStr for DatabaseUrl {
+    type Err = std::convert::Infallible;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        Ok(DatabaseUrl(url.to_owned()))
+    }
+}
+
+/// What flags and the environment say; each wins over streams.toml.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    /// `--config`: the file must then exist.
+    pub file: Option<PathBuf>,
+    /// `--data`.
+    pub data: PathBuf,
+    /// `--spool`.
+    pub spool: Option<PathBuf>,
+    /// `--database-url`, `DATABASE_URL`.
+    pub database_url: Option<DatabaseUrl>,
+    /// `--every`.
+    pub every: Option<Duration>,
+    /// `--max-rows`.
+    pub max_rows: Option<usize>,
+    /// `--writers`.
+    pub writers: Option<usize>,
+    /// `--listen`.
+    pub listen: Option<Listen>,
+    /// `--token-file`, `STREAMER_TOKEN`.
+    pub token: Option<TokenSource>,
+}
+
+/// Why the settings can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or has an unknown or mistyped setting.
+    #[error("{path}:{line}:{column}: {message}")]
+    Parse {
+        /// The file.
+        path: String,
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// What is wrong; never the line itself, which may hold a password.
+        message: String,
+    },
+    /// A value is out of bounds.
+    #[error("{path}: stream.{stream}.{setting} {message}")]
+    Value {
+        /// The file.
+        path: String,
+        /// The stream.
+        stream: String,
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// A value of the server's is out of bounds.
+    #[error("{path}: server.{setting} {message}")]
+    Server {
+        /// The file.
+        path: String,
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// There is nothing to do.
+    #[error("{path} names no stream; add [stream.NAME] with files = \"...\" and table = \"...\"")]
+    NoStream {
+        /// The file.
+        path: String,
+    },
+}
+
+/// streams.toml as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    database: DatabaseFile,
+    #[serde(default)]
+    server: ServerFile,
+    #[serde(default)]
+    stream: BTreeMap<String, StreamFile>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatabaseFile {
+    url: Option<DatabaseUrl>,
+}
+
+impl Settings {
+    /// Reads streams.toml and lays the flags and the environment over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the file, and the line where it can.
+    pub fn load(overrides: Overrides) -> Result<Settings, ConfigError> {
+        let (path, text) = read(overrides.file.as_deref())?;
+        Settings::from_text(&path, &text, overrides)
+    }
+
+    fn from_text(path: &str, text: &str, overrides: Overrides) -> Result<Settings, ConfigError> {
+        let file = parse(path, text)?;
+        if file.stream.is_empty() {
+            return Err(ConfigError::NoStream { path: path.to_owned() });
+        }
+        let spool = file.server.spool(path, &overrides)?;
+        let server = file.server.checked(path, &overrides)?;
+        let streams = file
+            .stream
+            .into_iter()
+            .map(|(name, stream)| stream.checked(name, path, &overrides))
+            .collect::<Result<Vec<Stream>, ConfigError>>()?;
+        let streams = stream::introduced(streams, path)?;
+        let database_url = overrides.database_url.or(file.database.url);
+        Ok(Settings { data: overrides.data, spool, database_url, server, streams })
+    }
+}
+
+impl Settings {
+    /// The streams of this repository, whatever the user's file says.
+    ///
+    /// # Errors
+    /// As [`Settings::load`], for a flag out of bounds.
+    pub fn shipped(overrides: Overrides) -> Result<Settings, ConfigError> {
+        Settings::from_text("built-in streams.toml", DEFAULT_STREAMS, overrides)
+    }
+}
+
+/// The file's name for messages, and its text.
+fn read(named: Option<&Path>) -> Result<(String, String), ConfigError> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((path.display().to_string(), text)),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(("built-in streams.toml".to_owned(), DEFAULT_STREAMS.to_owned()))
+        }
+        Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
+    }
+}
+
+fn parse(path: &str, text: &str) -> Result<File, ConfigError> {
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let before = text.get(..at).unwrap_or_default();
+        ConfigError::Parse {
+            path: path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before.rsplit('\n').next().unwrap_or_default().chars().count() + 1,
+            message: without_values(error.message()),
+        }
+    })
+}
+
+/// A message of the parser without the text it found, which may be a password.
+fn without_values(message: &str) -> String {
+    match message
+        .split_once("string \"")
+        .and_then(|(before, rest)| Some((before, rest.rsplit_once('"')?.1)))
+    {
+        Some((before, behind)) => format!("{before}string{behind}"),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, overrides: Overrides) -> Result<Settings, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("streams.toml");
+        std::fs::write(&path, text).unwrap();
+        Settings::load(Overrides { file: Some(path), ..overrides })
+    }
+
+    fn error(text: &str) -> String {
+        load(text, Overrides::default()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_shipped_streams_are_valid_and_have_the_documented_defaults() {
+        let settings = load(DEFAULT_STREAMS, Overrides::default()).unwrap();
+        let names: Vec<&str> = settings.streams.iter().map(|stream| stream.name.as_str()).collect();
+        let datasets = [
+            "ad_events",
+            "emoji_reactions",
+            "gps_positions",
+            "pos_sales",
+            "simulator_events",
+            "transfers",
+            "user_events",
+        ];
+        assert_eq!(names, datasets);
+        for stream in &settings.streams {
+            assert_eq!((stream.every, stream.max_rows), (Duration::from_secs(10), 1000));
+            assert_eq!(stream.table, stream.name);
+        }
+    }
+
+    #[test]
+    fn the_example_in_the_readme_is_valid_and_shows_the_defaults() {
+        let readme = include_str!("../../../README.md");
+        let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let stream = &load(example.unwrap(), Overrides::default()).unwrap().streams[0];
+        let text = "[stream.orders]\nfiles = 'orders/*.{csv,csv.gz}'\ntable = 'shop.orders'\n\
+                    max_dead_letters = '1%'\n";
+        let expected = &load(text, Overrides::default()).unwrap().streams[0];
+        assert_eq!(format!("{stream:?}"), format!("{expected:?}"));
+        assert!(stream.files.compile_matcher().is_match("orders/1.csv.gz"));
+    }
+
+    #[test]
+    fn flags_win_over_the_file_which_wins_over_the_defaults() {
+        let text = "[stream.a]\nfiles = 'a.csv'\nmax_rows = 6\nevery = '1s'\n\
+                    [stream.b]\nfiles = 'b.csv'\n";
+        let settings = load(text, Overrides::default()).unwrap();
+        let rows = |settings: &Settings| [0, 1].map(|i| settings.streams[i].max_rows);
+        assert_eq!(rows(&settings), [6, 1000]);
+        assert_eq!(settings.streams[0].every, Duration::from_secs(1));
+        let flag = Overrides { max_rows: Some(7), ..Overrides::default() };
+        assert_eq!(rows(&load(text, flag).unwrap()), [7, 7]);
+    }
+
+    #[test]
+    fn the_spool_is_in_the_data_folder_or_elsewhere() {
+        let stream = "[stream.a]\nfiles = 'a.csv'\n";
+        let server = "[server]\nspool = '/var/spool/streamer'\n";
+        let spool = |text: &str, flag: Option<&str>| {
+            let (data, spool) = (PathBuf::from("data"), flag.map(PathBuf::from));
+            load(text, Overrides { data, spool, ..Overrides::default() }).unwrap().spool
+        };
+        assert_eq!(spool(stream, None), Path::new("data/spool"));
+        assert_eq!(spool(stream, Some("data/spool")), Path::new("data/spool"));
+        assert_eq!(spool(&format!("{server}{stream}"), None), Path::new("/var/spool/streamer"));
+        assert_eq!(spool(&format!("{server}{stream}"), Some("other")), Path::new("other"));
+    }
+
+    #[test]
+    fn errors_name_file_line_column_and_what_to_write() {
+        let message = error("[stream.a]\nfiles = 'a.csv'\ntabel = 'b'\n");
+        assert!(message.contains("streams.toml:3:1: unknown field `tabel`"), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\nevery = 'soon'\n");
+        assert!(message.contains(":3:9: \"soon\" is no duration"), "{message}");
+        let message = error("[stream.a]\nfiles = '../a.csv'\n");
+        assert!(
+            message.contains("stream.a.files must be a path below the data folder"),
+            "{message}"
+        );
+        let message = error("[stream.a]\nfiles = 'a.csv'\nevery = '500 years'\n");
+        assert!(message.contains("stream.a.every must be at most 365 days"), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\nkeep = '30s'\n");
+        assert!(message.contains("stream.a.keep must be from 1 minute"), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\nmax_rows = 0\n");
+        assert!(message.contains("stream.a.max_rows must be at least 1"), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\ntimezone = 'CEST'\n");
+        assert!(message.contains("stream.a.timezone \"CEST\" is no time zone"), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\nextra_column = 'more'\n");
+        assert!(message.contains("extra_column has a meaning only with extra ="), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\n[stream.a.paths]\nb = 'c..d'\n");
+        assert!(message.contains("stream.a.paths b = \"c..d\" is no path"), "{message}");
+        let message = error("[stream.a]\nfiles = 'a.csv'\npaths = { b = 'd', c = 'd' }\n");
+        assert!(message.contains("stream.a.paths name \"d\" for b and for c"), "{message}");
+        let archive = "[stream.a]\nfiles = 'a.csv'\non_done = 'archive'\narchive = '../b'\n";
+        let message = error(archive);
+        assert!(message.contains("stream.a.archive must be a path below"), "{message}");
+        let message = error(&archive.replace("on_done = 'archive'", "on_done = 'delete'"));
+        assert!(message.contains("archive has a meaning only with on_done ="), "{message}");
+        let message = error(
+            "[stream.a]\nfiles = 'in/old/a.csv'\n[stream.b]\nfiles = 'b.csv'\n\
+                             on_done = 'archive'\narchive = 'in/'\n",
+        );
+        assert!(message.contains("stream.a.files must not be in in, which"), "{message}");
+        let message = error("[server]\nspool = 'in/spool'\n[stream.a]\nfiles = 'a.csv'\n");
+        assert!(message.contains("server.spool must not be in the data folder"), "{message}");
+        assert!(error("").contains("names no stream"));
+    }
+
+    #[test]
+    fn a_password_in_the_file_is_never_shown() {
+        let text = "[database]\nurl = 'postgres://me:secret@h/d' x\n[stream.a]\nfiles = 'a.csv'\n";
+        let shown = error(text);
+        assert!(!shown.contains("secret"), "{shown}");
+        let shown = error("database = 'postgres://me:secret@h/d'\n[stream.a]\nfiles = 'a.csv'\n");
+        assert!(!shown.contains("secret") && shown.contains("expected"), "{shown}");
+        for (url, has_password) in [
+            ("postgres://me:x@h/d", true),
+            ("postgres://h/d?user=me&password=x", true),
+            ("postgres://me@h:5432/d", false),
+            ("postgres:///d?host=/run", false),
+        ] {
+            assert_eq!(DatabaseUrl(url.to_owned()).has_password(), has_password, "{url}");
+        }
+        let text = "[database]\nurl = 'postgres://me:secret@h/d'\n[stream.a]\nfiles = 'a.csv'\n";
+        let shown = format!("{:?}", load(text, Overrides::default()).unwrap());
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}

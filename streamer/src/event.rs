@@ -1,0 +1,233 @@
+//! What the engine reports while it works, and to whom.
+//!
+//! Each event goes to all listeners of a [`Reporter`], in their order, on the task that reports it: so a
+//! listener does little. What only counts needs no listener of its own: the reporter keeps [`Counters`],
+//! which anybody may sample at any time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::batch::{Counts, PartOutcome, Path};
+use crate::latency::Visible;
+use crate::partition::Lag;
+
+/// What the engine reports.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A micro-batch is committed.
+    Committed(Commit<'a>),
+    /// A file could not be loaded.
+    Failed {
+        /// The stream.
+        stream: &'a str,
+        /// The file.
+        partition: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// A file had too many dead letters: the stream rests.
+    Stopped {
+        /// The stream.
+        stream: &'a str,
+        /// The file.
+        partition: &'a str,
+        /// Why, and what to do.
+        reason: &'a str,
+    },
+}
+
+/// A micro-batch that is committed.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    /// The stream.
+    pub stream: &'a str,
+    /// What became of the records, by partition.
+    pub parts: &'a [PartOutcome],
+    /// How the rows went in.
+    pub path: Path,
+    /// From the first byte read to the commit.
+    pub elapsed: Duration,
+    /// How many bytes it took.
+    pub bytes: u64,
+    /// What is left to read.
+    pub lag: Lag,
+    /// Of records that came by a listener: how many have waited for how long since they were synced.
+    pub latencies: &'a [(u64, Duration)],
+    /// Of the rows: when their events were created, and when they were visible.
+    pub visible: &'a Visible,
+}
+
+/// Who is told of events.
+pub trait Listener: Send + Sync {
+    /// Takes an event in.
+    fn note(&self, event: &Event<'_>);
+}
+
+/// Tells listeners of events, and counts. Clones share both.
+#[derive(Clone, Default)]
+pub struct Reporter {
+    listeners: Arc<[Arc<dyn Listener>]>,
+    counters: Counters,
+}
+
+/// What was counted of each stream since the process has begun. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Counters(Arc<Mutex<BTreeMap<String, StreamCounters>>>);
+
+/// What was counted of one stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct StreamCounters {
+    /// What became of its records.
+    pub counts: Counts,
+    /// Micro-batches that were committed.
+    pub micro_batches: u64,
+    /// Bytes that they took.
+    pub bytes: u64,
+    /// Files that could not be loaded, or have stopped the stream; each time counts.
+    pub failures: u64,
+    /// What is left to read, as of the last micro-batch.
+    pub lag: Lag,
+}
+
+impl Reporter {
+    /// Tells these listeners, and counts in `counters`.
+    pub fn new(listeners: Vec<Arc<dyn Listener>>, counters: Counters) -> Reporter {
+        Reporter { listeners: listeners.into(), counters }
+    }
+
+    /// Tells all listeners of `event`.
+    pub fn report(&self, event: &Event<'_>) {
+        self.counters.note(event);
+        self.listeners.iter().for_each(|listener| listener.note(event));
+    }
+}
+
+impl Counters {
+    /// Counters at zero for `streams`.
+    pub fn new<'s>(streams: impl IntoIterator<Item = &'s str>) -> Counters {
+        let zero = |name: &str| (name.to_owned(), StreamCounters::default());
+        Counters(Arc::new(Mutex::new(streams.into_iter().map(zero).collect())))
+    }
+
+    /// What was counted so far, by stream.
+    pub fn sample(&self) -> BTreeMap<String, StreamCounters> {
+        self.lock().clone()
+    }
+
+    fn note(&self, event: &Event<'_>) {
+        let (Event::Committed(Commit { stream, .. })
+        | Event::Failed { stream, .. }
+        | Event::Stopped { stream, .. }) = event;
+        let mut streams = self.lock();
+        if !streams.contains_key(*stream) {
+            streams.insert((*stream).to_owned(), StreamCounters::default());
+        }
+        let counters = streams.get_mut(*stream).expect("it was put there");
+        match event {
+            Event::Committed(commit) => {
+                counters.counts.add(Counts::of(commit.parts));
+                counters.micro_batches += 1;
+                counters.bytes += commit.bytes;
+                counters.lag = commit.lag;
+            }
+            Event::Failed { .. } | Event::Stopped { .. } => counters.failures += 1,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, StreamCounters>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes each event as a line of the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Log;
+
+impl Listener for Log {
+    fn note(&self, event: &Event<'_>) {
+        match event {
+            Event::Committed(commit) => log_commit(commit),
+            Event::Failed { stream, partition, reason } => {
+                tracing::error!(%stream, file = %partition, "not loaded: {reason}");
+            }
+            Event::Stopped { stream, partition, reason } => {
+                tracing::error!(%stream, file = %partition, "{reason}");
+            }
+        }
+    }
+}
+
+fn log_commit(commit: &Commit<'_>) {
+    let Counts { records, rows, duplicates, dead_letters } = Counts::of(commit.parts);
+    let more = match commit.parts.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    tracing::info!(
+        stream = %commit.stream,
+        read = records,
+        rows,
+        duplicates,
+        dead_letters,
+        path = %commit.path.name(),
+        ms = u64::try_from(commit.elapsed.as_millis()).unwrap_or(u64::MAX),
+        lag_bytes = commit.lag.left,
+        file = %format_args!("{}{more}", commit.parts[0].partition),
+        "committed"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::partition::Partition;
+
+    /// A listener that only remembers which kinds of events it was told of.
+    #[derive(Default)]
+    struct Kinds(Mutex<Vec<&'static str>>);
+
+    impl Listener for Kinds {
+        fn note(&self, event: &Event<'_>) {
+            let kind = match event {
+                Event::Committed(_) => "committed",
+                Event::Failed { .. } => "failed",
+                Event::Stopped { .. } => "stopped",
+            };
+            self.0.lock().unwrap().push(kind);
+        }
+    }
+
+    #[test]
+    fn all_listeners_are_told_and_the_counters_can_be_sampled() {
+        let (one, other) = (Arc::new(Kinds::default()), Arc::new(Kinds::default()));
+        let counters = Counters::new(["a", "b"]);
+        let reporter = Reporter::new(vec![one.clone(), other.clone()], counters.clone());
+        let counts = Counts { records: 4, rows: 2, duplicates: 1, dead_letters: 1 };
+        let part = PartOutcome { partition: Partition::parse("1.csv"), batch_id: 1, counts };
+        let lag = Lag::bytes(7, Duration::from_secs(3));
+        for _ in 0..2 {
+            reporter.report(&Event::Committed(Commit {
+                stream: "a",
+                parts: &[part.clone(), part.clone()],
+                path: Path::Direct,
+                elapsed: Duration::ZERO,
+                bytes: 10,
+                lag,
+                latencies: &[],
+                visible: &Visible::default(),
+            }));
+        }
+        reporter.report(&Event::Failed { stream: "c", partition: "2.csv", reason: "" });
+        reporter.report(&Event::Stopped { stream: "a", partition: "3.csv", reason: "" });
+        for told in [&one, &other] {
+            assert_eq!(*told.0.lock().unwrap(), ["committed", "committed", "failed", "stopped"]);
+        }
+        let sample = counters.sample();
+        assert_eq!(sample.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+        let counts = Counts { records: 16, rows: 8, duplicates: 4, dead_letters: 4 };
+        let a = StreamCounters { counts, micro_batches: 2, bytes: 20, failures: 1, lag };
+        assert_eq!(sample["a"], a);
+        assert_eq!(sample["b"], StreamCounters::default());
+    }
+}

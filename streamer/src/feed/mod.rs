@@ -1,0 +1,375 @@
+//! The files of a stream: what is known of them, which comes next, and how much of it makes a micro-batch.
+
+mod again;
+pub mod files;
+mod known;
+pub mod places;
+mod reading;
+pub mod share;
+mod work;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use crate::batch::{MicroBatch, Part};
+use crate::config::Stream;
+use crate::format::Format;
+use crate::layout::{Fit, Fits, HeaderError};
+use crate::partition::fingerprint::Stat;
+use crate::partition::{Checkpoint, Found, Kind, Name, Partition};
+use crate::source::content::Content;
+use crate::source::file::{OpenFile, Step};
+use again::Again;
+use files::Files;
+use places::Places;
+use reading::Reading;
+pub use work::Work;
+
+/// Bytes that a micro-batch holds at most, give or take one record.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// Partitions that a micro-batch takes from at most: files without records fill none.
+const PARTS_MAX: usize = 1000;
+
+/// Reads files of one stream, one after the other, each from where its checkpoint stands.
+#[derive(Debug)]
+pub struct Feed {
+    stream: Stream,
+    places: Places,
+    /// How files fit the table.
+    fits: Fits,
+    files: Files,
+    /// The files that were asked for, and were not granted yet.
+    asked: Vec<Found>,
+    /// The files that are to be read.
+    queue: VecDeque<Granted>,
+    /// The names of all files that were claimed.
+    in_hand: Vec<Name>,
+    current: Option<Current>,
+    /// The memory for the next micro-batch.
+    spare: Option<MicroBatch>,
+}
+
+/// A file that is to be read.
+#[derive(Debug)]
+struct Granted {
+    found: Found,
+    /// The newest partition of its name, and how far it was read.
+    known: Option<(Partition, Checkpoint)>,
+}
+
+/// The file that is being read.
+#[derive(Debug)]
+struct Current {
+    found: Found,
+    partition: Partition,
+    /// Whether nothing of it was handed out, and there is no checkpoint of it.
+    is_new: bool,
+    file: OpenFile,
+    fit: Fit,
+    /// The header as it stands in the file.
+    header: Option<Arc<[u8]>>,
+    /// Where the checkpoint stands once what was handed out is committed.
+    committed_offset: u64,
+    /// Whether it then says that the file was read to its end.
+    was_done: bool,
+}
+
+/// How the records of a file fit the table, and the file's header, if it has one.
+type Fitted = (Fit, Option<Arc<[u8]>>);
+
+/// Why reading a file stopped.
+enum Stop {
+    /// The micro-batch is full.
+    Full,
+    /// The file has no more.
+    End,
+    /// The file's last record is not written whole.
+    Wait,
+    /// A packed file ends before its time, and nobody is writing it.
+    Damaged(String),
+    /// The file can't be read.
+    Failed(io::Error),
+}
+
+impl Feed {
+    /// A reader of the stream's `files` in `places`, which fit its table by `fits`.
+    pub fn new(stream: Stream, places: Places, fits: Fits, files: Files) -> Feed {
+        Feed {
+            stream,
+            places,
+            fits,
+            files,
+            asked: Vec::new(),
+            queue: VecDeque::new(),
+            in_hand: Vec::new(),
+            current: None,
+            spare: None,
+        }
+    }
+
+    /// Takes back a micro-batch that is committed, so that its memory is used again; not that of a giant.
+    pub fn reuse(&mut self, batch: MicroBatch) {
+        self.spare = Some(batch).filter(|batch| batch.held_bytes <= 2 * BATCH_BYTES_MAX);
+    }
+
+    /// Forgets what was granted and what was read ahead.
+    pub fn reset(&mut self) {
+        self.put_down();
+        self.queue.clear();
+        self.current = None;
+    }
+
+    /// The file that is being read.
+    fn current_file(&self) -> Option<&Found> {
+        self.current.as_ref().map(|current| &current.found)
+    }
+
+    /// The next piece of work from what the last listing found; `None` when all is read.
+    pub fn next_work(&mut self) -> Option<Work> {
+        let notice = self.files.state().notices.pop_front();
+        if notice.is_some() {
+            return notice;
+        }
+        let mut batch: Option<MicroBatch> = None;
+        while let Some(mut current) = self.next_file() {
+            let fit = || current.fit.clone();
+            let into = batch.get_or_insert_with(|| match self.spare.take() {
+                Some(spare) => spare.reused(fit()),
+                None => MicroBatch::new(fit()),
+            });
+            if !into.fit.is(&current.fit) || self.is_full(into) {
+                self.current = Some(current);
+                break;
+            }
+            match self.read(&mut current, into) {
+                Stop::Full => {
+                    self.current = Some(current);
+                    break;
+                }
+                Stop::End | Stop::Wait => {}
+                Stop::Damaged(reason) => {
+                    let (partition, stat) = (current.partition, current.file.stat());
+                    self.refuse(&current.found, partition, stat, reason);
+                }
+                Stop::Failed(error) => self.cannot_read(&current.found, error),
+            }
+        }
+        if let Some(mut batch) = batch.filter(|batch| !batch.parts.is_empty()) {
+            batch.finish();
+            batch.lag = self.files.state().lag();
+            return Some(Work::Batch(batch));
+        }
+        self.files.state().notices.pop_front()
+    }
+
+    /// The file to read from: the one begun, else the oldest that has something.
+    fn next_file(&mut self) -> Option<Current> {
+        if let Some(mut current) = self.current.take() {
+            match current.file.is_still_itself() {
+                Ok(true) => return Some(current),
+                Ok(false) => {
+                    tracing::warn!("{} was written over while it was read", current.partition);
+                }
+                Err(error) => self.cannot_read(&current.found, error),
+            }
+        }
+        while let Some(granted) = self.queue.pop_front() {
+            match self.open(&granted) {
+                Ok(Some(current)) => return Some(current),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.cannot_read(&granted.found, error),
+            }
+        }
+        None
+    }
+
+    /// Opens a file where its checkpoint stands; `None` if there is nothing to read in it now.
+    fn open(&self, Granted { found, known }: &Granted) -> io::Result<Option<Current>> {
+        if found.is_packed() && self.files.state().known.is_being_written(found) {
+            return Ok(None);
+        }
+        let (file, stat) = self.places.open(&found.name)?;
+        let limit = self.places.spool().and_then(|spool| spool.limit(&found.name));
+        let mut content = Content::new(file, found.name.as_str()).within(limit);
+        let start = content.anew();
+        let (generation, is_new, resumed) =
+            match Again::of(&mut content, &found.name, known.as_ref())? {
+                Again::Done => {
+                    self.files.state().settle(&found.name, stat);
+                    if let (Some(spool), Some((_, known))) = (self.places.spool(), known) {
+                        spool.note_committed(&found.name, known.next_offset);
+                    }
+                    return Ok(None);
+                }
+                Again::New { generation, is_new } => (generation, is_new, None),
+                Again::Resumed { generation, checkpoint, consumed } => {
+                    (generation, false, Some((checkpoint, consumed)))
+                }
+            };
+        let partition = Partition::new(found.name.clone(), generation);
+        let format = match partition.kind() {
+            Kind::Segment => Format::of(found.name.as_str()),
+            Kind::File => self.stream.format_of(found.name.as_str()),
+        };
+        let mut file = OpenFile::from_start(start, stat, format, self.stream.record_bytes_max);
+        let still = resumed.is_some() || self.is_still(&found.name, stat);
+        let (fit, header) = match self.fit(&mut file, format, still)? {
+            Ok(Some(fit)) => fit,
+            Ok(None) if file.ends_here()? => {
+                self.files.state().settle(&found.name, stat);
+                return Ok(None);
+            }
+            Ok(None) => {
+                match file.damage().filter(|_| still) {
+                    Some(damage) => self.refuse(found, partition, stat, damage.to_owned()),
+                    None => self.files.state().known.wait_for(&found.name, stat),
+                }
+                return Ok(None);
+            }
+            Err(error) => {
+                self.refuse(found, partition, stat, error.to_string());
+                return Ok(None);
+            }
+        };
+        let (mut committed_offset, mut was_done) = (0, false);
+        if let Some((checkpoint, consumed)) = resumed {
+            (committed_offset, was_done) = (checkpoint.next_offset, checkpoint.is_done);
+            file.resume(&checkpoint, consumed, content);
+        }
+        let found = found.clone();
+        Ok(Some(Current {
+            found,
+            partition,
+            is_new,
+            file,
+            fit,
+            header,
+            committed_offset,
+            was_done,
+        }))
+    }
+
+    /// How the records of a file that was just opened fit the table, and its header; `None` while it has
+    /// nothing to tell by.
+    fn fit(
+        &self,
+        file: &mut OpenFile,
+        format: Format,
+        still: bool,
+    ) -> io::Result<Result<Option<Fitted>, HeaderError>> {
+        if let Err(error) = file.mark()? {
+            return Ok(Err(error));
+        }
+        if format == Format::Ndjson {
+            let is_empty = file.ends_here()?;
+            let fit = (!is_empty).then(|| self.fits.of_objects());
+            return Ok(Ok(fit.map(|fit| (fit, None))));
+        }
+        let header = match file.header(still)? {
+            Ok(Some(header)) => header,
+            Ok(None) => return Ok(Ok(None)),
+            Err(error) => return Ok(Err(error)),
+        };
+        let fit = self.fits.of_header(header.names);
+        Ok(fit.map(|fit| Some((fit, Some(header.raw)))))
+    }
+
+    /// Reads records of one file into `batch` until it is full or the file has no more.
+    fn read(&mut self, current: &mut Current, batch: &mut MicroBatch) -> Stop {
+        let still = self.is_still(&current.found.name, current.file.stat());
+        let mut part = Reading::default();
+        let stop = loop {
+            if part.records + batch.records() >= self.records_max()
+                || batch.held_bytes >= BATCH_BYTES_MAX
+            {
+                // Looking one byte ahead spares an empty micro-batch that only says: done.
+                break match current.file.ends_here() {
+                    Ok(true) => Stop::End,
+                    Ok(false) => Stop::Full,
+                    Err(error) => Stop::Failed(error),
+                };
+            }
+            match current.file.step(still) {
+                Ok(Step::End) => break Stop::End,
+                Ok(Step::Wait) => match current.file.damage().filter(|_| still) {
+                    Some(damage) => break Stop::Damaged(damage.to_owned()),
+                    None => break Stop::Wait,
+                },
+                Ok(step) => part.take(step, batch),
+                Err(error) => break Stop::Failed(error),
+            }
+        };
+        match stop {
+            Stop::End => self.files.state().settle(&current.found.name, current.file.stat()),
+            Stop::Wait => {
+                self.files.state().known.wait_for(&current.found.name, current.file.stat())
+            }
+            Stop::Full | Stop::Damaged(_) | Stop::Failed(_) => {}
+        }
+        self.finish(part, current, batch, matches!(stop, Stop::End));
+        stop
+    }
+
+    /// Closes the part that was read, and notes where reading stands.
+    fn finish(&mut self, part: Reading, current: &mut Current, batch: &mut MicroBatch, end: bool) {
+        let position = current.file.position(end);
+        let start_offset = current.committed_offset;
+        if position.offset == start_offset && end == current.was_done {
+            return;
+        }
+        let bytes = position.offset - start_offset;
+        let read_bytes = match (current.file.is_packed(), end) {
+            (false, _) => bytes,
+            (true, true) => current.found.stat.size,
+            (true, false) => 0,
+        };
+        let Partition { name, generation } = &current.partition;
+        self.files.state().note_read(name, *generation, position.offset, read_bytes);
+        (current.committed_offset, current.was_done) = (position.offset, end);
+        batch.parts.push(Part {
+            partition: current.partition.clone(),
+            is_new: std::mem::take(&mut current.is_new),
+            header: current.header.clone(),
+            start_offset,
+            end: position,
+            bytes,
+            records: part.records,
+            dead_letters: part.dead_letters,
+        });
+    }
+
+    /// Whether nobody writes the file any more.
+    fn is_still(&self, name: &Name, stat: Stat) -> bool {
+        let is_sealed = self.places.spool().is_some_and(|spool| spool.is_sealed(name));
+        is_sealed || self.files.state().known.is_still(name, stat)
+    }
+
+    fn refuse(&self, found: &Found, partition: Partition, stat: Stat, reason: String) {
+        self.files.state().settle(&found.name, stat);
+        let mut files = self.files.state();
+        if files.known.is_news(&found.name, stat) {
+            files.notices.push_back(Work::Refused { partition, reason });
+        }
+    }
+
+    fn cannot_read(&self, found: &Found, error: io::Error) {
+        let mut files = self.files.state();
+        files.known.give_up(&found.name);
+        if files.known.is_news(&found.name, found.stat) {
+            files.notices.push_back(Work::Unreadable { name: found.name.to_string(), error });
+        }
+    }
+
+    fn is_full(&self, batch: &MicroBatch) -> bool {
+        batch.records() >= self.records_max()
+            || batch.held_bytes >= BATCH_BYTES_MAX
+            || batch.parts.len() >= PARTS_MAX
+    }
+
+    fn records_max(&self) -> u64 {
+        u64::try_from(self.stream.max_rows).unwrap_or(u64::MAX)
+    }
+}

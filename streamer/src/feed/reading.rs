@@ -1,0 +1,37 @@
+//! Reading records into one part of a micro-batch: each becomes a row or a dead letter.
+
+use crate::batch::{DeadLetter, MicroBatch};
+use crate::layout::Reason;
+use crate::source::file::Step;
+
+/// The part of a micro-batch that is being read.
+#[derive(Default)]
+pub(super) struct Reading {
+    /// How many so far.
+    pub(super) records: u64,
+    pub(super) dead_letters: Vec<DeadLetter>,
+    reasons: Vec<Reason>,
+}
+
+impl Reading {
+    /// Takes a record in: as a row, or as a dead letter.
+    pub(super) fn take(&mut self, step: Step<'_>, batch: &mut MicroBatch) {
+        self.records += 1;
+        match step {
+            Step::Record { fields, raw, offset, line } => {
+                batch.take(fields, raw, offset, Some(line), &mut self.reasons);
+                if !self.reasons.is_empty() {
+                    let reasons = std::mem::take(&mut self.reasons);
+                    self.refuse(DeadLetter::new(offset, Some(line), raw, reasons), batch);
+                }
+            }
+            Step::Refused(letter) => self.refuse(letter, batch),
+            Step::End | Step::Wait => unreachable!("the caller ends there"),
+        }
+    }
+
+    fn refuse(&mut self, letter: DeadLetter, batch: &mut MicroBatch) {
+        batch.held_bytes += letter.raw.len();
+        self.dead_letters.push(letter);
+    }
+}

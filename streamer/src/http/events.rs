@@ -1,0 +1,216 @@
+//! `POST /streams/{stream}/events`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::answer::Refusal;
+use super::{App, Door, auth, body};
+use crate::batch::Counts;
+use crate::receiver::records::{self, Records};
+use crate::spool::{Append, Key, Receipt, SpoolError};
+
+/// How long a client may wait for the commit; later it is told what is certain, that its records are synced.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Bodies that are larger are looked through on another thread, so that nobody waits for it.
+const INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of an Idempotency-Key at most.
+const KEY_BYTES_MAX: usize = 255;
+
+/// What the name of the key's header is.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// How the records of a body are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Csv,
+    /// One object, or an array of them.
+    Json,
+    /// An object on each line.
+    Ndjson,
+}
+
+pub(super) async fn post(
+    State(app): State<Arc<App>>,
+    Path(stream): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let answered = take(&app, &stream, query.as_deref(), &headers, body).await;
+    answered.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn take(
+    app: &App,
+    stream: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let door = door(app, stream, headers)?;
+    let form = form(headers)?;
+    let waits = waits(query)?;
+    let key = key(headers)?;
+    door.spool.check_room().map_err(refusal)?;
+    let records = {
+        let taken = body::take(app, headers, body).await?;
+        let record_bytes_max = door.stream.record_bytes_max;
+        let parse = move || match form {
+            Form::Csv => records::csv(&taken.bytes, record_bytes_max),
+            Form::Json => records::json(&taken.bytes),
+            Form::Ndjson => records::ndjson(&taken.bytes),
+        };
+        match waits_long(headers) {
+            false => parse(),
+            true => tokio::task::spawn_blocking(parse).await.map_err(|_panic| broken())?,
+        }
+    };
+    let records =
+        records.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+    check_header(door, &records)?;
+    if records.count == 0 {
+        return Ok((StatusCode::ACCEPTED, Json(json!({"accepted": 0}))).into_response());
+    }
+    let Records { content, bytes, count, .. } = records;
+    let key = key.map(|key| Key::new(&key, &bytes));
+    let append = Append { content, bytes, records: count, is_alone: false, key, waits };
+    let Receipt { records, is_repeated, outcome } =
+        door.spool.append(append).await.map_err(refusal)?;
+    app.metrics.note_accepted(&door.stream.name, if is_repeated { 0 } else { records });
+    if let Some(outcome) = outcome
+        && let Some(Counts { rows, duplicates, dead_letters, .. }) = committed(app, outcome).await
+    {
+        let answer = match is_repeated {
+            true => json!({"accepted": records, "repeated": true}),
+            false => json!({
+                "accepted": records,
+                "rows": rows,
+                "duplicates": duplicates,
+                "dead_letters": dead_letters,
+            }),
+        };
+        return Ok((StatusCode::OK, Json(answer)).into_response());
+    }
+    let answer = match is_repeated {
+        true => json!({"accepted": records, "repeated": true}),
+        false => json!({"accepted": records}),
+    };
+    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+/// What became of the records; nothing, if that takes too long or will not be known.
+async fn committed(app: &App, outcome: oneshot::Receiver<Counts>) -> Option<Counts> {
+    tokio::select! {
+        outcome = outcome => outcome.ok(),
+        () = tokio::time::sleep(WAIT_MAX) => None,
+        () = app.stop.cancelled() => None,
+    }
+}
+
+/// The door to a stream, for one who may pass. Whoever shows no token is not told which streams there are.
+fn door<'a>(app: &'a App, stream: &str, headers: &HeaderMap) -> Result<&'a Door, Refusal> {
+    let passes = |door: &Door| door.tokens.is_empty() || auth::shows_one(headers, &door.tokens);
+    match app.doors.get(stream) {
+        Some(door) if passes(door) => Ok(door),
+        None if app.doors.values().any(passes) => {
+            let open = app.doors.iter().filter(|(_, door)| passes(door));
+            let names: Vec<&str> = open.map(|(name, _)| name.as_str()).collect();
+            let message = format!("no such stream; there are: {}", names.join(", "));
+            Err(Refusal::new(StatusCode::NOT_FOUND, message))
+        }
+        _ => {
+            app.metrics.note_unauthorized();
+            Err(auth::refusal())
+        }
+    }
+}
+
+fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let mut parts = text.unwrap_or_default().split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let is_utf8 = parts.all(|parameter| {
+        let parameter = parameter.to_ascii_lowercase();
+        let charset = parameter.strip_prefix("charset=").map(|charset| charset.trim_matches('"'));
+        charset.is_none_or(|charset| ["utf-8", "utf8", "us-ascii"].contains(&charset))
+    });
+    match kind.as_str() {
+        "text/csv" if is_utf8 => Ok(Form::Csv),
+        "application/json" if is_utf8 => Ok(Form::Json),
+        "application/x-ndjson" | "application/jsonl" if is_utf8 => Ok(Form::Ndjson),
+        _ => {
+            let message = "the Content-Type must be application/json, application/x-ndjson or text/csv, in UTF-8";
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+        }
+    }
+}
+
+/// Whether the client waits for the commit.
+fn waits(query: Option<&str>) -> Result<bool, Refusal> {
+    match query.unwrap_or_default() {
+        "" => Ok(false),
+        "wait=commit" => Ok(true),
+        _ => Err(Refusal::new(StatusCode::BAD_REQUEST, "the only parameter is wait=commit")),
+    }
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Refusal> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter().map(|value| value.as_bytes());
+    let Some(key) = keys.next() else { return Ok(None) };
+    if key.is_empty() || key.len() > KEY_BYTES_MAX || keys.next().is_some() {
+        let message = format!("an Idempotency-Key has from 1 to {KEY_BYTES_MAX} characters");
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
+    }
+    Ok(Some(key.to_vec()))
+}
+
+/// Whether the body is so large that looking through it takes a while; one whose length is not announced may be.
+fn waits_long(headers: &HeaderMap) -> bool {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let is_packed = headers.contains_key(header::CONTENT_ENCODING);
+    is_packed
+        || announced
+            .and_then(|len| len.parse().ok())
+            .is_none_or(|len: usize| len > INLINE_BYTES_MAX)
+}
+
+/// Records under a header that the table can't take would stay in the spool for ever.
+fn check_header(door: &Door, records: &Records) -> Result<(), Refusal> {
+    if !door.spool.is_open() {
+        let message =
+            "the stream's table is not known yet: the database was not there since the start";
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later());
+    }
+    let Some(header) = &records.header else { return Ok(()) };
+    let checked = door.spool.check_header(header);
+    checked.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+fn refusal(error: SpoolError) -> Refusal {
+    let message = error.to_string();
+    match error {
+        SpoolError::Full | SpoolError::Busy | SpoolError::TooManyKeys => {
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, message).later()
+        }
+        SpoolError::KeyReused => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, message),
+        // Why, is in the log.
+        SpoolError::Io(_) => {
+            let message = "the records cannot be written to disk now";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later()
+        }
+    }
+}
+
+fn broken() -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "a bug in the streamer")
+}

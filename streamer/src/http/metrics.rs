@@ -1,0 +1,201 @@
+//! What is counted, for Prometheus: by the conventions of OpenMetrics, a label for each stream.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::event::{Counters, Event, Listener, StreamCounters};
+use crate::latency::Latencies;
+
+/// The type of the text.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfStream {
+    stream: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfQuantile {
+    stream: String,
+    quantile: &'static str,
+}
+
+type Counts = Family<OfStream, Counter>;
+type Levels = Family<OfStream, Gauge<u64, AtomicU64>>;
+type Times = Family<OfStream, Histogram, fn() -> Histogram>;
+
+/// All that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    accepted: Counts,
+    spool: Levels,
+    micro_batch: Times,
+    latency: Times,
+    latencies: Latencies,
+    unauthorized: Counter,
+}
+
+impl Metrics {
+    /// Everything at zero, for `streams`, beside what `counters` have; the latencies of their rows are noted in
+    /// `latencies`.
+    pub fn new<'s>(
+        streams: impl IntoIterator<Item = &'s str>,
+        counters: Counters,
+        latencies: Latencies,
+    ) -> Metrics {
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("streamer"),
+            accepted: Counts::default(),
+            spool: Levels::default(),
+            // From 1 ms to 32 s.
+            micro_batch: Times::new_with_constructor(histogram),
+            latency: Times::new_with_constructor(histogram),
+            latencies,
+            unauthorized: Counter::default(),
+        };
+        metrics.register(counters);
+        for stream in streams {
+            let of = of(stream);
+            drop((metrics.accepted.get_or_create(&of), metrics.spool.get_or_create(&of)));
+        }
+        metrics
+    }
+
+    fn register(&mut self, counters: Counters) {
+        let registry = &mut self.registry;
+        registry.register_collector(Box::new(Sampler(counters)));
+        let help = "Records that were accepted by HTTP";
+        registry.register("accepted_records", help, self.accepted.clone());
+        let help = "Bytes that came by a door and are not committed";
+        registry.register_with_unit("spool", help, Unit::Bytes, self.spool.clone());
+        let help = "From the first byte of a micro-batch read to its commit";
+        registry.register_with_unit("micro_batch", help, Unit::Seconds, self.micro_batch.clone());
+        let help = "From a record accepted by a door to its commit";
+        registry.register_with_unit("latency", help, Unit::Seconds, self.latency.clone());
+        registry.register_collector(Box::new(self.latencies.clone()));
+        let help = "Requests without a token that is good";
+        registry.register("unauthorized_requests", help, self.unauthorized.clone());
+    }
+
+    /// Records were accepted.
+    pub(super) fn note_accepted(&self, stream: &str, records: u64) {
+        self.accepted.get_or_create(&of(stream)).inc_by(records);
+    }
+
+    /// A request had no token that is good.
+    pub(super) fn note_unauthorized(&self) {
+        self.unauthorized.inc();
+    }
+
+    /// What waits in a spool now.
+    pub(super) fn note_backlog(&self, stream: &str, bytes: u64) {
+        self.spool.get_or_create(&of(stream)).set(bytes);
+    }
+
+    /// All of it as text.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a string takes everything");
+        text
+    }
+}
+
+impl Listener for Metrics {
+    fn note(&self, event: &Event<'_>) {
+        let Event::Committed(commit) = event else { return };
+        let of = of(commit.stream);
+        self.micro_batch.get_or_create(&of).observe(commit.elapsed.as_secs_f64());
+        self.latencies.note(commit.stream, commit.visible);
+        let latency = self.latency.get_or_create(&of);
+        // Requests of many records count as one observation: each costs some nanoseconds.
+        commit.latencies.iter().for_each(|(_, waited)| latency.observe(waited.as_secs_f64()));
+    }
+}
+
+/// Shows what the engine's counters have at the moment of a request.
+#[derive(Debug)]
+struct Sampler(Counters);
+
+/// A counter of [`Sampler`]: its name, what it counts, and which it is.
+type Counted = (&'static str, &'static str, fn(&StreamCounters) -> u64);
+
+const COUNTED: [Counted; 5] = [
+    ("records", "Records that were read and committed.", |of| of.counts.records),
+    ("rows", "Records that became rows.", |of| of.counts.rows),
+    ("duplicates", "Records whose key was in the table before.", |of| of.counts.duplicates),
+    ("dead_letters", "Records that were refused.", |of| of.counts.dead_letters),
+    ("failed_files", "Files that could not be loaded, or have stopped their stream.", |of| {
+        of.failures
+    }),
+];
+
+impl Collector for Sampler {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let sample = self.0.sample();
+        for (name, help, count) in COUNTED {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (stream, counters) in &sample {
+                let of = of(stream);
+                let mut metric = metric.encode_family(&of)?;
+                metric.encode_counter::<NoLabelSet, _, u64>(&count(counters), None)?;
+            }
+        }
+        let help = "Bytes that were found and not committed, as of the last micro-batch.";
+        let unit = Some(&Unit::Bytes);
+        let mut metric = encoder.encode_descriptor("lag", help, unit, MetricType::Gauge)?;
+        for (stream, counters) in &sample {
+            metric.encode_family(&of(stream))?.encode_gauge(&counters.lag.left)?;
+        }
+        let help = "How long ago the oldest file with some of them was written, as of then.";
+        let unit = Some(&Unit::Seconds);
+        let mut metric = encoder.encode_descriptor("lag_age", help, unit, MetricType::Gauge)?;
+        for (stream, counters) in &sample {
+            metric.encode_family(&of(stream))?.encode_gauge(&counters.lag.age.as_secs_f64())?;
+        }
+        Ok(())
+    }
+}
+
+/// Told as a histogram, from which a server reckons the quantiles of any time, and as the quantiles since the
+/// start, which are more exact.
+impl Collector for Latencies {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let unit = Some(&Unit::Seconds);
+        let help = "From the creation of an event to its row being visible.";
+        let mut metric =
+            encoder.encode_descriptor("event_latency", help, unit, MetricType::Histogram)?;
+        self.each(|stream, latency| {
+            let (sum, count) = (latency.sum().as_secs_f64(), latency.count());
+            let buckets: Vec<(f64, u64)> = latency.buckets().collect();
+            let of = of(stream);
+            let mut metric = metric.encode_family(&of)?;
+            metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+        })?;
+        let (name, help) = ("event_latency_quantile", "Quantiles of the same since the start.");
+        let mut metric = encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        self.each(|stream, latency| {
+            latency.quantiles().named().into_iter().try_for_each(|(quantile, seconds)| {
+                let of = OfQuantile { stream: stream.to_owned(), quantile };
+                metric.encode_family(&of)?.encode_gauge(&seconds)
+            })
+        })
+    }
+}
+
+fn of(stream: &str) -> OfStream {
+    OfStream { stream: stream.to_owned() }
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 16))
+}

@@ -1,0 +1,242 @@
+//! The HTTP server: `POST /streams/{stream}/events` into the spool, and what tells how the streamer is.
+//!
+//! Everything has a limit: connections, the time for a request's head and body, the bytes of a body, those of
+//! all bodies in hand, and what waits to be committed. Nothing that a client sent is in the log or in an answer.
+
+mod accept;
+mod answer;
+mod auth;
+mod body;
+mod events;
+mod metrics;
+mod openapi;
+mod origin;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use answer::Refusal;
+pub use auth::{Token, TokenError};
+pub use metrics::Metrics;
+
+use crate::config::{LISTEN_DEFAULT, Listen, Server, Stream};
+use crate::health::Health;
+use crate::spool::{SpoolWriter, Spools};
+
+/// Bytes of all bodies that are in hand at a time.
+const BODIES_BYTES_MAX: usize = 64 << 20;
+
+/// Why the server can't be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Somebody else listens there, or nobody may.
+    #[error("listen on {address}; choose another address with --listen, or --listen none")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Everybody could post.
+    #[error(
+        "stream {stream} has no token, and {address} can be reached from other machines; set STREAMER_TOKEN, or \
+         token_file for it or for the [server] in streams.toml, or listen on 127.0.0.1"
+    )]
+    Open {
+        /// A stream without a token.
+        stream: String,
+        /// Where the server was to listen.
+        address: SocketAddr,
+    },
+    /// A token can't be read.
+    #[error("stream {stream}")]
+    Token {
+        /// The stream.
+        stream: String,
+        /// Why.
+        source: TokenError,
+    },
+}
+
+/// What the handlers share.
+struct App {
+    doors: BTreeMap<String, Door>,
+    settings: Server,
+    /// Where it is listening: browsers on this machine must have it under one of these names.
+    address: SocketAddr,
+    /// Bytes of bodies that may still be taken in hand.
+    bodies: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    health: Health,
+    stop: CancellationToken,
+}
+
+/// The way into one stream.
+struct Door {
+    stream: Stream,
+    spool: SpoolWriter,
+    /// Nothing is asked for where there are none.
+    tokens: Vec<Token>,
+}
+
+/// A server that has its address, but takes no request yet.
+pub struct Bound {
+    listener: TcpListener,
+    app: Arc<App>,
+}
+
+/// What is started with the server.
+#[derive(Debug)]
+pub struct Parts {
+    /// The spools of the streams.
+    pub spools: Spools,
+    /// Where the engine's events are counted.
+    pub metrics: Arc<Metrics>,
+    /// What ails the streamer.
+    pub health: Health,
+    /// Ends the server.
+    pub stop: CancellationToken,
+}
+
+impl Bound {
+    /// Takes the address that the settings name, or the usual one; nothing, if there is to be no server. The
+    /// usual address may be taken by another streamer: that is no failure.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub async fn bind(
+        settings: &Server,
+        streams: &[Stream],
+        parts: Parts,
+    ) -> Result<Option<Bound>, ServerError> {
+        let address = match settings.listen {
+            Some(Listen::None) => return Ok(None),
+            Some(Listen::At(address)) => address,
+            None => LISTEN_DEFAULT,
+        };
+        let mut doors = BTreeMap::new();
+        for stream in streams {
+            let name = stream.name.clone();
+            let Some(spool) = parts.spools.writer(&name) else { continue };
+            let tokens = Token::load(stream.token.as_ref().or(settings.token.as_ref()))
+                .map_err(|source| ServerError::Token { stream: name.clone(), source })?;
+            if tokens.is_empty() && !address.ip().is_loopback() {
+                return Err(ServerError::Open { stream: name, address });
+            }
+            doors.insert(name, Door { stream: stream.clone(), spool, tokens });
+        }
+        let listener = match TcpListener::bind(address).await {
+            Ok(listener) => listener,
+            Err(error) if settings.listen.is_none() => {
+                tracing::warn!(
+                    "cannot listen on {address}: {error}; going on without HTTP. Choose another address with \
+                     --listen"
+                );
+                return Ok(None);
+            }
+            Err(source) => return Err(ServerError::Listen { address, source }),
+        };
+        let address = listener.local_addr().unwrap_or(address);
+        tracing::info!("listening on http://{address}");
+        let Parts { metrics, health, stop, .. } = parts;
+        let bodies = Arc::new(Semaphore::new(BODIES_BYTES_MAX));
+        let settings = settings.clone();
+        let app = App { doors, settings, address, bodies, metrics, health, stop };
+        Ok(Some(Bound { listener, app: Arc::new(app) }))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.app.address
+    }
+
+    /// Answers requests until it is to stop; those in hand are answered.
+    pub async fn serve(self) {
+        let Bound { listener, app } = self;
+        let (stop, connections) = (app.stop.clone(), app.settings.max_connections);
+        accept::serve(listener, router(app), connections, stop).await;
+    }
+}
+
+fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/streams/{stream}/events", post(events::post).options(origin::preflight))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/openapi.json", get(openapi))
+        .fallback(async || {
+            Refusal::new(StatusCode::NOT_FOUND, "there is nothing here; see /openapi.json")
+        })
+        .method_not_allowed_fallback(async || {
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "not by this method; see /openapi.json")
+        })
+        .layer(middleware::from_fn_with_state(app.clone(), origin::guard))
+        .layer(middleware::from_fn(confine))
+        .with_state(app)
+}
+
+/// Tells browsers to make nothing of an answer but what it says it is.
+async fn confine(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The process is there.
+async fn healthz() -> Response {
+    Json(json!({"status": "ok"})).into_response()
+}
+
+/// Whether records can be taken and go into their tables.
+async fn readyz(State(app): State<Arc<App>>) -> Response {
+    let is_open = app.doors.values().all(|door| door.spool.is_open());
+    if is_open && app.health.is_well() {
+        return Json(json!({"status": "ready"})).into_response();
+    }
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "not ready; `streamer health` tells what ails it")
+        .later()
+        .into_response()
+}
+
+/// What was counted. It names the streams, and so is told to other machines only for a token of one of them.
+async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let shows_one = |door: &Door| auth::shows_one(&headers, &door.tokens);
+    if !app.address.ip().is_loopback() && !app.doors.values().any(shows_one) {
+        app.metrics.note_unauthorized();
+        return auth::refusal().into_response();
+    }
+    for (name, door) in &app.doors {
+        app.metrics.note_backlog(name, door.spool.backlog_bytes());
+    }
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text()).into_response()
+}
+
+async fn openapi(State(app): State<Arc<App>>) -> Response {
+    // Other machines are not told which streams there are.
+    let is_told = |_: &&str| app.address.ip().is_loopback();
+    let streams: Vec<&str> = app.doors.keys().map(String::as_str).filter(is_told).collect();
+    let is_open = app.doors.values().any(|door| door.tokens.is_empty());
+    let is_locked = app.doors.values().any(|door| !door.tokens.is_empty());
+    Json(openapi::description(&streams, is_open, is_locked)).into_response()
+}

@@ -1,0 +1,426 @@
+//! Dead letters: records that could not become rows, from when they are written until they are resolved.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use super::signed;
+use crate::batch::DeadLetter;
+use crate::layout::Reason;
+use crate::partition::Partition;
+
+/// How many dead letters one transaction retries.
+const RETRIED_MAX: i64 = 1000;
+
+/// How many records of dead letters are read at a time.
+const RECORDS_MAX: i64 = 500;
+
+/// Which dead letters are meant; all where nothing is named. Resolved ones are never meant.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Which<'a> {
+    /// These, by number; all if it is empty.
+    pub ids: &'a [i64],
+    /// Those of a stream.
+    pub stream: Option<&'a str>,
+    /// Those of a partition, as [`Partition::text`] writes it.
+    pub file: Option<&'a str>,
+}
+
+/// A dead letter that is to be written, and where it came from.
+#[derive(Debug, Clone)]
+pub struct Refused<'a> {
+    /// The partition.
+    pub partition: &'a Partition,
+    /// The header of its file, where there is one.
+    pub header: Option<&'a Arc<[u8]>>,
+    /// The micro-batch that took it.
+    pub batch_id: i64,
+    /// The record, and what is wrong with it.
+    pub letter: &'a DeadLetter,
+}
+
+/// A dead letter as it is to be tried again.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Open {
+    /// Its number.
+    pub dead_letter_id: i64,
+    /// As [`Partition::text`] writes it.
+    pub partition: String,
+    /// Where the record starts.
+    pub start_offset: i64,
+    /// Where it ends, its line end excluded.
+    pub end_offset: i64,
+    /// The line it starts on, from 1, where its log has lines.
+    pub line: Option<i64>,
+    /// Its bytes, or the first of them.
+    pub raw: Vec<u8>,
+    /// The names in the header; none of a JSON line.
+    pub columns: Vec<String>,
+}
+
+/// A dead letter, whole.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Whole {
+    /// The stream's name.
+    pub stream: String,
+    /// As [`Partition::text`] writes it.
+    pub partition: String,
+    /// Where the record starts.
+    pub start_offset: i64,
+    /// Where it ends, its line end excluded.
+    pub end_offset: i64,
+    /// The line it starts on, from 1, where its log has lines.
+    pub line: Option<i64>,
+    /// Its bytes, or the first of them.
+    pub raw: Vec<u8>,
+    /// The names in the header; none of a JSON line.
+    pub columns: Vec<String>,
+    /// The header as it stands in the file.
+    pub header: Option<Vec<u8>>,
+    /// What is wrong.
+    pub reasons: Json<Vec<Reason>>,
+    /// The micro-batch that took it.
+    pub batch_id: i64,
+    /// When that was.
+    pub created_at: DateTime<Utc>,
+    /// When it was resolved.
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// retried or discarded.
+    pub resolution: Option<String>,
+}
+
+/// Open dead letters with the same column and reason. Scripts rely on its JSON form.
+#[derive(Debug, Serialize, sqlx::FromRow)]
+pub struct Group {
+    /// The stream's name.
+    pub stream: String,
+    /// The column, where one value is at fault.
+    pub column: Option<String>,
+    /// The SQLSTATE.
+    pub sqlstate: String,
+    /// What is wrong, in words.
+    pub reason: String,
+    /// How many there are.
+    pub count: i64,
+    /// The number of one of them.
+    pub example_id: i64,
+    /// Its partition.
+    pub example_file: String,
+    /// Its line, from 1.
+    pub example_line: Option<i64>,
+    /// The value that is at fault in it.
+    pub example_value: Option<String>,
+}
+
+/// Open dead letters of one stream under one header, or JSON lines: what one file can hold.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Exported {
+    /// The stream's name.
+    pub stream: String,
+    /// The header as it stands in the file.
+    pub header: Option<Vec<u8>>,
+    /// The names in it; none of JSON lines.
+    pub columns: Vec<String>,
+    /// How many are kept whole.
+    pub whole: i64,
+    /// Of how many only the beginning is kept.
+    pub cut: i64,
+    /// The first of the partitions that they come from.
+    pub file: String,
+    /// How many partitions they come from.
+    pub files: i64,
+}
+
+/// Writes dead letters, which came under a header with these names. One that was written before, of the
+/// same place, is open again.
+///
+/// # Errors
+/// When they can't be written.
+pub async fn write(
+    tx: &mut PgConnection,
+    stream: &str,
+    columns: &[String],
+    letters: &[Refused<'_>],
+) -> Result<(), sqlx::Error> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let each = || letters.iter().map(|refused| refused.letter);
+    let lines = each().map(|letter| letter.line.map(|line| signed([line].into_iter())[0]));
+    sqlx::query(
+        "insert into streamer.dead_letter (stream, partition, start_offset, end_offset, line, raw,
+                                           columns, header, reasons, batch_id)
+         select $1, v.partition, v.start_offset, v.end_offset, v.line, v.raw, $2, v.header, v.reasons,
+                v.batch_id
+           from unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bytea[],
+                       $9::jsonb[], $10::bigint[])
+                v (partition, start_offset, end_offset, line, raw, header, reasons, batch_id)
+         on conflict (stream, partition, start_offset) do update
+            set end_offset = excluded.end_offset, line = excluded.line, raw = excluded.raw,
+                columns = excluded.columns, header = excluded.header, reasons = excluded.reasons,
+                batch_id = excluded.batch_id, created_at = now(), resolved_at = null, resolution = null",
+    )
+    .bind(stream)
+    .bind(columns)
+    .bind(letters.iter().map(|one| one.partition.text()).collect::<Vec<Cow<'_, str>>>())
+    .bind(signed(each().map(|letter| letter.offsets.start)))
+    .bind(signed(each().map(|letter| letter.offsets.end)))
+    .bind(lines.collect::<Vec<Option<i64>>>())
+    .bind(each().map(|letter| letter.raw.as_slice()).collect::<Vec<_>>())
+    .bind(letters.iter().map(|one| one.header.map(AsRef::as_ref)).collect::<Vec<Option<&[u8]>>>())
+    .bind(each().map(|letter| Json(&letter.reasons)).collect::<Vec<_>>())
+    .bind(letters.iter().map(|one| one.batch_id).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Locks the next open dead letters of a stream behind the number `after`, in order of number.
+///
+/// # Errors
+/// When the database can't be asked.
+pub async fn lock_next(
+    tx: &mut PgConnection,
+    stream: &str,
+    which: Which<'_>,
+    after: i64,
+) -> Result<Vec<Open>, sqlx::Error> {
+    sqlx::query_as(
+        "select dead_letter_id, partition, start_offset, end_offset, line, raw, columns
+           from streamer.dead_letter
+          where stream = $1 and resolved_at is null and dead_letter_id > $2
+            and (cardinality($3::bigint[]) = 0 or dead_letter_id = any($3))
+            and ($4::text is null or partition = $4)
+          order by dead_letter_id limit $5 for update",
+    )
+    .bind(stream)
+    .bind(after)
+    .bind(which.ids)
+    .bind(which.file)
+    .bind(RETRIED_MAX)
+    .fetch_all(tx)
+    .await
+}
+
+/// Marks dead letters as retried.
+///
+/// # Errors
+/// When it can't be written.
+pub async fn mark_retried(tx: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update streamer.dead_letter set resolved_at = now(), resolution = 'retried'
+          where dead_letter_id = any($1)",
+    )
+    .bind(ids)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes why dead letters are refused now.
+///
+/// # Errors
+/// When it can't be written.
+pub async fn note_reasons(
+    tx: &mut PgConnection,
+    refused: Vec<(i64, Vec<Reason>)>,
+) -> Result<(), sqlx::Error> {
+    let (ids, reasons): (Vec<i64>, Vec<Json<Vec<Reason>>>) =
+        refused.into_iter().map(|(id, reasons)| (id, Json(reasons))).unzip();
+    sqlx::query(
+        "update streamer.dead_letter d set reasons = v.reasons
+           from unnest($1::bigint[], $2::jsonb[]) v (id, reasons) where d.dead_letter_id = v.id",
+    )
+    .bind(&ids)
+    .bind(reasons)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Gives dead letters up; returns how many.
+///
+/// # Errors
+/// When it can't be written.
+pub async fn discard(conn: &mut PgConnection, which: Which<'_>) -> Result<u64, sqlx::Error> {
+    let discarded = sqlx::query(
+        "update streamer.dead_letter set resolved_at = now(), resolution = 'discarded'
+          where resolved_at is null and (cardinality($1::bigint[]) = 0 or dead_letter_id = any($1))
+            and ($2::text is null or stream = $2) and ($3::text is null or partition = $3)",
+    )
+    .bind(which.ids)
+    .bind(which.stream)
+    .bind(which.file)
+    .execute(conn)
+    .await?;
+    Ok(discarded.rows_affected())
+}
+
+/// How many dead letters of a stream are open.
+///
+/// # Errors
+/// When the database can't be asked.
+pub async fn count_open(conn: &mut PgConnection, stream: &str) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "select count(*) from streamer.dead_letter where stream = $1 and resolved_at is null",
+    )
+    .bind(stream)
+    .fetch_one(conn)
+    .await
+}
+
+/// Open dead letters of streams that are none of `streams`, with their counts.
+///
+/// # Errors
+/// When the database can't be asked.
+pub async fn of_other_streams(
+    conn: &mut PgConnection,
+    which: Which<'_>,
+    streams: &[&str],
+) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    sqlx::query_as(
+        "select stream, count(*) from streamer.dead_letter
+          where resolved_at is null and (cardinality($1::bigint[]) = 0 or dead_letter_id = any($1))
+            and ($2::text is null or stream = $2) and ($3::text is null or partition = $3)
+            and stream <> all($4)
+          group by stream order by stream",
+    )
+    .bind(which.ids)
+    .bind(which.stream)
+    .bind(which.file)
+    .bind(streams)
+    .fetch_all(conn)
+    .await
+}
+
+/// Which of these numbers no dead letter has.
+///
+/// # Errors
+/// When the database can't be asked.
+pub async fn unknown(conn: &mut PgConnection, ids: &[i64]) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select v.id from unnest($1::bigint[]) v (id)
+          where not exists (select from streamer.dead_letter d where d.dead_letter_id = v.id)",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await
+}
+
+/// The streams that have dead letters, resolved ones too; of `file` where one is named.
+///
+/// # Errors
+/// When the database can't be asked.
+pub async fn streams(
+    conn: &mut PgConnection,
+    file: Option<&str>,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select distinct stream from streamer.dead_letter
+          where $1::text is null or partition = $1 order by stream",
+    )
+    .bind(file)
+    .fetch_all(conn)
+    .await
+}
+
+/// Open dead letters grouped by what is wrong with them, the most frequent first.
+///
+/// # Errors
+/// When the database can't be asked.
+pub async fn groups(
+    conn: &mut PgConnection,
+    stream: Option<&str>,
+) -> Result<Vec<Group>, sqlx::Error> {
+    sqlx::query_as(
+        "select stream, r.column, r.sqlstate, r.reason, count(*) as count,
+                min(dead_letter_id) as example_id,
+                (array_agg(partition order by dead_letter_id))[1] as example_file,
+                (array_agg(line order by dead_letter_id))[1] as example_line,
+                (array_agg(r.value order by dead_letter_id))[1] as example_value
+           from streamer.dead_letter,
+                jsonb_to_recordset(reasons) r (\"column\" text, value text, sqlstate text, reason text)
+          where resolved_at is null and ($1::text is null or stream = $1)
+          group by stream, r.column, r.sqlstate, r.reason
+          order by count desc, example_id",
+    )
+    .bind(stream)
+    .fetch_all(conn)
+    .await
+}
+
+/// The dead letter of this number, resolved or not.
+///
+/// # Errors
+/// When the database can't be asked.
+pub async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<Whole>, sqlx::Error> {
+    sqlx::query_as(
+        "select stream, partition, start_offset, end_offset, line, raw, columns, header, reasons,
+                batch_id, created_at, resolved_at, resolution
+           from streamer.dead_letter where dead_letter_id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await
+}
+
+/// Open dead letters by what one file can hold.
+///
+/// # Errors
+/// When the database can't be asked.
+pub async fn exported(
+    tx: &mut PgConnection,
+    which: Which<'_>,
+) -> Result<Vec<Exported>, sqlx::Error> {
+    sqlx::query_as(
+        "select stream, header, columns,
+                count(*) filter (where octet_length(raw) >= end_offset - start_offset) as whole,
+                count(*) filter (where octet_length(raw) < end_offset - start_offset) as cut,
+                min(partition) as file, count(distinct partition) as files
+           from streamer.dead_letter
+          where resolved_at is null and (cardinality($1::bigint[]) = 0 or dead_letter_id = any($1))
+            and ($2::text is null or stream = $2) and ($3::text is null or partition = $3)
+          group by stream, header, columns order by stream, min(partition), header, columns",
+    )
+    .bind(which.ids)
+    .bind(which.stream)
+    .bind(which.file)
+    .fetch_all(tx)
+    .await
+}
+
+/// The next records of a group that are kept whole, behind the place `after`: each with its place, which
+/// is its partition as text and where it starts.
+///
+/// # Errors
+/// When the database can't be asked.
+pub async fn next_records(
+    tx: &mut PgConnection,
+    which: Which<'_>,
+    group: &Exported,
+    after: &(String, i64),
+) -> Result<Vec<(String, i64, Vec<u8>)>, sqlx::Error> {
+    sqlx::query_as(
+        "select partition, start_offset, raw from streamer.dead_letter
+          where resolved_at is null and (cardinality($1::bigint[]) = 0 or dead_letter_id = any($1))
+            and ($2::text is null or partition = $2)
+            and stream = $3 and header is not distinct from $4 and columns = $5
+            and octet_length(raw) >= end_offset - start_offset
+            and (partition, start_offset) > ($6, $7)
+          order by partition, start_offset limit $8",
+    )
+    .bind(which.ids)
+    .bind(which.file)
+    .bind(&group.stream)
+    .bind(&group.header)
+    .bind(&group.columns)
+    .bind(&after.0)
+    .bind(after.1)
+    .bind(RECORDS_MAX)
+    .fetch_all(tx)
+    .await
+}

@@ -1,0 +1,28 @@
+//! The ledger: the streamer's own tables in PostgreSQL, and the only place with SQL on them.
+//!
+//! `streamer.checkpoint` has a row for each partition: how far it is committed. `streamer.micro_batch`
+//! has a row for what each transaction took from a partition. `streamer.dead_letter` has a row for each
+//! record that could not become a row of its table. They change in the transaction that writes the rows,
+//! so together they always tell the truth: per partition, the records of its micro-batches are the
+//! checkpoint's records, and `records = rows + duplicates + dead letters`.
+//!
+//! All functions take a connection. Which of them are called in one transaction, and in which order, the
+//! sink decides; a commit and a rollback are never here.
+
+pub mod checkpoint;
+pub mod dead_letter;
+pub mod micro_batch;
+pub mod reset;
+pub mod status;
+pub mod stop;
+pub mod unchanged;
+
+/// Counts or offsets as bigint has them.
+fn signed(values: impl Iterator<Item = u64>) -> Vec<i64> {
+    values.map(|value| i64::try_from(value).expect("a log is smaller than 8 EiB")).collect()
+}
+
+/// A bigint that a constraint of its table keeps from being negative.
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).expect("the table's constraints keep it from being negative")
+}

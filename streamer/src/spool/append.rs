@@ -1,0 +1,57 @@
+//! What is handed to a spool, and what comes back.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Content, Key};
+use crate::batch::Counts;
+
+/// Records for the spool.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// Which segments they fit into.
+    pub content: Content,
+    /// The records, each with its line end.
+    pub bytes: Vec<u8>,
+    /// How many there are.
+    pub records: u64,
+    /// Whether they are to have a segment of their own, which ends behind them.
+    pub is_alone: bool,
+    /// The key that the client gave, if any: what comes twice under a key is stored once.
+    pub key: Option<Key>,
+    /// Whether somebody waits for the outcome.
+    pub waits: bool,
+}
+
+/// What was synced.
+#[derive(Debug)]
+pub struct Receipt {
+    /// How many records; as the first time, if this is a repetition.
+    pub records: u64,
+    /// Whether the same was stored before, under the same key.
+    pub is_repeated: bool,
+    /// Tells what became of the records; of a repetition, only when. Nothing, where nobody waits.
+    pub outcome: Option<oneshot::Receiver<Counts>>,
+}
+
+/// Why records were not taken. Nothing of them is then stored.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// Too much waits to be committed.
+    #[error("too much waits to be committed")]
+    Full,
+    /// More requests wait to be written than can be kept in mind.
+    #[error("too many requests at once")]
+    Busy,
+    /// The key was used for other records.
+    #[error("this Idempotency-Key was used for other records")]
+    KeyReused,
+    /// Too many keys of this day are to be remembered.
+    #[error("too many Idempotency-Keys in a day")]
+    TooManyKeys,
+    /// They can't be written.
+    #[error("write to the spool")]
+    Io(#[source] Arc<io::Error>),
+}
