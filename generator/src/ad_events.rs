@@ -1,8 +1,8 @@
 //! The dataset ad-events: views, clicks and purchases of the ads of ten campaigns.
 
 use crate::broken::Fault;
-use crate::dataset::Records;
 use crate::lines::Lines;
+use crate::records::Records;
 use crate::skew::{skewed_below, weighted};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

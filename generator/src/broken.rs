@@ -59,8 +59,9 @@ fn fields(line: &[u8]) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{Banking, Dataset};
+    use crate::dataset::Dataset;
     use crate::lines::Lines;
+    use crate::transfers::Banking;
     use crate::user_events;
     use rand::SeedableRng;
 

@@ -1,16 +1,13 @@
-//! The kinds of records that can be made, and what each must offer.
+//! The kinds of records that can be made.
 
 use crate::ad_events::AdEvents;
-use crate::broken::Fault;
 use crate::emoji::Emoji;
 use crate::gps::Gps;
-use crate::lines::Lines;
 use crate::pos::Pos;
+use crate::records::Records;
 use crate::simulator::Simulator;
-use crate::transfers::{self, Transfers};
+use crate::transfers::{Banking, Transfers};
 use crate::user_events::UserEvents;
-use rand_chacha::ChaCha8Rng;
-use std::fmt;
 
 /// What kind of records a run makes.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -30,22 +27,6 @@ pub enum Dataset {
     Emoji,
     /// A value that wanders in time.
     Simulator,
-}
-
-/// The bank whose transfers are made.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Banking {
-    /// The regions of the accounts, each with its weight: its share of the accounts, and so of the transfers.
-    pub regions: Vec<(String, f64)>,
-    /// Whether the names of the account's holder and of the other side are told.
-    pub people: bool,
-}
-
-impl Default for Banking {
-    fn default() -> Self {
-        let regions = transfers::REGIONS.map(|(name, weight)| (name.to_owned(), weight));
-        Self { regions: regions.to_vec(), people: false }
-    }
 }
 
 impl Dataset {
@@ -74,17 +55,4 @@ impl Dataset {
             Self::Simulator => Box::new(Simulator::default()),
         }
     }
-}
-
-/// The records of one dataset.
-pub(crate) trait Records: fmt::Debug + Send {
-    /// In the order of the header.
-    fn columns(&self) -> &'static [&'static str];
-
-    /// How a record can be broken so that a strict loader refuses it.
-    fn faults(&self) -> &'static [Fault];
-
-    /// Adds the fields of the next record, which happens at `moment`, microseconds since 1970 and never
-    /// before the last one.
-    fn next(&mut self, moment: u64, rng: &mut ChaCha8Rng, line: &mut Lines);
 }

@@ -1,8 +1,8 @@
 //! The dataset emoji: reactions to a show.
 
 use crate::broken::Fault;
-use crate::dataset::Records;
 use crate::lines::Lines;
+use crate::records::Records;
 use crate::skew::{skewed_below, weighted};
 use rand_chacha::ChaCha8Rng;
 

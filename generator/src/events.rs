@@ -1,9 +1,9 @@
 //! A run: records in the asked mix of good ones, duplicates and broken ones, as CSV.
 
 use crate::broken::put_broken_line;
-use crate::dataset::Records;
 use crate::earlier::Earlier;
 use crate::lines::Lines;
+use crate::records::Records;
 use crate::settings::{InvalidSetting, Settings};
 use crate::timeline::{Moments, Timeline};
 use rand::SeedableRng;

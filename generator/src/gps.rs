@@ -2,8 +2,8 @@
 //! the same on every machine.
 
 use crate::broken::Fault;
-use crate::dataset::Records;
 use crate::lines::Lines;
+use crate::records::Records;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -33,6 +33,7 @@ mod broken;
 mod dataset;
 mod earlier;
 mod event_id;
+mod records;
 
 mod ad_events;
 mod emoji;
@@ -51,8 +52,9 @@ mod traffic;
 
 pub use ad_events::mappings;
 pub use arrivals::Pattern;
-pub use dataset::{Banking, Dataset};
+pub use dataset::Dataset;
 pub use events::{Counts, Generator, Progress};
 pub use file::Written;
 pub use settings::{InvalidSetting, Settings};
 pub use traffic::{Format, InvalidTarget, Latency, Pace, Report, Target, Token, Traffic};
+pub use transfers::Banking;

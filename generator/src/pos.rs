@@ -1,9 +1,9 @@
 //! The dataset pos: sales at the tills of stores.
 
 use crate::broken::Fault;
-use crate::dataset::Records;
 use crate::event_id::EventIds;
 use crate::lines::Lines;
+use crate::records::Records;
 use crate::skew::skewed_below;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -148,7 +148,7 @@ pub(crate) fn now_microseconds() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Banking;
+    use crate::transfers::Banking;
 
     fn refused(settings: Settings) -> &'static str {
         settings.check().unwrap_err().name

@@ -1,8 +1,8 @@
 //! The dataset simulator: a value that wanders in time.
 
 use crate::broken::Fault;
-use crate::dataset::Records;
 use crate::lines::Lines;
+use crate::records::Records;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 

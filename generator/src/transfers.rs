@@ -1,9 +1,9 @@
 //! The dataset transfers: bank transfers, by regions.
 
 use crate::broken::Fault;
-use crate::dataset::{Banking, Records};
 use crate::event_id::EventIds;
 use crate::lines::{Lines, csv_field};
+use crate::records::Records;
 use crate::skew::skewed_below;
 use fake::Fake;
 use fake::faker::name::raw::Name;
@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;
 
 /// Region and weight, unless others are asked for.
-pub(crate) const REGIONS: [(&str, f64); 5] = [
+const REGIONS: [(&str, f64); 5] = [
     ("African Free Trade Zone", 0.10),
     ("Eurasian", 0.20),
     ("South Asian", 0.05),
@@ -51,6 +51,22 @@ const ACCOUNTS: usize = 20_000;
 
 /// 10,000.00: the most that is transferred at a time.
 const CENTS_MAX: u32 = 1_000_000;
+
+/// The bank whose transfers are made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Banking {
+    /// The regions of the accounts, each with its weight: its share of the accounts, and so of the transfers.
+    pub regions: Vec<(String, f64)>,
+    /// Whether the names of the account's holder and of the other side are told.
+    pub people: bool,
+}
+
+impl Default for Banking {
+    fn default() -> Self {
+        let regions = REGIONS.map(|(name, weight)| (name.to_owned(), weight));
+        Self { regions: regions.to_vec(), people: false }
+    }
+}
 
 /// The accounts of a bank.
 #[derive(Debug)]

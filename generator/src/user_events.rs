@@ -1,9 +1,9 @@
 //! The dataset user-events: what users do in a shop.
 
 use crate::broken::Fault;
-use crate::dataset::Records;
 use crate::event_id::EventIds;
 use crate::lines::Lines;
+use crate::records::Records;
 use crate::shop::Shop;
 use crate::visits::Visits;
 use rand_chacha::ChaCha8Rng;

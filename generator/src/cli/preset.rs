@@ -1,6 +1,6 @@
 //! Presets: values of several flags under one name.
 
-use super::traffic::PatternFlag;
+use clap::ValueEnum;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +19,15 @@ pub(super) struct Preset {
     pub(super) producers: Option<usize>,
     pub(super) duration: Option<Span>,
     pub(super) count: Option<u64>,
+}
+
+/// The value of `--pattern`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum PatternFlag {
+    Uniform,
+    Poisson,
+    Mmpp,
 }
 
 /// A time as people write it, such as `60s`.

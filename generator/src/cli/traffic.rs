@@ -1,11 +1,10 @@
 //! The flags of where records go and when.
 
-use super::preset::{self, Preset, Span};
+use super::preset::{self, PatternFlag, Preset, Span};
 use super::{Output, interval};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, ValueEnum};
 use generator::{Format, Pace, Pattern, Target, Token, Traffic};
-use serde::Deserialize;
 use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -80,14 +79,6 @@ pub(super) struct TrafficFlags {
 pub(super) enum Place {
     Files(PathBuf),
     Target(Target),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum PatternFlag {
-    Uniform,
-    Poisson,
-    Mmpp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

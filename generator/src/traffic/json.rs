@@ -1,8 +1,17 @@
 //! Records as the target is to get them: CSV as they were made, or a JSON object in a line for each.
 
-use super::Format;
 use csv::{ByteRecord, ReaderBuilder};
 use std::sync::Arc;
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// A header, then a line for each record.
+    #[default]
+    Csv,
+    /// A JSON object in a line for each record.
+    Ndjson,
+}
 
 /// Writes records in a format.
 #[derive(Debug, Clone)]

@@ -9,18 +9,21 @@ mod batch;
 mod http;
 mod json;
 mod listen;
+mod pacing;
 mod peer;
 mod run;
 mod stdout;
 mod target;
 mod tcp;
 
+pub use json::Format;
 pub use run::{Latency, Report};
-pub use target::{Format, InvalidTarget, Target};
+pub use target::{InvalidTarget, Target};
 
 use crate::arrivals::Pattern;
 use crate::events::Generator;
-use batch::{Batch, Limits};
+use batch::Batch;
+use pacing::Limits;
 use run::Run;
 use std::fmt;
 use std::io;

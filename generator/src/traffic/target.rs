@@ -35,16 +35,6 @@ pub enum Target {
     },
 }
 
-/// How records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
-    /// A header, then a line for each record.
-    #[default]
-    Csv,
-    /// A JSON object in a line for each record.
-    Ndjson,
-}
-
 /// Not the name of a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
