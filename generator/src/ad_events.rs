@@ -7,6 +7,7 @@ use crate::skew::{skewed_below, weighted};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 use uuid::{Builder, Uuid};
 
 const COLUMNS: [&str; 10] = [
@@ -55,15 +56,27 @@ const AD_TYPES: [(&str, u32); 7] = [
 /// Most ads are only looked at.
 const EVENT_TYPES: [(&str, u32); 3] = [("view", 90), ("click", 9), ("purchase", 1)];
 
-/// Length of the tumbling window that `window_id` counts, since 1970.
-const WINDOW_MICROSECONDS: u64 = 10_000_000;
-
 /// An event is told of within so many milliseconds.
 const PRODUCED_WITHIN_MS: u64 = 50;
+
+/// The advertisements whose events are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advertising {
+    /// Length of the tumbling windows since 1970 that `window_id` counts: at least a millisecond, and
+    /// cut to whole microseconds.
+    pub window: Duration,
+}
+
+impl Default for Advertising {
+    fn default() -> Self {
+        Self { window: Duration::from_secs(10) }
+    }
+}
 
 /// Ads, users and pages.
 #[derive(Debug)]
 pub(crate) struct AdEvents {
+    window_microseconds: u64,
     ads: Vec<Ad>,
     users: Vec<(Uuid, IpAddr)>,
     pages: Vec<Uuid>,
@@ -72,33 +85,36 @@ pub(crate) struct AdEvents {
 #[derive(Debug)]
 struct Ad {
     id: Uuid,
-    campaign: Uuid,
+    /// From 1 up.
+    campaign: usize,
     ad_type: &'static str,
 }
 
 impl AdEvents {
-    pub(crate) fn open(seed: u64) -> Self {
+    /// `advertising` must have been checked: the window is no shorter than a millisecond.
+    pub(crate) fn open(seed: u64, advertising: &Advertising) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let campaigns: Vec<Uuid> = (0..CAMPAIGNS).map(|_| uuid(&mut rng)).collect();
-        let ads = campaigns.iter().flat_map(|campaign| [*campaign; ADS_PER_CAMPAIGN]);
-        let ads = ads
-            .map(|campaign| Ad {
-                id: uuid(&mut rng),
-                campaign,
-                ad_type: weighted(&AD_TYPES, &mut rng),
-            })
-            .collect();
+        let ads = ads(&mut rng);
         let users = (0..USERS).map(|_| (uuid(&mut rng), address(&mut rng))).collect();
         let pages = (0..PAGES).map(|_| uuid(&mut rng)).collect();
-        Self { ads, users, pages }
+        let window_microseconds = advertising.window.as_micros();
+        let window_microseconds = u64::try_from(window_microseconds).unwrap_or(u64::MAX);
+        Self { window_microseconds, ads, users, pages }
     }
+}
+
+/// As many for each campaign.
+fn ads(rng: &mut ChaCha8Rng) -> Vec<Ad> {
+    let campaigns = (1..=CAMPAIGNS).flat_map(|campaign| [campaign; ADS_PER_CAMPAIGN]);
+    let ad = |campaign| Ad { id: uuid(rng), campaign, ad_type: weighted(&AD_TYPES, rng) };
+    campaigns.map(ad).collect()
 }
 
 /// The ads of a run with this seed, each with its campaign, as CSV with a header. Runs without a seed have
 /// those of seed 0.
 pub fn mappings(seed: Option<u64>) -> String {
     let mut csv = "ad_id,campaign_id\n".to_owned();
-    for ad in AdEvents::open(seed.unwrap_or_default()).ads {
+    for ad in ads(&mut ChaCha8Rng::seed_from_u64(seed.unwrap_or_default())) {
         csv.push_str(&format!("{},{}\n", ad.id, ad.campaign));
     }
     csv
@@ -122,9 +138,9 @@ impl Records for AdEvents {
         line.text(ad.ad_type);
         line.text(weighted(&EVENT_TYPES, rng));
         line.shown(moment * 1_000 + rng.random_range(0..1_000));
-        line.shown(moment / WINDOW_MICROSECONDS);
+        line.shown(moment / self.window_microseconds);
         line.shown(address);
-        line.id(ad.campaign);
+        line.shown(ad.campaign);
         line.shown(moment / 1_000 + rng.random_range(0..PRODUCED_WITHIN_MS));
     }
 }
@@ -171,14 +187,15 @@ mod tests {
         for (ad, campaign) in campaign_by_ad(1) {
             campaigns.entry(campaign).or_default().insert(ad);
         }
-        assert_eq!(campaigns.len(), 10);
+        let numbers: HashSet<String> = (1..=10).map(|number: u32| number.to_string()).collect();
+        assert_eq!(campaigns.keys().cloned().collect::<HashSet<_>>(), numbers);
         assert!(campaigns.values().all(|ads| ads.len() == 100));
     }
 
     #[test]
     fn records_agree_with_the_mappings_and_with_themselves() {
         let campaigns = campaign_by_ad(1);
-        let records = sample(Dataset::AdEvents, 50_000);
+        let records = sample(Dataset::AdEvents(Advertising::default()), 50_000);
         let mut kinds: HashMap<String, u32> = HashMap::new();
         let mut ads: HashMap<String, u32> = HashMap::new();
         for record in &records {
@@ -197,5 +214,14 @@ mod tests {
         assert_eq!(ads.len(), 1_000);
         // 50 on average, with a standard deviation of 7.
         assert!(ads.values().all(|count| (15..90).contains(count)), "{ads:?}");
+    }
+
+    #[test]
+    fn windows_of_another_length_are_counted() {
+        let advertising = Advertising { window: Duration::from_millis(1) };
+        for record in sample(Dataset::AdEvents(advertising), 1_000) {
+            let nanoseconds: u64 = record[5].parse().unwrap();
+            assert_eq!(record[6].parse(), Ok(nanoseconds / 1_000_000));
+        }
     }
 }

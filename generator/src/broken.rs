@@ -59,6 +59,7 @@ fn fields(line: &[u8]) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ad_events::Advertising;
     use crate::dataset::Dataset;
     use crate::lines::Lines;
     use crate::transfers::Banking;
@@ -72,7 +73,7 @@ mod tests {
         let with_people = Banking { people: true, ..Banking::default() };
         [
             Dataset::UserEvents,
-            Dataset::AdEvents,
+            Dataset::AdEvents(Advertising::default()),
             Dataset::Transfers(Banking::default()),
             Dataset::Transfers(with_people),
             Dataset::Gps,

@@ -6,7 +6,7 @@ mod traffic;
 use chrono::{DateTime, Utc};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use generator::{Banking, Dataset, Format, Settings, Traffic};
+use generator::{Advertising, Banking, Dataset, Format, Settings, Traffic};
 use std::path::PathBuf;
 use std::time::Duration;
 use traffic::{Place, TrafficFlags};
@@ -105,6 +105,11 @@ enum DatasetFlags {
         /// Print the ads, each with its campaign, as CSV, and make no events. They hang on the seed
         #[arg(long)]
         mappings: bool,
+
+        /// Length of the tumbling windows that window_id counts, from 1ms up
+        #[arg(long, value_name = "TIME", default_value = "10s")]
+        #[arg(value_parser = humantime::parse_duration)]
+        window: Duration,
     },
 
     /// Bank transfers
@@ -114,7 +119,7 @@ enum DatasetFlags {
         people: bool,
 
         /// A region and its share of the accounts, instead of the five by default; as often as there
-        /// are to be regions [such as: 'East Asian=0.25']
+        /// are to be regions [such as: 'East Asian Trade Zone=0.25']
         #[arg(long = "region", value_name = "NAME=WEIGHT", value_parser = region)]
         regions: Vec<(String, f64)>,
     },
@@ -174,7 +179,7 @@ pub(crate) fn parse() -> Order {
 }
 
 fn order(flags: Flags) -> Result<Order, clap::Error> {
-    let is_mappings = matches!(flags.dataset, Some(DatasetFlags::AdEvents { mappings: true }));
+    let is_mappings = matches!(flags.dataset, Some(DatasetFlags::AdEvents { mappings: true, .. }));
     let span = flags.span.or(flags.every).unwrap_or(Settings::default().span);
     let out = match &flags.traffic.to {
         Some(Place::Files(folder)) => folder.clone(),
@@ -213,7 +218,7 @@ fn order(flags: Flags) -> Result<Order, clap::Error> {
 fn dataset(flags: DatasetFlags) -> Dataset {
     match flags {
         DatasetFlags::UserEvents => Dataset::UserEvents,
-        DatasetFlags::AdEvents { .. } => Dataset::AdEvents,
+        DatasetFlags::AdEvents { window, .. } => Dataset::AdEvents(Advertising { window }),
         DatasetFlags::Transfers { people, regions } if regions.is_empty() => {
             Dataset::Transfers(Banking { people, ..Banking::default() })
         }
@@ -228,7 +233,8 @@ fn dataset(flags: DatasetFlags) -> Dataset {
 }
 
 fn region(text: &str) -> Result<(String, f64), String> {
-    let (name, weight) = text.rsplit_once('=').ok_or("it looks like 'East Asian=0.25'")?;
+    let (name, weight) =
+        text.rsplit_once('=').ok_or("it looks like 'East Asian Trade Zone=0.25'")?;
     let weight = weight.parse().map_err(|_| format!("`{weight}` is not a number"))?;
     Ok((name.to_owned(), weight))
 }

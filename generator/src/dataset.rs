@@ -1,6 +1,6 @@
 //! The kinds of records that can be made.
 
-use crate::ad_events::AdEvents;
+use crate::ad_events::{AdEvents, Advertising};
 use crate::emoji::Emoji;
 use crate::gps::Gps;
 use crate::pos::Pos;
@@ -16,7 +16,7 @@ pub enum Dataset {
     #[default]
     UserEvents,
     /// Views, clicks and purchases of advertisements.
-    AdEvents,
+    AdEvents(Advertising),
     /// Bank transfers.
     Transfers(Banking),
     /// Positions of vehicles.
@@ -34,7 +34,7 @@ impl Dataset {
     pub fn name(&self) -> &'static str {
         match self {
             Self::UserEvents => "user_events",
-            Self::AdEvents => "ad_events",
+            Self::AdEvents(_) => "ad_events",
             Self::Transfers(_) => "transfers",
             Self::Gps => "gps_positions",
             Self::Pos => "pos_sales",
@@ -47,7 +47,7 @@ impl Dataset {
     pub(crate) fn open(&self, seed: u64) -> Box<dyn Records> {
         match self {
             Self::UserEvents => Box::new(UserEvents::open()),
-            Self::AdEvents => Box::new(AdEvents::open(seed)),
+            Self::AdEvents(advertising) => Box::new(AdEvents::open(seed, advertising)),
             Self::Transfers(banking) => Box::new(Transfers::open(seed, banking)),
             Self::Gps => Box::new(Gps::open(seed)),
             Self::Pos => Box::new(Pos::open(seed)),

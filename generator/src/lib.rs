@@ -50,7 +50,7 @@ mod events;
 mod file;
 mod traffic;
 
-pub use ad_events::mappings;
+pub use ad_events::{Advertising, mappings};
 pub use arrivals::Pattern;
 pub use dataset::Dataset;
 pub use events::{Counts, Generator, Progress};

@@ -83,6 +83,11 @@ impl Settings {
         if self.out.as_os_str().is_empty() {
             return refuse("out", "a folder is needed (`.` is the present one)");
         }
+        if let Dataset::AdEvents(advertising) = &self.dataset
+            && advertising.window < WINDOW_MIN
+        {
+            return refuse("window", "it must be at least 1ms");
+        }
         if let Dataset::Transfers(banking) = &self.dataset
             && !banking.regions.iter().any(|(_, weight)| *weight > 0.0)
         {
@@ -127,6 +132,9 @@ impl Settings {
     }
 }
 
+/// The shortest window of ad events.
+const WINDOW_MIN: Duration = Duration::from_millis(1);
+
 /// 2026-01-01T00:00:00Z.
 const SEEDED_START_SECONDS: i64 = 1_767_225_600;
 
@@ -148,6 +156,7 @@ pub(crate) fn now_microseconds() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ad_events::Advertising;
     use crate::transfers::Banking;
 
     fn refused(settings: Settings) -> &'static str {
@@ -169,6 +178,9 @@ mod tests {
         assert_eq!(refused(Settings { duplicates: -0.1, ..all() }), "duplicates");
         assert_eq!(refused(Settings { duplicates: 0.6, bad: 0.6, ..all() }), "duplicates");
         assert_eq!(refused(Settings { out: PathBuf::new(), ..all() }), "out");
+        let window = Duration::from_micros(999);
+        let dataset = Dataset::AdEvents(Advertising { window });
+        assert_eq!(refused(Settings { dataset, ..all() }), "window");
         let regions = |regions: &[(&str, f64)]| {
             let regions = regions.iter().map(|&(name, weight)| (name.to_owned(), weight)).collect();
             Settings {

@@ -16,10 +16,10 @@ use std::collections::HashSet;
 /// Region and weight, unless others are asked for.
 const REGIONS: [(&str, f64); 5] = [
     ("African Free Trade Zone", 0.10),
-    ("Eurasian", 0.20),
-    ("South Asian", 0.05),
-    ("North American", 0.40),
-    ("East Asian", 0.25),
+    ("Eurasian Trade Zone", 0.20),
+    ("South Asian Trade Zone", 0.05),
+    ("North American Trade Zone", 0.40),
+    ("East Asian Trade Zone", 0.25),
 ];
 
 /// The last two only with people.

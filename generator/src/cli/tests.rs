@@ -40,6 +40,15 @@ fn a_dataset_takes_flags_of_its_own_and_the_common_ones_on_either_side() {
     assert_eq!(parsed(&flags).unwrap().settings, settings);
     assert_eq!(parsed(&["ad-events", "--mappings"]).unwrap().output, Output::Mappings);
     assert!(parsed(&["gps", "--mappings"]).is_err());
+    let window =
+        |flags: &[&str]| parsed(&[&["ad-events"], flags].concat()).unwrap().settings.dataset;
+    let of = |window| Dataset::AdEvents(Advertising { window });
+    assert_eq!(window(&[]), of(Duration::from_secs(10)));
+    assert_eq!(window(&["--window", "1ms"]), of(Duration::from_millis(1)));
+    for length in ["999us", "0s", "long"] {
+        let error = parsed(&["ad-events", "--window", length]).unwrap_err();
+        assert!(error.to_string().contains("--window"), "{length}: {error}");
+    }
     for region in ["North", "North=", "North=much", "North=-1", "=0.5"] {
         let error = parsed(&["transfers", "--region", region]).unwrap_err();
         assert!(error.to_string().contains("--region"), "{region}: {error}");

@@ -90,6 +90,26 @@ fn requests_carry_json_the_token_and_the_name_of_the_stream() {
 }
 
 #[test]
+fn ad_events_number_their_campaigns_in_json_too() {
+    let flags = ["ad-events", "--to", "-", "--format", "ndjson", "--window", "1m", "--seed", "1"];
+    let output = run(&[&flags[..], &["--count", "500"]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 500);
+    assert!(text.contains("\"campaign_id\":5,"), "{text}");
+    for line in text.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!((1..=10).contains(&record["campaign_id"].as_u64().unwrap()), "{line}");
+        let nanoseconds = record["event_time_ns"].as_u64().unwrap();
+        assert_eq!(record["window_id"].as_u64(), Some(nanoseconds / 60_000_000_000));
+        assert!(record["produce_time"].is_u64(), "{line}");
+        for id in ["user_id", "page_id", "ad_id"] {
+            assert!(record[id].is_string(), "{line}");
+        }
+    }
+}
+
+#[test]
 fn what_may_pass_is_tried_again_by_the_same_key() {
     let server = Server::start(|count, request| match count {
         0 => Answer::Status("503 Service Unavailable", "", String::new()),

@@ -92,7 +92,7 @@ impl From<BenchDataset> for Dataset {
     fn from(dataset: BenchDataset) -> Dataset {
         match dataset {
             BenchDataset::UserEvents => Dataset::UserEvents,
-            BenchDataset::AdEvents => Dataset::AdEvents,
+            BenchDataset::AdEvents => Dataset::AdEvents(generator::Advertising::default()),
             BenchDataset::Transfers => Dataset::Transfers(generator::Banking::default()),
             BenchDataset::Gps => Dataset::Gps,
             BenchDataset::Pos => Dataset::Pos,

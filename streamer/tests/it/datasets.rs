@@ -3,14 +3,14 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use generator::{Banking, Counts, Dataset, Generator, Settings};
+use generator::{Advertising, Banking, Counts, Dataset, Generator, Settings};
 
 use crate::support::{Ended, TestDb, folder, streamer};
 
 fn datasets() -> [Dataset; 7] {
     [
         Dataset::UserEvents,
-        Dataset::AdEvents,
+        Dataset::AdEvents(Advertising::default()),
         Dataset::Transfers(Banking { people: true, ..Banking::default() }),
         Dataset::Gps,
         Dataset::Pos,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone, Utc};
-use generator::{Banking, Dataset, Generator, Settings};
+use generator::{Advertising, Banking, Dataset, Generator, Settings};
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::{Cut, Ended, Proxy, Running, TestDb, folder, streamer};
@@ -91,7 +91,7 @@ pub(crate) async fn agrees(db: &TestDb, rollup: &str, query: &str, when: &str) -
 pub(crate) fn generate(out: &Path, seed: u64, hour: u32) {
     for dataset in [
         Dataset::UserEvents,
-        Dataset::AdEvents,
+        Dataset::AdEvents(Advertising::default()),
         Dataset::Transfers(Banking::default()),
         Dataset::Emoji,
         Dataset::Simulator,

@@ -21,7 +21,7 @@ async fn each_view_says_what_it_shows_and_shows_it() {
     }
     let top =
         "select account_region, place, share between 0.35 and 0.45 from traffic_by_region limit 1";
-    assert_eq!(db.rows(top).await, ["North American|1|t"]);
+    assert_eq!(db.rows(top).await, ["North American Trade Zone|1|t"]);
     let newest =
         "with newest as (select date_trunc('minute', max(event_time)) as minute from transfers)
                   select sum(transfers) = (select count(*) from transfers, newest
