@@ -62,8 +62,8 @@ const PRODUCED_WITHIN_MS: u64 = 50;
 /// The advertisements whose events are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advertising {
-    /// Length of the tumbling windows since 1970 that `window_id` counts: at least a millisecond, and
-    /// cut to whole microseconds.
+    /// Length of the tumbling windows since 1970 that `window_id` counts: at least a millisecond,
+    /// and cut to whole microseconds.
     pub window: Duration,
 }
 
@@ -110,8 +110,8 @@ fn ads(rng: &mut ChaCha8Rng) -> Vec<Ad> {
     campaigns.map(ad).collect()
 }
 
-/// The ads of a run with this seed, each with its campaign, as CSV with a header. Runs without a seed have
-/// those of seed 0.
+/// The ads of a run with this seed, each with its campaign, as CSV with a header. Runs without a
+/// seed have those of seed 0.
 pub fn mappings(seed: Option<u64>) -> String {
     let mut csv = "ad_id,campaign_id\n".to_owned();
     for ad in ads(&mut ChaCha8Rng::seed_from_u64(seed.unwrap_or_default())) {

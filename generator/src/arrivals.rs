@@ -11,8 +11,8 @@ pub enum Pattern {
     Uniform,
     /// Each by itself, as many users who know nothing of one another (Poisson process).
     Poisson,
-    /// Calm and busy times by turns, each of them a Poisson process (two-state Markov-modulated Poisson
-    /// process).
+    /// Calm and busy times by turns, each of them a Poisson process (two-state Markov-modulated
+    /// Poisson process).
     Mmpp,
 }
 
@@ -32,8 +32,8 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    /// Arrivals at `rate` events per second, on average. Where there are bursts, the rate in the busy state is
-    /// `rate_ratio` times that in the calm one. Both must be above zero.
+    /// Arrivals at `rate` events per second, on average. Where there are bursts, the rate in the
+    /// busy state is `rate_ratio` times that in the calm one. Both must be above zero.
     pub(crate) fn new(pattern: Pattern, rate: f64, rate_ratio: f64) -> Self {
         let rates = match pattern {
             Pattern::Uniform | Pattern::Poisson => [rate; 2],
@@ -53,8 +53,8 @@ impl Arrivals {
         }
     }
 
-    /// What is left of a gap when the state changes is drawn anew, by the new state's rate: exponential gaps
-    /// remember nothing.
+    /// What is left of a gap when the state changes is drawn anew, by the new state's rate:
+    /// exponential gaps remember nothing.
     fn next_gap_in_bursts(&mut self, rng: &mut ChaCha8Rng) -> f64 {
         let mut passed = 0.0;
         loop {
@@ -132,9 +132,8 @@ mod tests {
         assert!((0.9..1.1).contains(&dispersion), "{dispersion}");
     }
 
-    /// In a window of 10 s the index of dispersion of this process is
-    /// 1 + (difference of the rates)² / (2 × mean rate) × (1 - (1 - e^-10) / 10) = 81; 400 windows tell it
-    /// to 7 %.
+    /// In a window of 10 s the index of dispersion of this process is 1 + (difference of the
+    /// rates)² / (2 × mean rate) × (1 - (1 - e^-10) / 10) = 81; 400 windows tell it to 7 %.
     #[test]
     fn mmpp_keeps_the_rate_and_comes_in_bursts() {
         let gaps = gaps(Pattern::Mmpp);

@@ -11,15 +11,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 use traffic::{Place, TrafficFlags};
 
-/// Makes believable events of several kinds, user events of a shop unless a dataset is named: as CSV
-/// files, or sent to a server at a rate.
+/// Makes believable events of several kinds, user events of a shop unless a dataset is named: as
+/// CSV files, or sent to a server at a rate.
 ///
 /// Without flags it writes one file of 30,000 events of the last hour to the folder `data` and
 /// prints the file's path. A file appears under its name only when it is whole.
 ///
 /// With --to it sends events, each when it is due by the clock, and tells in the end how many were
-/// sent, accepted and refused, and the latency: from when an event was due, not from when it was sent,
-/// until it was accepted.
+/// sent, accepted and refused, and the latency: from when an event was due, not from when it was
+/// sent, until it was accepted.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
 #[command(subcommand_value_name = "DATASET", subcommand_help_heading = "Datasets")]
@@ -118,8 +118,8 @@ enum DatasetFlags {
         #[arg(long)]
         people: bool,
 
-        /// A region and its share of the accounts, instead of the five by default; as often as there
-        /// are to be regions [such as: 'East Asian Trade Zone=0.25']
+        /// A region and its share of the accounts, instead of the five by default; as often as
+        /// there are to be regions [such as: 'East Asian Trade Zone=0.25']
         #[arg(long = "region", value_name = "NAME=WEIGHT", value_parser = region)]
         regions: Vec<(String, f64)>,
     },

@@ -43,7 +43,8 @@ impl Dataset {
         }
     }
 
-    /// Its records. What there is besides the events, such as accounts and ads, is the same for equal seeds.
+    /// Its records. What there is besides the events, such as accounts and ads, is the same for
+    /// equal seeds.
     pub(crate) fn open(&self, seed: u64) -> Box<dyn Records> {
         match self {
             Self::UserEvents => Box::new(UserEvents::open()),

@@ -1,5 +1,5 @@
-//! A file on its way to its name: written under a temporary name in the same folder, synced, and only
-//! then given its own. No file is ever replaced, and none is left half-made.
+//! A file on its way to its name: written under a temporary name in the same folder, synced, and
+//! only then given its own. No file is ever replaced, and none is left half-made.
 
 use chrono::Utc;
 use std::fs::{self, File, OpenOptions};

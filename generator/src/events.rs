@@ -96,8 +96,8 @@ impl Generator {
         Ok(counts)
     }
 
-    /// Makes the next file of the run in chunks of about [`CHUNK_BYTES`], the last one shorter. `put`
-    /// takes each chunk and leaves an empty one. `None` if `progress` broke off.
+    /// Makes the next file of the run in chunks of about [`CHUNK_BYTES`], the last one shorter.
+    /// `put` takes each chunk and leaves an empty one. `None` if `progress` broke off.
     ///
     /// # Errors
     /// Those of `put`.

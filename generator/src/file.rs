@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, ScopedJoinHandle};
 
-/// Files that are written at a time. More are not faster: while one waits for the disk, the next is written.
+/// Files that are written at a time. More are not faster: while one waits for the disk, the next is
+/// written.
 const FILES_AT_A_TIME: usize = 3;
 
-/// Chunks that may wait to be written to a file: with the file's two that are being made and written, and
-/// as many for each file at a time, it bounds the memory.
+/// Chunks that may wait to be written to a file: with the file's two that are being made and
+/// written, and as many for each file at a time, it bounds the memory.
 const CHUNKS_WAITING: usize = 4;
 
 /// A file that was made.
@@ -30,9 +31,9 @@ pub struct Written {
 }
 
 impl Generator {
-    /// Writes the next file of the run, such as `user_events_YYYYMMDD_HHMMSS.csv`, into the folder of the
-    /// settings; where that name is taken, with `_1`, `_2` and so on before the dot.
-    /// `None` if `progress` broke off; the folder is then as if this was never called.
+    /// Writes the next file of the run, such as `user_events_YYYYMMDD_HHMMSS.csv`, into the folder
+    /// of the settings; where that name is taken, with `_1`, `_2` and so on before the dot. `None`
+    /// if `progress` broke off; the folder is then as if this was never called.
     ///
     /// # Errors
     /// Whatever kept the file from being made. It names the path and says what to do, and nothing
@@ -48,10 +49,10 @@ impl Generator {
         Ok(written)
     }
 
-    /// Writes the next `count` files of the run, as [`Generator::write_file`] does, several at a time. They
-    /// get their names in their order, and `tell` is given each once it has its own. `progress` is told the
-    /// records of all these files together. Files that are whole when it breaks off are kept; where `tell`
-    /// breaks off, only those told.
+    /// Writes the next `count` files of the run, as [`Generator::write_file`] does, several at a
+    /// time. They get their names in their order, and `tell` is given each once it has its own.
+    /// `progress` is told the records of all these files together. Files that are whole when it
+    /// breaks off are kept; where `tell` breaks off, only those told.
     ///
     /// # Errors
     /// Those of [`Generator::write_file`]; the files before the one that failed are kept and told.
@@ -114,8 +115,8 @@ struct Writing<'scope> {
     counts: Counts,
 }
 
-/// Sends `chunk` to the writer of its file, and leaves an empty one. The only error is that the writer has
-/// ended.
+/// Sends `chunk` to the writer of its file, and leaves an empty one. The only error is that the
+/// writer has ended.
 fn hand_over(chunk: &mut Vec<u8>, chunks: &SyncSender<Vec<u8>>) -> io::Result<()> {
     let next = Vec::with_capacity(chunk.capacity());
     chunks.send(mem::replace(chunk, next)).map_err(|_| io::Error::from(ErrorKind::BrokenPipe))

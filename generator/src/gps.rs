@@ -1,5 +1,5 @@
-//! The dataset gps: vehicles that drive around their cities. Whole numbers only, so that a seed's bytes are
-//! the same on every machine.
+//! The dataset gps: vehicles that drive around their cities. Whole numbers only, so that a seed's
+//! bytes are the same on every machine.
 
 use crate::broken::Fault;
 use crate::lines::Lines;
@@ -127,8 +127,8 @@ impl Records for Gps {
 }
 
 impl Device {
-    /// Moves it to where it is at `moment`, by the speed and heading that it had, and lets these change a
-    /// little. A device is never heard of twice at one time.
+    /// Moves it to where it is at `moment`, by the speed and heading that it had, and lets these
+    /// change a little. A device is never heard of twice at one time.
     fn drive(&mut self, moment: u64, rng: &mut ChaCha8Rng) {
         let now = moment.max(self.last + 1);
         let driven = match self.last {

@@ -1,5 +1,5 @@
-//! Makes believable records of several kinds, user events of a shop by default: as CSV files, or sent to a
-//! target, each when it is due.
+//! Makes believable records of several kinds, user events of a shop by default: as CSV files, or
+//! sent to a target, each when it is due.
 //!
 //! A [`Generator`] is one run: it is made from [`Settings`] and then writes file after file. A
 //! reader of the folder sees whole files only. Everything that is random comes from one seeded

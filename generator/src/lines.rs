@@ -1,4 +1,5 @@
-//! Lines of CSV in the making: field after field, each kind of value by the cheapest way to its text.
+//! Lines of CSV in the making: field after field, each kind of value by the cheapest way to its
+//! text.
 
 use crate::time_text::TimeText;
 use std::fmt::Display;

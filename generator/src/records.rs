@@ -13,7 +13,7 @@ pub(crate) trait Records: fmt::Debug + Send {
     /// How a record can be broken so that a strict loader refuses it.
     fn faults(&self) -> &'static [Fault];
 
-    /// Adds the fields of the next record, which happens at `moment`, microseconds since 1970 and never
-    /// before the last one.
+    /// Adds the fields of the next record, which happens at `moment`, microseconds since 1970 and
+    /// never before the last one.
     fn next(&mut self, moment: u64, rng: &mut ChaCha8Rng, line: &mut Lines);
 }

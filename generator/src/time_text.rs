@@ -6,8 +6,8 @@ use std::io::Write;
 /// Length of `2026-01-01T00:00:00`.
 const SECOND_LENGTH: usize = 19;
 
-/// The text of the last time asked for: the next one often lies in the same second, and dates are slow to
-/// format.
+/// The text of the last time asked for: the next one often lies in the same second, and dates are
+/// slow to format.
 #[derive(Debug)]
 pub(crate) struct TimeText {
     /// `2026-01-01T00:00:00.000000Z`.

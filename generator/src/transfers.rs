@@ -55,7 +55,8 @@ const CENTS_MAX: u32 = 1_000_000;
 /// The bank whose transfers are made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Banking {
-    /// The regions of the accounts, each with its weight: its share of the accounts, and so of the transfers.
+    /// The regions of the accounts, each with its weight: its share of the accounts, and so of the
+    /// transfers.
     pub regions: Vec<(String, f64)>,
     /// Whether the names of the account's holder and of the other side are told.
     pub people: bool,

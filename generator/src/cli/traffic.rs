@@ -18,21 +18,22 @@ const BATCH: usize = 100;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Traffic")]
 pub(super) struct TrafficFlags {
-    /// Where to: `files:FOLDER`; `http://host:port`, whose streams take requests; `tcp://host:port`, which
-    /// takes lines; `tcp-listen:port`, where each client gets all lines from when it connects; `-`, standard
-    /// output [default: files:data]
+    /// Where to: `files:FOLDER`; `http://host:port`, whose streams take requests;
+    /// `tcp://host:port`, which takes lines; `tcp-listen:port`, where each client gets all lines
+    /// from when it connects; `-`, standard output [default: files:data]
     #[arg(long, global = true, value_name = "TARGET", value_parser = place)]
     #[arg(allow_hyphen_values = true, conflicts_with = "out")]
     pub(super) to: Option<Place>,
 
-    /// Records per second, each sent when it is due by the clock; until stopped, unless there is a --count or
-    /// --duration. Without a rate --rows records, or --count, as fast as the target takes them
+    /// Records per second, each sent when it is due by the clock; until stopped, unless there is a
+    /// --count or --duration. Without a rate --rows records, or --count, as fast as the target
+    /// takes them
     #[arg(long, global = true, value_name = "NUMBER", allow_negative_numbers = true)]
     #[arg(conflicts_with_all = ["rows", "span"], value_parser = above_zero)]
     rate: Option<f64>,
 
-    /// How the records are spread over time: evenly, at random (Poisson), or in bursts (MMPP: calm and busy
-    /// times by turns, of two seconds on average)
+    /// How the records are spread over time: evenly, at random (Poisson), or in bursts (MMPP: calm
+    /// and busy times by turns, of two seconds on average)
     #[arg(long, global = true, value_enum)]
     pattern: Option<PatternFlag>,
 
@@ -53,19 +54,23 @@ pub(super) struct TrafficFlags {
     #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
     producers: Option<usize>,
 
-    /// Records of a request to http://; one that is not full is sent after a tenth of a second [default: 100]
+    /// Records of a request to http://; one that is not full is sent after a tenth of a second
+    /// [default: 100]
     #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
     batch: Option<usize>,
 
-    /// Values for these flags under one name: high-throughput, low-latency or bursty. Flags that are given win
+    /// Values for these flags under one name: high-throughput, low-latency or bursty. Flags that
+    /// are given win
     #[arg(long, global = true, value_name = "NAME", value_parser = preset::named)]
     preset: Option<Preset>,
 
-    /// How records are written: as CSV under a header, or as JSON objects, one in a line [default: csv]
+    /// How records are written: as CSV under a header, or as JSON objects, one in a line [default:
+    /// csv]
     #[arg(long, global = true, value_enum)]
     format: Option<FormatFlag>,
 
-    /// The stream of http:// that the records are for [default: the one that is shipped for the dataset]
+    /// The stream of http:// that the records are for [default: the one that is shipped for the
+    /// dataset]
     #[arg(long, global = true, value_name = "NAME")]
     stream: Option<String>,
 
@@ -88,8 +93,8 @@ enum FormatFlag {
 }
 
 impl TrafficFlags {
-    /// What comes out of these flags, for records of which `rows` are asked for at a time and that are meant for
-    /// `stream`; files every so often where no target is named.
+    /// What comes out of these flags, for records of which `rows` are asked for at a time and that
+    /// are meant for `stream`; files every so often where no target is named.
     pub(super) fn output(
         self,
         rows: u64,

@@ -11,8 +11,8 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderValue, StatusCode};
 
-/// How long a server may take to answer. Behind it the same request is sent again, which does no harm: it has the
-/// same Idempotency-Key.
+/// How long a server may take to answer. Behind it the same request is sent again, which does no
+/// harm: it has the same Idempotency-Key.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// The longest wait that a server can ask for by Retry-After.

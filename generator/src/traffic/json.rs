@@ -1,4 +1,5 @@
-//! Records as the target is to get them: CSV as they were made, or a JSON object in a line for each.
+//! Records as the target is to get them: CSV as they were made, or a JSON object in a line for
+//! each.
 
 use csv::{ByteRecord, ReaderBuilder};
 use std::sync::Arc;

@@ -49,7 +49,8 @@ impl Listen {
         }
     }
 
-    /// Takes up whoever has connected. One that is gone again, or can't be taken up now, is no trouble.
+    /// Takes up whoever has connected. One that is gone again, or can't be taken up now, is no
+    /// trouble.
     fn let_in(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {
             self.newcomers.extend(Peer::new(stream));

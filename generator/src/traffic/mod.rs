@@ -1,9 +1,10 @@
 //! Traffic: records sent to a target, each when it is due by the clock.
 //!
-//! One thread makes the records, because each depends on the one before, and puts those that belong together
-//! into batches. The producers, a thread each, send them. What they tell is gathered in one place. When a
-//! record was due is decided by the pattern alone, however slow the target is, and the latency counts from
-//! there: a target that stands still makes all that were due meanwhile late, not only the one that it holds.
+//! One thread makes the records, because each depends on the one before, and puts those that belong
+//! together into batches. The producers, a thread each, send them. What they tell is gathered in
+//! one place. When a record was due is decided by the pattern alone, however slow the target is,
+//! and the latency counts from there: a target that stands still makes all that were due meanwhile
+//! late, not only the one that it holds.
 
 mod batch;
 mod http;
@@ -33,8 +34,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-/// The longest time between two calls of `progress`, and the longest that a wait looks away from whether the
-/// run is over: soon enough for people, too seldom to cost.
+/// The longest time between two calls of `progress`, and the longest that a wait looks away from
+/// whether the run is over: soon enough for people, too seldom to cost.
 pub(crate) const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// Batches that may wait for each producer: with those being sent, they bound the memory.
@@ -47,7 +48,8 @@ pub struct Pace {
     pub pattern: Pattern,
     /// Records per second, above zero; without one, each is due as soon as it can be sent.
     pub rate: Option<f64>,
-    /// How many times as high the rate is in the busy times of bursts as in the calm ones, above zero.
+    /// How many times as high the rate is in the busy times of bursts as in the calm ones, above
+    /// zero.
     pub rate_ratio: f64,
     /// The last record is due before so much time has passed.
     pub duration: Option<Duration>,
@@ -64,7 +66,8 @@ pub struct Traffic {
     pub pace: Pace,
     /// How records are written.
     pub format: Format,
-    /// How many send at the same time, each by a connection of its own, where the target takes several.
+    /// How many send at the same time, each by a connection of its own, where the target takes
+    /// several.
     pub producers: usize,
     /// How many records a request has at most.
     pub batch: usize,
@@ -108,8 +111,9 @@ pub(crate) enum Fate {
 }
 
 impl Generator {
-    /// Sends records until there are enough, or `progress` breaks off, which is told of the work so far at least
-    /// every 50 ms. A record happens when it is due, counted from now or from the start that the settings give.
+    /// Sends records until there are enough, or `progress` breaks off, which is told of the work so
+    /// far at least every 50 ms. A record happens when it is due, counted from now or from the
+    /// start that the settings give.
     ///
     /// # Errors
     /// What keeps the target from being used at all. Refused records are counted.

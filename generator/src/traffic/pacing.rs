@@ -32,8 +32,8 @@ impl Limits {
 }
 
 impl Generator {
-    /// Makes records when they are due, and hands them on in batches, until there are enough or the run is over,
-    /// which is noted then.
+    /// Makes records when they are due, and hands them on in batches, until there are enough or the
+    /// run is over, which is noted then.
     pub(super) fn make_batches(
         &mut self,
         pace: &Pace,

@@ -65,8 +65,8 @@ impl Peer {
         Ok(())
     }
 
-    /// Says that nothing more comes, and waits a little for the other side to have read all: a connection that
-    /// is closed with something unread in it may take away what was written.
+    /// Says that nothing more comes, and waits a little for the other side to have read all: a
+    /// connection that is closed with something unread in it may take away what was written.
     pub(super) fn close(mut self) {
         let begun = Instant::now();
         if self.stream.shutdown(Shutdown::Write).is_ok() {

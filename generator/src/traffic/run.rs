@@ -124,7 +124,8 @@ impl Run {
         self.sleep_until(self.elapsed().saturating_add(pause)) && !self.is_over()
     }
 
-    /// Some that were due are not sent any more; unless the run was stopped, because it took too long.
+    /// Some that were due are not sent any more; unless the run was stopped, because it took too
+    /// long.
     pub(crate) fn note_unsent(&self) {
         let is_behind = !self.is_stopped();
         self.tally().report.is_behind |= is_behind;

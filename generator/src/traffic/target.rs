@@ -97,8 +97,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// A sender for each producer. One that waits for its first client asks `go_on` meanwhile; `None` if that breaks
-/// off.
+/// A sender for each producer. One that waits for its first client asks `go_on` meanwhile; `None`
+/// if that breaks off.
 pub(super) fn open(
     traffic: &Traffic,
     columns: &[&str],

@@ -15,8 +15,8 @@ const CONNECTING_MAX: Duration = Duration::from_secs(5);
 /// A server that does not read makes the sender wait, which is its right.
 const PATIENCE: Duration = Duration::MAX;
 
-/// Writes to one connection; makes another when it is lost. Nobody tells what of the last lines arrived: they are
-/// written again, so some may arrive twice.
+/// Writes to one connection; makes another when it is lost. Nobody tells what of the last lines
+/// arrived: they are written again, so some may arrive twice.
 pub(super) struct Tcp {
     address: String,
     encoder: Encoder,

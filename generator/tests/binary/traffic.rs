@@ -159,8 +159,8 @@ fn producers_send_at_the_same_time() {
     assert!(stderr(&output).starts_with("sent 80, accepted 80, refused 0 in "), "{output:?}");
 }
 
-/// 1,000 records, due within a second. The server stands still for most of it, in which about 600 are due:
-/// who counts from when a record is sent would find one slow record in a thousand.
+/// 1,000 records, due within a second. The server stands still for most of it, in which about 600
+/// are due: who counts from when a record is sent would find one slow record in a thousand.
 #[test]
 fn a_server_that_stands_still_makes_all_records_late_that_are_due_meanwhile() {
     let server = Server::start(|count, request| {
