@@ -1,5 +1,6 @@
 //! A micro-batch: the records of one transaction, encoded and ready to be sent.
 
+mod notes;
 mod outcome;
 mod row;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
+pub use notes::Notes;
 pub use outcome::{Counts, PartOutcome, Path, Watched};
 pub use row::{RecordPlace, RowPlace};
 use row::{Values, has_null, prefix};
@@ -35,11 +37,8 @@ pub struct MicroBatch {
     pub raw: Vec<u8>,
     /// The rows in key order. Rows with equal keys stand together, the first read first.
     pub rows: Vec<RowPlace>,
-    /// The hashes of the rows' keys, see [`MicroBatch::key_hash`], in the order of reading. None of a row without a key.
-    pub(crate) key_hashes: Vec<u64>,
-    /// When the rows' events were created, in microseconds since 1970, in the order of reading. None of a row that does
-    /// not tell.
-    pub(crate) created_us: Vec<i64>,
+    /// What was noted of all rows.
+    pub notes: Notes,
     /// Rows, their raw records and dead letters, in bytes: what the micro-batch takes in memory.
     pub held_bytes: usize,
     /// What is left to read behind it.
@@ -99,8 +98,7 @@ impl MicroBatch {
             bytes: Vec::new(),
             raw: Vec::new(),
             rows: Vec::new(),
-            key_hashes: Vec::new(),
-            created_us: Vec::new(),
+            notes: Notes::default(),
             held_bytes: 0,
             lag: Lag::default(),
             watched: Vec::new(),
@@ -109,13 +107,12 @@ impl MicroBatch {
 
     /// A micro-batch without records, in the memory of one that is committed.
     pub fn reused(self, fit: Fit) -> MicroBatch {
-        let MicroBatch { mut bytes, mut raw, mut rows, mut key_hashes, mut created_us, .. } = self;
+        let MicroBatch { mut bytes, mut raw, mut rows, mut notes, .. } = self;
         bytes.clear();
         raw.clear();
         rows.clear();
-        key_hashes.clear();
-        created_us.clear();
-        MicroBatch { bytes, raw, rows, key_hashes, created_us, ..MicroBatch::new(fit) }
+        notes.clear();
+        MicroBatch { bytes, raw, rows, notes, ..MicroBatch::new(fit) }
     }
 
     /// The names in the header of its records; none where there is no header.
@@ -206,11 +203,12 @@ impl MicroBatch {
             is_repeat: false,
             index: self.rows.len(),
         };
-        // Now the row is still in the processor's cache.
         if self.layout_of(&row).key_len() > 0 {
-            self.key_hashes.push(self.key_hash(&row));
+            self.notes.note_key(self.key_hash(&row));
         }
-        self.created_us.extend(self.created_us_of(&row));
+        if let Some(created_us) = self.created_us_of(&row) {
+            self.notes.note_created(created_us);
+        }
         self.rows.push(row);
     }
 

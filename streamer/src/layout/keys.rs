@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::kept::Kept;
+use super::node::Node;
 use super::object::{Object, reason_of};
 use super::reason::{NOT_UTF8, shown};
 use super::{HeaderError, Layout, Reason};
@@ -25,13 +26,13 @@ const NAMES_SHOWN: usize = 5;
 /// The fit of JSON objects to one table.
 #[derive(Debug)]
 pub struct Keys {
-    pub(super) table: Arc<Table>,
+    table: Arc<Table>,
     /// Where the keys lead.
     root: Node,
     /// Of each of the table's columns, which bit tells whether an object has it; none where that makes no
     /// difference.
     bits: Vec<Option<usize>>,
-    pub(super) extra: Extra,
+    extra: Extra,
     /// The column that [`Extra::Keep`] fills.
     extra_column: Option<String>,
     layouts: Mutex<Layouts>,
@@ -60,15 +61,6 @@ impl Layouts {
         }
         self.made.insert(present, layout);
     }
-}
-
-/// What a key means.
-#[derive(Debug, Default)]
-pub(super) struct Node {
-    /// Which of the table's columns takes its value.
-    pub(super) column: Option<usize>,
-    /// What the keys of the object in it mean.
-    pub(super) children: HashMap<String, Node>,
 }
 
 impl Keys {
@@ -110,7 +102,7 @@ impl Keys {
     ) -> Option<(Arc<Layout>, usize)> {
         let (sqlstate, reason) = match NotAnObject::text_of(raw) {
             Err(_) => NOT_UTF8,
-            Ok(text) => match Object::read(text, self) {
+            Ok(text) => match Object::read(text, self.table.columns.len(), |key| self.find(key)) {
                 Ok(object) => return self.encode_object(&object, out, reasons),
                 Err(error) => ("22P02", error.to_string().into()),
             },
@@ -215,7 +207,7 @@ impl Keys {
     }
 
     /// What a key of the record itself means: exact names first, then whatever the case, as in a CSV header.
-    pub(super) fn find(&self, key: &str) -> Option<&Node> {
+    fn find(&self, key: &str) -> Option<&Node> {
         let key = key.trim();
         self.root.children.get(key).or_else(|| {
             let folded = |column: &&Column| column.name.eq_ignore_ascii_case(key);
@@ -230,11 +222,5 @@ impl Keys {
     /// The full name of the table, quoted.
     pub fn table_name(&self) -> &str {
         &self.table.quoted_name
-    }
-}
-
-impl Node {
-    fn at(&mut self, path: &[String]) -> &mut Node {
-        path.iter().fold(self, |node, key| node.children.entry(key.clone()).or_default())
     }
 }

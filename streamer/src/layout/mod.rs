@@ -4,6 +4,7 @@ mod fit;
 mod header;
 mod kept;
 mod keys;
+mod node;
 mod object;
 mod reason;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::kept::{JSONB_VERSION, put_string};
-use super::keys::{Keys, Node};
+use super::node::Node;
 use super::reason::shown;
 use super::{Layout, Reason, Target, ValueRefusal, put_value};
 use crate::encode::{Refusal, check_document, json_string};
@@ -24,19 +24,23 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Reads a record.
+    /// Reads a record, for a table of so many columns; `find` tells what a key of the record itself means.
     ///
     /// # Errors
     /// It is not one JSON object.
-    pub(super) fn read(text: &'a str, keys: &Keys) -> Result<Object<'a>, NotAnObject> {
+    pub(super) fn read<'n>(
+        text: &'a str,
+        columns: usize,
+        find: impl Fn(&str) -> Option<&'n Node>,
+    ) -> Result<Object<'a>, NotAnObject> {
         let mut object = Object {
-            values: vec![None; keys.table.columns.len()],
+            values: vec![None; columns],
             extras: Vec::new(),
             misfits: Vec::new(),
             again: Vec::new(),
             passed: Vec::new(),
         };
-        each_member(text, |key, value| object.take(keys.find(&key), key, value, false))?;
+        each_member(text, |key, value| object.take(find(&key), key, value, false))?;
         Ok(object)
     }
 

@@ -162,7 +162,7 @@ impl Attempt<'_> {
         }
         let watched = outcomes(self.batch, written);
         let visible = if written.inserted.len() == self.batch.rows.len() {
-            Visible::soon(self.batch.created_us.iter().copied())
+            Visible::soon(self.batch.notes.created_us().iter().copied())
         } else {
             Visible::soon(written.inserted.iter().filter_map(|row| self.batch.created_us_of(row)))
         };

@@ -39,7 +39,7 @@ impl Recent {
     /// Notes the keys of a micro-batch.
     pub(super) fn note(&self, batch: &MicroBatch) {
         let mut generations = self.lock();
-        batch.key_hashes.iter().for_each(|&hash| generations.note(hash));
+        batch.notes.key_hashes().iter().for_each(|&hash| generations.note(hash));
     }
 
     /// Which of the rows have a key that was lately noted, and a few others.

@@ -1,8 +1,5 @@
 //! What is handed to a spool, and what comes back.
 
-use std::io;
-use std::sync::Arc;
-
 use tokio::sync::oneshot;
 
 use super::{Content, Key};
@@ -34,24 +31,4 @@ pub struct Receipt {
     pub is_repeated: bool,
     /// Tells what became of the records; of a repetition, only when. Nothing, where nobody waits.
     pub outcome: Option<oneshot::Receiver<Counts>>,
-}
-
-/// Why records were not taken. Nothing of them is then stored.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// Too much waits to be committed.
-    #[error("too much waits to be committed")]
-    Full,
-    /// More requests wait to be written than can be kept in mind.
-    #[error("too many requests at once")]
-    Busy,
-    /// The key was used for other records.
-    #[error("this Idempotency-Key was used for other records")]
-    KeyReused,
-    /// Too many keys of this day are to be remembered.
-    #[error("too many Idempotency-Keys in a day")]
-    TooManyKeys,
-    /// They can't be written.
-    #[error("write to the spool")]
-    Io(#[source] Arc<io::Error>),
 }

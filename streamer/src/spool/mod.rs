@@ -11,6 +11,7 @@
 
 mod all;
 mod append;
+mod error;
 mod keys;
 mod reader;
 mod segment;
@@ -29,7 +30,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::layout::{Fits, HeaderError};
 use crate::partition::{Kind, Name, SPOOL};
 pub use all::Spools;
-pub use append::{Append, Receipt, SpoolError};
+pub use append::{Append, Receipt};
+pub use error::SpoolError;
 pub use keys::Key;
 pub use reader::SpoolReader;
 pub use segment::{Content, open_segment, segments};

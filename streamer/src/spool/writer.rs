@@ -317,12 +317,6 @@ impl Open {
     }
 }
 
-impl From<io::Error> for SpoolError {
-    fn from(error: io::Error) -> SpoolError {
-        SpoolError::Io(Arc::new(error))
-    }
-}
-
 fn count(bytes: usize) -> u64 {
     u64::try_from(bytes).expect("a count of bytes in memory fits")
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::{Ended, Running, Sandbox, TestDb, folder, streamer};
+use crate::support::{Ended, Http, Running, Sandbox, TestDb, folder, streamer, wait_until};
 
 const HEADER: &str = "event_id,user_id,product_id,event_type,event_time\n";
 const ROWS: &str = "select count(*) from user_events";
@@ -224,4 +224,22 @@ async fn a_file_that_has_stopped_its_stream_stays_until_it_may_go_on() {
     let ended = run(folder.path(), &db);
     assert!(!path.exists(), "{:?} {}", ended.code, ended.stderr);
     assert_eq!((db.number(ROWS).await, db.number(RECORDS).await), (10, 12));
+}
+
+#[tokio::test]
+async fn what_comes_by_http_goes_on_behind_what_was_loaded_of_it() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let root = folder.path();
+    settings(root, "on_done = 'delete'\nsettle = '100ms'");
+    let args = ["run", "--listen", "127.0.0.1:0", "--every", "0s"];
+    let running = Running::start(streamer(root, &args).env("DATABASE_URL", db.url()));
+    let http = Http::ready(&running);
+    for n in 0..3 {
+        http.post("/streams/user_events/events?wait=commit", text(n..n + 1)).expect(200);
+        // When a file that came later is gone, so would be the segment, were it taken for a file.
+        let later = root.join(format!("{n}.csv"));
+        fs::write(&later, text(10 + n..11 + n)).unwrap();
+        wait_until("the file is deleted", || !later.exists()).await;
+    }
+    assert_eq!(db.number(ROWS).await, 6);
 }
