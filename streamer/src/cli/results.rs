@@ -42,9 +42,9 @@ pub struct LatencyArgs {
     /// The stream, or the dataset
     #[arg(value_name = "DATASET|STREAM")]
     pub name: String,
-    /// How long each window is
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
-    pub window: Duration,
+    /// How long each window is [default: as the dataset's rollup ..._per_window has them, else 10s]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub window: Option<Duration>,
     /// How and where to.
     #[command(flatten)]
     pub output: Output,

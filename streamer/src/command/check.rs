@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use super::summary::Summary;
 use super::table::{counted, placed};
-use super::{Exit, connect, open, say};
+use super::{Exit, need_folder, open, say, survey};
 use crate::batch::{Counts, DeadLetter, MicroBatch, PartOutcome, count};
 use crate::cli::Global;
 use crate::config::{Settings, Stream};
@@ -18,6 +18,7 @@ use crate::feed::places::Places;
 use crate::feed::{Feed, Work};
 use crate::layout::Fits;
 use crate::ledger::{checkpoint, stop};
+use crate::migrate::foreign_text;
 use crate::partition::Partition;
 use crate::schema::Table;
 use crate::sink::DryRun;
@@ -29,13 +30,18 @@ const SHOWN_MAX: usize = 20;
 const TRIAL_ROWS: usize = 10_000;
 
 pub(super) async fn run(global: &Global) -> Result<Exit> {
+    need_folder(&global.data)?;
     let (settings, database) = open(global).await?;
     say(format!("settings: {}", counted(settings.streams.len(), "stream")));
     let outcome = async {
-        let mut conn = connect(&database).await?;
+        let (mut conn, survey) = survey(&database, &settings.streams).await?;
         let version: String =
             sqlx::query_scalar("show server_version").fetch_one(&mut conn).await?;
         say(format!("database: PostgreSQL {version} at {}", database.place()));
+        survey.foreign.into_iter().map(foreign_text).for_each(say);
+        for change in survey.windows {
+            say(format!("{change}, once `streamer migrate` or `streamer run` has counted anew"));
+        }
         check_all(&mut conn, &settings).await
     }
     .await;

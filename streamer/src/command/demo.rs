@@ -65,7 +65,14 @@ async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Res
         health: Health::default(),
         spools: Spools::default(),
     };
-    migrate_patiently(database, &plan).await?;
+    let max_rows = args.rows.div_ceil(MICRO_BATCHES).max(1000);
+    let overrides = Overrides {
+        every: Some(EVERY),
+        max_rows: usize::try_from(max_rows).ok(),
+        ..global.overrides()
+    };
+    let settings = Settings::shipped(overrides)?;
+    migrate_patiently(database, &plan, &settings.streams).await?;
     let events = Events { rows: args.rows, out: global.data.clone(), ..Events::default() };
     let path = tokio::task::spawn_blocking(move || {
         Generator::new(events)?.write_file(&mut |_| ControlFlow::Continue(()))
@@ -73,17 +80,10 @@ async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Res
     let written = path.await?.context("make events")?.context("making events was broken off")?;
     say(format!("2. Made {} events in {}", grouped(args.rows), written.path.display()));
 
-    let max_rows = args.rows.div_ceil(MICRO_BATCHES).max(1000);
     say(format!(
         "3. Streaming them into user_events, {} at a time, each exactly once",
         grouped(max_rows)
     ));
-    let overrides = Overrides {
-        every: Some(EVERY),
-        max_rows: usize::try_from(max_rows).ok(),
-        ..global.overrides()
-    };
-    let settings = Settings::shipped(overrides)?;
     let stop = plan.stop.clone();
     let (summary, wall) =
         stream_all(database, &settings.data, settings.streams, plan, true, &Reporting::default())

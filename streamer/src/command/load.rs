@@ -42,7 +42,7 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
     let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
     let database = Arc::new(database);
     let outcome = async {
-        migrate_patiently(&database, &plan).await?;
+        migrate_patiently(&database, &plan, std::slice::from_ref(&stream)).await?;
         let spool = plan.spools.writer(&stream.name).expect("it was made for this stream");
         let mut conn = database.connect_now().await?;
         let table = Arc::new(Table::load(&mut conn, &stream).await?);

@@ -4,19 +4,23 @@ use anyhow::Result;
 
 use super::{Exit, open, print};
 use crate::cli::Global;
+use crate::config::Stream;
+use crate::migrate::{foreign_text, migrate};
 
 pub(super) async fn run(global: &Global) -> Result<Exit> {
-    let (_, database) = open(global).await?;
-    let outcome = apply(&database).await;
+    let (settings, database) = open(global).await?;
+    let outcome = apply(&database, &settings.streams).await;
     database.close().await;
     print(&outcome?)
 }
 
-async fn apply(database: &crate::database::Database) -> Result<String> {
+async fn apply(database: &crate::database::Database, streams: &[Stream]) -> Result<String> {
     let mut conn = database.connect_now().await?;
-    let applied = crate::migrate::migrate(&mut conn).await?;
-    if applied.is_empty() {
-        return Ok("nothing to do: all migrations are applied\n".to_owned());
+    let migrated = migrate(&mut conn, streams).await?;
+    let mut lines = migrated.done;
+    if lines.is_empty() {
+        lines.push("nothing to do: all migrations are applied".to_owned());
     }
-    Ok(applied.iter().map(|name| format!("applied {name}\n")).collect())
+    lines.extend(migrated.foreign.into_iter().map(foreign_text));
+    Ok(lines.iter().map(|line| format!("{line}\n")).collect())
 }

@@ -32,6 +32,7 @@ use crate::cli::{Cli, Command, Global};
 use crate::config::{DatabaseUrl, Settings, Stream};
 use crate::database::Database;
 use crate::logging;
+use crate::migrate::Survey;
 use crate::retry::advice;
 
 /// How a command ended.
@@ -161,15 +162,21 @@ async fn open(global: &Global) -> Result<(Settings, Database)> {
     Ok((settings, database))
 }
 
-/// A connection to a database that has the streamer's tables.
-async fn connect(database: &Database) -> Result<PgConnection> {
+/// A connection to a database that has the streamer's tables, and those of the datasets that are named.
+async fn connect(database: &Database, streams: &[Stream]) -> Result<PgConnection> {
+    Ok(survey(database, streams).await?.0)
+}
+
+/// The same, with what was found of the tables.
+async fn survey(database: &Database, streams: &[Stream]) -> Result<(PgConnection, Survey)> {
     let mut conn = database.connect_now().await?;
-    let pending =
-        crate::migrate::pending(&mut conn).await.context("read the applied migrations")?;
-    if !pending.is_empty() {
-        anyhow::bail!("the streamer's tables are missing or old; run `streamer migrate` first");
+    let survey = Survey::of(&mut conn, streams).await?;
+    if let [first, ..] = survey.pending().as_slice() {
+        anyhow::bail!(
+            "the streamer's tables are missing or old ({first}); run `streamer migrate` first"
+        );
     }
-    Ok(conn)
+    Ok((conn, survey))
 }
 
 /// The stream of this name.
@@ -178,6 +185,16 @@ fn stream_named<'s>(settings: &'s Settings, name: &str) -> Result<&'s Stream> {
         let names: Vec<&str> = settings.streams.iter().map(|one| one.name.as_str()).collect();
         format!("there is no stream {name}; streams.toml has: {}", names.join(", "))
     })
+}
+
+/// Demands the data folder where nothing can come into it any more.
+fn need_folder(data: &Path) -> Result<()> {
+    anyhow::ensure!(
+        data.is_dir(),
+        "there is no data folder {}; make it, or name another by --data or STREAMER_DATA",
+        data.display()
+    );
+    Ok(())
 }
 
 fn make_folder(data: &Path) -> Result<()> {

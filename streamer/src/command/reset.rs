@@ -44,7 +44,7 @@ async fn carry_out(settings: &Settings, database: &Database, args: &ResetArgs) -
         let names: Vec<&str> = settings.streams.iter().map(|s| s.name.as_str()).collect();
         format!("there is no stream {:?}; there are {}", args.stream, names.join(", "))
     })?;
-    let mut conn = connect(database).await?;
+    let mut conn = connect(database, &settings.streams).await?;
     let known =
         reset::known(&mut conn, &stream.name).await.context("read what is known of the stream")?;
     nobody_works(&mut conn, settings, stream, &known).await?;

@@ -15,7 +15,7 @@ use crate::partition::file_text;
 pub(super) async fn run(global: &Global, args: &RetryFileArgs) -> Result<Exit> {
     let (settings, database) = open(global).await?;
     let outcome = async {
-        let mut conn = connect(&database).await?;
+        let mut conn = connect(&database, &settings.streams).await?;
         retry(&mut conn, &settings, args).await
     }
     .await;

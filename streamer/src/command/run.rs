@@ -8,15 +8,15 @@ use tokio::task::JoinSet;
 
 use super::shown::Shown;
 use super::summary::Summary;
-use super::{Exit, make_folder, print, stop_on_signal};
+use super::{Exit, make_folder, need_folder, print, stop_on_signal};
 use crate::cli::{Global, RunArgs};
-use crate::config::{Overrides, Settings, Stream, TokenSource};
+use crate::config::{DEFAULT_FILE, Overrides, Settings, Stream, TokenSource};
 use crate::database::Database;
 use crate::engine::{self, Plan};
 use crate::event::{Counters, Listener, Log, Reporter};
 use crate::health::{Ailment, Health};
 use crate::http::{Bound, Metrics, Parts};
-use crate::migrate::{MigrateError, migrate};
+use crate::migrate::{MigrateError, foreign_text, migrate};
 use crate::patience::Patience;
 use crate::receiver::tcp::Line;
 use crate::spool::Spools;
@@ -46,7 +46,13 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     let token = token(args);
     let overrides = Overrides { every, max_rows, writers, listen, token, ..global.overrides() };
     let mut settings = Settings::load(overrides)?;
-    make_folder(&settings.data)?;
+    match args.available_now {
+        true => need_folder(&settings.data)?,
+        false => make_folder(&settings.data)?,
+    }
+    if settings.is_built_in {
+        tracing::info!("{}", built_in_text(&settings.streams));
+    }
     let stop = stop_on_signal()?;
     let plan = Plan {
         until_drained: args.available_now,
@@ -85,9 +91,12 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     stop.cancel();
     let ended = async { while listeners.join_next().await.is_some() {} };
     drop(tokio::time::timeout(LISTENERS_GRACE, ended).await);
-    match outcome.transpose()? {
+    // Where it had to be left to itself, PostgreSQL has rolled it back.
+    let Some(outcome) = outcome else { return Ok(Exit::Done) };
+    match outcome? {
+        None => Ok(Exit::Failed),
         Some((summary, wall)) if args.available_now => finish(&summary, wall),
-        _ => Ok(Exit::Done),
+        Some(_) => Ok(Exit::Done),
     }
 }
 
@@ -143,25 +152,46 @@ async fn start_listeners(
     Ok(listeners)
 }
 
-/// Opens the database, applies the migrations, works on the streams, and stops the embedded server.
+/// Which streams there are where no file names any.
+fn built_in_text(streams: &[Stream]) -> String {
+    let names = streams.iter().map(|one| format!("{} into {}", one.files.glob(), one.table));
+    format!(
+        "there is no {DEFAULT_FILE} in this folder: loading what is built in, {}",
+        names.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// Opens the database, applies the migrations, works on the streams, and stops the embedded server. `None` where the
+/// database was none that can be worked on, until this was to stop.
 async fn work(
     settings: &Settings,
     plan: Plan,
     starting: Ailment,
     shows_progress: bool,
     reporting: &Reporting,
-) -> Result<(Summary, Duration)> {
+) -> Result<Option<(Summary, Duration)>> {
     let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
     let database = Arc::new(database);
-    let outcome = match migrate_patiently(&database, &plan).await {
+    let outcome = match migrate_patiently(&database, &plan, &settings.streams).await {
         Ok(()) => {
             drop(starting);
             let streams = settings.streams.clone();
-            stream_all(&database, &settings.data, streams, plan, shows_progress, reporting).await
+            let streaming =
+                stream_all(&database, &settings.data, streams, plan, shows_progress, reporting);
+            streaming.await.map(Some)
         }
         Err(error) if plan.stop.is_cancelled() => {
             tracing::debug!("stopped before the database was there: {error:#}");
-            Ok((Summary::default(), Duration::ZERO))
+            Ok(Some((Summary::default(), Duration::ZERO)))
+        }
+        // Whoever starts it again gets the same: it stays, so that it is told once.
+        Err(error) if !plan.until_drained && error.is::<MigrateError>() => {
+            let told = format!("{error:#}").replace('\n', " ");
+            tracing::error!("nothing is loaded: {told}");
+            let _ailing = plan.health.note(told);
+            drop(starting);
+            plan.stop.cancelled().await;
+            Ok(None)
         }
         Err(error) => Err(error),
     };
@@ -195,14 +225,21 @@ pub(super) async fn stream_all(
 }
 
 /// Applies the migrations as soon as the database is there.
-pub(super) async fn migrate_patiently(database: &Database, plan: &Plan) -> Result<()> {
+pub(super) async fn migrate_patiently(
+    database: &Database,
+    plan: &Plan,
+    streams: &[Stream],
+) -> Result<()> {
     let mut patience = Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone());
     loop {
         let mut conn = patience.connect(database).await?;
-        match migrate(&mut conn).await {
-            Ok(applied) => {
+        match migrate(&mut conn, streams).await {
+            Ok(migrated) => {
                 patience.note_success();
-                applied.iter().for_each(|name| tracing::info!("applied migration {name}"));
+                migrated.done.iter().for_each(|line| tracing::info!("{line}"));
+                for dataset in migrated.foreign {
+                    tracing::info!("{}", foreign_text(dataset));
+                }
                 return Ok(());
             }
             Err(MigrateError::Database(error)) => patience.pause(database, error).await?,

@@ -78,7 +78,7 @@ struct FileStatus {
 pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
     let (settings, database) = open(global).await?;
     let outcome = async {
-        let mut conn = connect(&database).await?;
+        let mut conn = connect(&database, &settings.streams).await?;
         gather(&mut conn, &settings).await
     }
     .await;

@@ -1,8 +1,10 @@
 //! Settings: flags win over the environment, which wins over streams.toml, which wins over the defaults.
 //! Everything is checked before anything is started.
 
+mod dataset;
 mod server;
 mod stream;
+mod together;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +13,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use dataset::Dataset;
 use server::ServerFile;
 pub use server::{LISTEN_DEFAULT, Listen, Server};
 use stream::StreamFile;
@@ -35,6 +38,8 @@ pub struct Settings {
     pub server: Server,
     /// The streams, in order of name.
     pub streams: Vec<Stream>,
+    /// Whether they are those that this repository ships, because there is no file.
+    pub is_built_in: bool,
 }
 
 /// A connection URL. It may hold a password, so it is never shown.
@@ -165,8 +170,10 @@ impl Settings {
     /// # Errors
     /// [`ConfigError`], which names the file, and the line where it can.
     pub fn load(overrides: Overrides) -> Result<Settings, ConfigError> {
-        let (path, text) = read(overrides.file.as_deref())?;
-        Settings::from_text(&path, &text, overrides)
+        match read(overrides.file.as_deref())? {
+            Some((path, text)) => Settings::from_text(&path, &text, overrides),
+            None => Settings::shipped(overrides),
+        }
     }
 
     fn from_text(path: &str, text: &str, overrides: Overrides) -> Result<Settings, ConfigError> {
@@ -181,9 +188,10 @@ impl Settings {
             .into_iter()
             .map(|(name, stream)| stream.checked(name, path, &overrides))
             .collect::<Result<Vec<Stream>, ConfigError>>()?;
-        let streams = stream::introduced(streams, path)?;
+        let streams = together::introduced(streams, path)?;
         let database_url = overrides.database_url.or(file.database.url);
-        Ok(Settings { data: overrides.data, spool, database_url, server, streams })
+        let data = overrides.data;
+        Ok(Settings { data, spool, database_url, server, streams, is_built_in: false })
     }
 }
 
@@ -193,18 +201,17 @@ impl Settings {
     /// # Errors
     /// As [`Settings::load`], for a flag out of bounds.
     pub fn shipped(overrides: Overrides) -> Result<Settings, ConfigError> {
-        Settings::from_text("built-in streams.toml", DEFAULT_STREAMS, overrides)
+        let settings = Settings::from_text("built-in streams.toml", DEFAULT_STREAMS, overrides)?;
+        Ok(Settings { is_built_in: true, ..settings })
     }
 }
 
-/// The file's name for messages, and its text.
-fn read(named: Option<&Path>) -> Result<(String, String), ConfigError> {
+/// The file's name for messages, and its text, if there is one.
+fn read(named: Option<&Path>) -> Result<Option<(String, String)>, ConfigError> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     match std::fs::read_to_string(path) {
-        Ok(text) => Ok((path.display().to_string(), text)),
-        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(("built-in streams.toml".to_owned(), DEFAULT_STREAMS.to_owned()))
-        }
+        Ok(text) => Ok(Some((path.display().to_string(), text))),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
     }
 }
@@ -265,6 +272,7 @@ mod tests {
         for stream in &settings.streams {
             assert_eq!((stream.every, stream.max_rows), (Duration::from_secs(10), 1000));
             assert_eq!(stream.table, stream.name);
+            assert_eq!(stream.dataset.map(Dataset::name), Some(stream.name.as_str()));
         }
     }
 

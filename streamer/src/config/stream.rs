@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use globset::{Glob, GlobBuilder};
 use serde::{Deserialize, Deserializer};
 
-use super::{ConfigError, Overrides};
+use super::dataset::{table, window};
+use super::{ConfigError, Dataset, Overrides};
 use crate::encode::Zone;
 use crate::format::Format;
 use crate::limit::DeadLetterLimit;
@@ -32,6 +33,11 @@ pub struct Stream {
     pub name: String,
     /// The table as written in SQL.
     pub table: String,
+    /// The dataset that the table is of; `None` for a table of the user's.
+    pub dataset: Option<Dataset>,
+    /// How long the windows of the dataset's rollup are: whole seconds that part a day. Only where
+    /// [`Dataset::window`] has a default.
+    pub window: Option<Duration>,
     /// Which files below the data folder.
     pub files: Glob,
     /// What the files hold; `None` where each file's name tells.
@@ -127,6 +133,9 @@ enum OnDoneFile {
 pub(super) struct StreamFile {
     files: String,
     table: Option<String>,
+    dataset: Option<Dataset>,
+    #[serde(default, deserialize_with = "duration")]
+    window: Option<Duration>,
     format: Option<Format>,
     #[serde(default)]
     paths: BTreeMap<String, String>,
@@ -169,7 +178,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 }
 
 /// What is wrong with a setting: its name, and why.
-type Wrong = (&'static str, String);
+pub(super) type Wrong = (&'static str, String);
 
 impl Stream {
     /// What a file of this name holds.
@@ -248,7 +257,9 @@ impl StreamFile {
             zone: zone(self.timezone.as_deref())?,
             event_time: self.event_time,
             on_done: on_done(self.on_done, self.archive.as_deref())?,
-            table: self.table.unwrap_or_else(|| name.clone()),
+            table: table(self.table, self.dataset, &name)?,
+            dataset: self.dataset,
+            window: window(self.window, self.dataset)?,
             extra: self.extra,
             dead_letters_max: self.max_dead_letters,
             extra_column: extra_column.to_owned(),
@@ -262,41 +273,6 @@ impl StreamFile {
             name,
         })
     }
-}
-
-/// Lets each stream know of the others' files and of all archives.
-///
-/// # Errors
-/// When files would be read from an archive, or one stream would remove the rows of another.
-pub(super) fn introduced(mut streams: Vec<Stream>, path: &str) -> Result<Vec<Stream>, ConfigError> {
-    let archive = |stream: &Stream| match &stream.on_done {
-        OnDone::Archive(folder) => Some(folder.clone()),
-        OnDone::Keep | OnDone::Delete => None,
-    };
-    let wrong = |stream: &Stream, setting, message| {
-        let (path, stream) = (path.to_owned(), stream.name.clone());
-        ConfigError::Value { path, stream, setting, message }
-    };
-    for one in &streams {
-        let parts = |other: &&Stream| other.table == one.table && other.keep != one.keep;
-        if let Some(other) = streams.iter().find(parts) {
-            let message = format!("must be that of stream {}: the table is the same", other.name);
-            return Err(wrong(one, "keep", message));
-        }
-    }
-    let archives: Vec<PathBuf> = streams.iter().filter_map(archive).collect();
-    let files: Vec<(String, Glob)> =
-        streams.iter().map(|stream| (stream.name.clone(), stream.files.clone())).collect();
-    for stream in &mut streams {
-        stream.archives.clone_from(&archives);
-        stream.others = files.iter().filter(|(name, _)| *name != stream.name).cloned().collect();
-        let folder = Path::new(stream.files.glob()).parent().unwrap_or(Path::new(""));
-        if let Some(archive) = archives.iter().find(|archive| folder.starts_with(archive)) {
-            let message = format!("must not be in {}, which is an archive", archive.display());
-            return Err(wrong(stream, "files", message));
-        }
-    }
-    Ok(streams)
 }
 
 /// As many as there are cores, up to four.

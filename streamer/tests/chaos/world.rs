@@ -34,7 +34,8 @@ const PREPARE: &str = "
     end $$;
     grant insert, select on public.user_events, public.event_log to loader;
     grant usage on schema streamer to loader;
-    grant select, insert, update on all tables in schema streamer to loader;
+    grant select on all tables in schema streamer to loader;
+    grant insert, update on streamer.checkpoint, streamer.micro_batch, streamer.dead_letter to loader;
     grant usage on all sequences in schema streamer to loader;";
 
 /// When less than this is left to read, another file comes. Unit: bytes.

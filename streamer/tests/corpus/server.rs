@@ -40,7 +40,7 @@ impl Server {
         let mut conn = PgConnection::connect_with(&options).await.expect("connect");
         conn.execute(SETTINGS).await.expect("set the server up");
         conn.execute("select pg_reload_conf()").await.expect("set the server up");
-        streamer::migrate::migrate(&mut conn).await.expect("migrate");
+        streamer::migrate::migrate(&mut conn, &[]).await.expect("migrate");
         for (number, case) in cases.iter().enumerate() {
             let columns = &case.columns;
             let table = format!(

@@ -48,7 +48,7 @@ fn others(now: DateTime<Utc>) -> [(&'static str, String); 2] {
         let time = time(now, age);
         positions += &format!("{n},{},1,1\n", time.format("%FT%T%.6fZ"));
         let (id, millis) = (id(n), time.timestamp_millis());
-        ads += &format!("{id},{id},{id},text,view,{n},{id},{millis}\n");
+        ads += &format!("{id},{id},{id},text,view,{n},5,{millis}\n");
     }
     [("gps_positions", positions), ("ad_events", ads)]
 }

@@ -38,6 +38,7 @@ mod restored;
 mod resume;
 mod retention;
 mod rollups;
+mod schema;
 mod secrets;
 mod several;
 mod spool;
@@ -45,6 +46,7 @@ mod stdin;
 #[allow(dead_code, reason = "the chaos tests need more of it")]
 mod support;
 mod tables;
+mod takeover;
 mod tap;
 mod tcp;
 mod values;

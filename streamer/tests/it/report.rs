@@ -27,7 +27,7 @@ async fn the_views_of_a_dataset_are_shown_as_tables_csv_and_json() {
         assert!(text.contains(shown), "{shown}: {text}");
     }
     assert!(!text.contains("user_events_per") && !text.contains("ad_events"), "{text}");
-    assert!(text.contains("North American"), "{text}");
+    assert!(text.contains("North American Trade Zone"), "{text}");
     let unshown =
         report(&db, folder.path(), &["transfers", "--view", "transfers_per_minute", "--rows", "2"]);
     assert_eq!(unshown.expect(0).stdout.lines().count(), 1 + 2 + 2);
@@ -77,7 +77,7 @@ async fn latency_is_told_per_window_and_over_all() {
          insert into ad_events (user_id, page_id, ad_id, ad_type, event_type, event_time_ns, campaign_id,
                                 produce_time, ingested_at)
          select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'image', 'view', 1767225600000000000,
-                gen_random_uuid(), 1767225605000, to_timestamp(1767225605.25)",
+                5, 1767225605000, to_timestamp(1767225605.25)",
     )
     .await;
     let text = report(&db, folder.path(), &["latency", "user_events"]).expect(0).stdout;

@@ -101,7 +101,7 @@ async fn measure(
     // However this ends, so does the streamer.
     let _ending = plan.stop.clone().drop_guard();
     bar.set_message("making the tables");
-    migrate_patiently(scratch.database(), &plan).await?;
+    migrate_patiently(scratch.database(), &plan, &streams).await?;
     let names = [stream.name.as_str()];
     let counters = Counters::new(names);
     let metrics = Arc::new(Metrics::new(names, counters.clone(), plan.health.latencies().clone()));

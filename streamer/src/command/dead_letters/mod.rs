@@ -16,7 +16,7 @@ use crate::ledger::dead_letter::{self, Which};
 pub(super) async fn run(global: &Global, command: DeadLettersCommand) -> Result<Exit> {
     let (settings, database) = open(global).await?;
     let outcome = async {
-        let mut conn = connect(&database).await?;
+        let mut conn = connect(&database, &settings.streams).await?;
         match command {
             DeadLettersCommand::List { stream, json } => {
                 let which = Selection { stream, ..Selection::default() };

@@ -19,7 +19,7 @@ pub(super) async fn gather(
     args: &LatencyArgs,
 ) -> Result<Vec<Section>> {
     let stream = named(settings, &args.name)?;
-    if args.window.is_zero() {
+    if args.window.is_some_and(|window| window.is_zero()) {
         bail!("--window must be more than 0s");
     }
     let columns = COLUMNS.iter().enumerate();
@@ -32,7 +32,7 @@ pub(super) async fn gather(
             .to_owned(),
         parameters: vec![
             Some(stream.table.clone()),
-            Some(format!("{} microseconds", args.window.as_micros())),
+            args.window.map(|window| format!("{} microseconds", window.as_micros())),
             stream.event_time.clone(),
         ],
     };

@@ -36,7 +36,7 @@ pub(super) async fn run(global: &Global, args: &ReportArgs) -> Result<Exit> {
     write::check(output)?;
     let (settings, database) = open(global).await?;
     let outcome = async {
-        let mut conn = connect(&database).await?;
+        let mut conn = connect(&database, &settings.streams).await?;
         conn.execute("set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'")
             .await?;
         match &args.other {

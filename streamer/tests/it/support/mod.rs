@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use streamer::config::{Overrides, Settings};
 use streamer::embedded::Embedded;
 use tokio::sync::OnceCell;
 
@@ -48,11 +49,20 @@ impl TestDb {
         TestDb::create_on(SERVER.get_or_init(start_server).await).await
     }
 
-    /// The same on another server.
+    /// One with nothing in it.
+    pub(crate) async fn empty() -> TestDb {
+        TestDb::copy_of(SERVER.get_or_init(start_server).await, "template0").await
+    }
+
+    /// A copy of the migrated template on another server.
     async fn create_on(server: &PgConnectOptions) -> TestDb {
+        TestDb::copy_of(server, TEMPLATE).await
+    }
+
+    async fn copy_of(server: &PgConnectOptions, template: &str) -> TestDb {
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let mut conn = PgConnection::connect_with(server).await.expect("connect to the server");
-        let create = format!("create database {name} template {TEMPLATE}");
+        let create = format!("create database {name} template {template}");
         conn.execute(AssertSqlSafe(create)).await.expect("copy the template");
         TestDb { options: server.clone().database(&name), name }
     }
@@ -251,13 +261,15 @@ async fn start_server() -> PgConnectOptions {
     options
 }
 
-/// Makes the database that the others are copied from.
+/// Makes the database that the others are copied from. It has the tables of all datasets.
 async fn make_template(options: &PgConnectOptions) {
     let mut conn = PgConnection::connect_with(options).await.expect("connect to the server");
     let create = format!("create database {TEMPLATE}");
     conn.execute(AssertSqlSafe(create)).await.expect("make the template");
     let template = options.clone().database(TEMPLATE);
     let mut conn = PgConnection::connect_with(&template).await.expect("connect to the template");
-    streamer::migrate::migrate(&mut conn).await.expect("migrate the template");
+    let shipped = Settings::shipped(Overrides::default()).expect("what is shipped is valid");
+    let migrated = streamer::migrate::migrate(&mut conn, &shipped.streams).await;
+    migrated.expect("migrate the template");
     conn.close().await.expect("leave the template, so that it can be copied");
 }

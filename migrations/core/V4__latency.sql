@@ -1,7 +1,7 @@
 -- How long events took, from when they came to be until the transaction that brought their rows began.
 
 -- The column that tells when an event came to be: one of the usual names, or the only time that there is.
-create function streamer.time_column(source regclass) returns name
+create or replace function streamer.time_column(source regclass) returns name
     language sql stable set search_path = pg_catalog, pg_temp as $body$
     with times as (
         select a.attname, array_position('{event_time,timestamp,time}', a.attname::text) as place
@@ -13,7 +13,20 @@ create function streamer.time_column(source regclass) returns name
 $body$;
 comment on function streamer.time_column is 'The column of a table that tells when an event came to be: event_time, timestamp, time, or the only time that there is besides ingested_at.';
 
-create function streamer.latency(source regclass, size interval default '10 seconds', time_column name default null)
+-- The windows that the events of a table are reported in: those of its rollup that is called ..._per_window.
+create or replace function streamer.report_window(source regclass) returns interval
+    language sql stable set search_path = pg_catalog, pg_temp as $body$
+    select coalesce(
+        (select r.window_size
+           from pg_class c
+           join pg_namespace n on n.oid = c.relnamespace
+           join streamer.rollup r on r.rollup = to_regclass(format('%I.%I', n.nspname, c.relname || '_per_window'))
+          where c.oid = $1 and to_regclass(r.source) = $1),
+        '10 seconds')
+$body$;
+comment on function streamer.report_window is 'How long the windows are that the events of a table are reported in: those of the table''s rollup that is called like it with _per_window behind, else ten seconds.';
+
+create or replace function streamer.latency(source regclass, size interval default null, time_column name default null)
     returns table (window_start timestamptz, events bigint, average_ms numeric, p50_ms numeric, p90_ms numeric,
                    p99_ms numeric, max_ms numeric)
     language plpgsql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $body$
@@ -50,19 +63,7 @@ begin
          group by grouping sets ((l.start), ())
         having count(*) > 0
          order by l.start nulls last$text$,
-        streamer.window_expression(time_name, time_type, size), $1, created, time_name);
+        streamer.window_expression(time_name, time_type, coalesce($2, streamer.report_window($1))), $1, created,
+        time_name);
 end $body$;
-comment on function streamer.latency is 'How long the events of each window took until ingested_at, from produce_time (milliseconds since 1970) where the table has it, else from the time of the event; the last row, whose window_start is NULL, is of all. It reads all rows. Of records that came from old files it tells how old they were.';
-
-create view public.latency_per_window as
-select d.dataset, l.*
-  from (select 'user_events' as dataset, 'public.user_events'::regclass as source
-         union all select 'ad_events', 'public.ad_events'::regclass
-         union all select 'transfers', 'public.transfers'::regclass
-         union all select 'gps_positions', 'public.gps_positions'::regclass
-         union all select 'pos_sales', 'public.pos_sales'::regclass
-         union all select 'emoji_reactions', 'public.emoji_reactions'::regclass
-         union all select 'simulator_events', 'public.simulator_events'::regclass) d
- cross join lateral streamer.latency(d.source) l
- where l.window_start is not null;
-comment on view public.latency_per_window is 'How long events took until ingested_at, in milliseconds, per dataset and ten seconds of event time. Other windows, and other tables: select * from streamer.latency(''user_events'', ''1 minute'').';
+comment on function streamer.latency is 'How long the events of each window took until ingested_at, from produce_time (milliseconds since 1970) where the table has it, else from the time of the event; the last row, whose window_start is NULL, is of all. It reads all rows. Windows are those of streamer.report_window, unless their size is named. Of records that came from old files it tells how old they were.';

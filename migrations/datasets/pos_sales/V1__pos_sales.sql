@@ -18,3 +18,5 @@ comment on column public.pos_sales.till is 'Counted from 1 in each store.';
 comment on column public.pos_sales.items is 'How many were bought.';
 comment on column public.pos_sales.batch_id is 'The micro-batch (streamer.micro_batch) that brought the row, and so its file and offsets.';
 comment on column public.pos_sales.ingested_at is 'When that micro-batch''s transaction began.';
+
+select streamer.show_datasets();

@@ -20,3 +20,5 @@ comment on column public.gps_positions.longitude is 'In degrees, east positive.'
 comment on column public.gps_positions.speed is 'In kilometres per hour.';
 comment on column public.gps_positions.batch_id is 'The micro-batch (streamer.micro_batch) that brought the row, and so its file and offsets.';
 comment on column public.gps_positions.ingested_at is 'When that micro-batch''s transaction began.';
+
+select streamer.show_datasets();

@@ -1,0 +1,41 @@
+-- Views over all datasets that are installed. Each dataset has a history of its own, streamer.history_..., by which it
+-- is found, and at most one rollup that counts its events: ..._per_minute or ..._per_window.
+
+-- Makes both views anew. The migrations of a dataset end with it, so that the views name its table and its rollup.
+create function streamer.show_datasets() returns void
+    language plpgsql set search_path = pg_catalog, pg_temp as $body$
+declare
+    latencies text;
+    rates     text;
+begin
+    select string_agg(format('select %L::text as dataset, l.* from streamer.latency(%L::regclass) l'
+               ' where l.window_start is not null', d.name, d.source), ' union all ' order by d.name),
+           string_agg(format('select %L::text as dataset, c.window_start, sum(c.%I) as events, r.window_size'
+               ' from %s c cross join streamer.rollup r where r.rollup = %L::regclass'
+               ' group by c.window_start, r.window_size', d.name, r.counted, r.rollup, r.rollup),
+               ' union all ' order by d.name) filter (where r.rollup is not null)
+      into latencies, rates
+      from (select substr(h.relname, length('history_') + 1) as name,
+                   to_regclass(format('public.%I', substr(h.relname, length('history_') + 1))) as source
+              from pg_class h
+             where h.relnamespace = 'streamer'::regnamespace and h.relname like 'history\_%' and h.relkind = 'r') d
+      left join lateral (
+            select r.rollup, c.name as counted
+              from streamer.rollup r
+             cross join lateral streamer.rollup_columns(streamer.rollup_definition(r.rollup)) c
+             where r.rollup in (to_regclass(format('public.%I', d.name || '_per_minute')),
+                                to_regclass(format('public.%I', d.name || '_per_window')))
+               and to_regclass(r.source) = d.source and c.expression = 'count(*)'
+             limit 1) r on true
+     where d.source is not null;
+    if latencies is not null then
+        execute 'create or replace view public.latency_per_window as ' || latencies;
+        comment on view public.latency_per_window is 'How long events took until ingested_at, in milliseconds, per dataset and window of event time: ten seconds, or as streamer.report_window tells. Other windows, and other tables: select * from streamer.latency(''user_events'', ''1 minute'').';
+    end if;
+    if rates is not null then
+        execute format('create or replace view public.events_per_second as '
+            'select dataset, window_start, events, round(events / extract(epoch from window_size)::numeric, 3) as per_second'
+            ' from (%s) d order by dataset, window_start', rates);
+        comment on view public.events_per_second is 'How many events happened a second, by their own times, per dataset and window.';
+    end if;
+end $body$;

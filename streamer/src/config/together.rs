@@ -1,0 +1,47 @@
+//! What the streams must agree on, and what each knows of the others.
+
+use std::path::{Path, PathBuf};
+
+use globset::Glob;
+
+use super::{ConfigError, OnDone, Stream};
+
+/// Lets each stream know of the others' files and of all archives.
+///
+/// # Errors
+/// When files would be read from an archive, or one stream would remove the rows of another.
+pub(super) fn introduced(mut streams: Vec<Stream>, path: &str) -> Result<Vec<Stream>, ConfigError> {
+    let archive = |stream: &Stream| match &stream.on_done {
+        OnDone::Archive(folder) => Some(folder.clone()),
+        OnDone::Keep | OnDone::Delete => None,
+    };
+    let wrong = |stream: &Stream, setting, message| {
+        let (path, stream) = (path.to_owned(), stream.name.clone());
+        ConfigError::Value { path, stream, setting, message }
+    };
+    for one in &streams {
+        let parts = |other: &&Stream| other.table == one.table && other.keep != one.keep;
+        if let Some(other) = streams.iter().find(parts) {
+            let message = format!("must be that of stream {}: the table is the same", other.name);
+            return Err(wrong(one, "keep", message));
+        }
+        let parts = |other: &&Stream| other.dataset == one.dataset && other.window != one.window;
+        if let Some(other) = streams.iter().find(parts) {
+            let message = format!("must be that of stream {}: the dataset is the same", other.name);
+            return Err(wrong(one, "window", message));
+        }
+    }
+    let archives: Vec<PathBuf> = streams.iter().filter_map(archive).collect();
+    let files: Vec<(String, Glob)> =
+        streams.iter().map(|stream| (stream.name.clone(), stream.files.clone())).collect();
+    for stream in &mut streams {
+        stream.archives.clone_from(&archives);
+        stream.others = files.iter().filter(|(name, _)| *name != stream.name).cloned().collect();
+        let folder = Path::new(stream.files.glob()).parent().unwrap_or(Path::new(""));
+        if let Some(archive) = archives.iter().find(|archive| folder.starts_with(archive)) {
+            let message = format!("must not be in {}, which is an archive", archive.display());
+            return Err(wrong(stream, "files", message));
+        }
+    }
+    Ok(streams)
+}

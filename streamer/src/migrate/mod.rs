@@ -1,0 +1,157 @@
+//! The tables of the database: the streamer's own, and those of the datasets that streams name.
+//!
+//! The streamer's own tables are all in the schema `streamer`; a dataset has its table, rollups and views in `public`.
+//! Each of them has a history of its own, because refinery takes no version that comes before the last one: the core
+//! in `streamer.schema_history`, a dataset in `streamer.history_...`. A dataset is installed when a stream names it.
+//! Where a table of its name was there before, that is the user's: it is loaded as it is, and nothing is added to it.
+//!
+//! All that [`migrate`] does it does in one transaction, and one streamer at a time. So it is done whole or not at all,
+//! also the takeover of a database that the streamer before this one has made, whose single history was
+//! `streamer.schema_history`, too. A history that is neither is a [`Refusal`]: nothing is changed, by no command.
+
+mod former;
+mod history;
+mod refinery;
+mod survey;
+mod takeover;
+mod window;
+
+use refinery_core::Target;
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::config::{Dataset, Stream};
+use crate::retry::{Remedy, advice, remedy};
+pub use history::Refusal;
+use history::{CORE, History, Standing};
+pub use survey::Survey;
+
+/// Two streamers that start together take turns: refinery itself has no lock. It is also what older streamers take.
+const LOCK: &str = "select pg_advisory_xact_lock(hashtext('streamer.migrate'))";
+
+/// Each statement must see what those have done whose turn was before.
+const BEGIN: &str = "begin isolation level read committed";
+
+/// Why the migrations are not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The database can't be asked.
+    #[error("apply the migrations{}", advice(.0).map(|a| format!(" ({a})")).unwrap_or_default())]
+    Database(#[source] sqlx::Error),
+    /// refinery found the history at odds with the migrations, or a migration failed.
+    #[error("apply the migrations: {0}")]
+    Refinery(String),
+    /// The history is none that this streamer can go on with.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The objects of the streamer before are not as it has made them.
+    #[error("take over the database of the streamer before, of which nothing was changed: {0}")]
+    Takeover(String),
+    /// The rollup can't be given the window that the settings name.
+    #[error(
+        "give {rollup} windows of {window}, as the stream's setting says: {reason}; whoever owns it can by \
+         `streamer migrate`"
+    )]
+    Window {
+        /// The rollup.
+        rollup: String,
+        /// The window's length.
+        window: String,
+        /// PostgreSQL's words.
+        reason: String,
+    },
+}
+
+impl MigrateError {
+    /// What is worth another try stays an error of the database.
+    fn unless_retried(error: sqlx::Error, of: impl FnOnce(String) -> MigrateError) -> MigrateError {
+        match remedy(&error) {
+            Remedy::Retry => MigrateError::Database(error),
+            Remedy::Data | Remedy::Stop => of(told(&error)),
+        }
+    }
+}
+
+/// What was done, and what was left alone.
+#[derive(Debug, Default)]
+pub struct Migrated {
+    /// A line for each thing that was done; none where nothing was missing.
+    pub done: Vec<String>,
+    /// The datasets that streams name and whose table is the user's.
+    pub foreign: Vec<Dataset>,
+}
+
+/// Applies what is missing for these streams. A role that may not create anything can call this too, as long as
+/// nothing is missing.
+///
+/// # Errors
+/// [`MigrateError`]; everything is done or nothing.
+pub async fn migrate(
+    conn: &mut PgConnection,
+    streams: &[Stream],
+) -> Result<Migrated, MigrateError> {
+    let survey = Survey::of(conn, streams).await?;
+    if survey.is_complete() {
+        return Ok(Migrated { done: Vec::new(), foreign: survey.foreign });
+    }
+    let mut tx = conn.begin_with(BEGIN).await.map_err(MigrateError::Database)?;
+    let migrated = complete(&mut tx, streams).await;
+    match &migrated {
+        Ok(_) => tx.commit().await.map_err(MigrateError::Database)?,
+        // The reason is told; whether this succeeds changes nothing.
+        Err(_) => drop(tx.rollback().await),
+    }
+    migrated
+}
+
+async fn complete(conn: &mut PgConnection, streams: &[Stream]) -> Result<Migrated, MigrateError> {
+    conn.execute(LOCK).await.map_err(MigrateError::Database)?;
+    let mut done = Vec::new();
+    // Another one may have done it meanwhile.
+    let mut survey = Survey::of(conn, streams).await?;
+    let is_taken_over = survey.core == Standing::Former;
+    if is_taken_over {
+        takeover::begin(conn).await?;
+        done.push("took over the database of the streamer before".to_owned());
+        survey = Survey::of(conn, streams).await?;
+    }
+    if survey.core == history::absent(History::Core) {
+        let create = "create schema if not exists streamer";
+        conn.execute(create).await.map_err(MigrateError::Database)?;
+    }
+    for (history, standing) in survey.histories() {
+        if matches!(standing, Standing::Missing(names) if !names.is_empty()) {
+            let (runner, table) = (history.runner(), history.table());
+            let applied = refinery::apply(conn, runner, &table, Target::Latest).await?;
+            done.extend(applied.iter().map(|name| format!("applied {name} of {history}")));
+        }
+    }
+    if is_taken_over {
+        takeover::end(conn).await?;
+    }
+    for change in Survey::of(conn, streams).await?.windows {
+        change.make(conn).await?;
+        done.push(change.to_string());
+    }
+    Ok(Migrated { done, foreign: survey.foreign })
+}
+
+/// What became of a dataset whose table was there before, in a line.
+pub fn foreign_text(dataset: Dataset) -> String {
+    let name = dataset.name();
+    let window = if dataset.window().is_some() { ", and its window means nothing" } else { "" };
+    format!(
+        "table {name} was there before and is not the dataset's: it is used as it is, without the dataset's rollups \
+         and views{window}"
+    )
+}
+
+/// PostgreSQL's words, with what they are about.
+fn told(error: &sqlx::Error) -> String {
+    use sqlx::postgres::PgDatabaseError;
+    let postgres = error.as_database_error();
+    let postgres = postgres.and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    match postgres.and_then(PgDatabaseError::detail) {
+        Some(detail) => format!("{error} ({detail})"),
+        None => error.to_string(),
+    }
+}
