@@ -142,34 +142,26 @@ impl MicroBatch {
     }
 
     /// Takes a record in as a row, unless there are reasons against it. It belongs to the part that is read
-    /// now, the one behind those in [`MicroBatch::parts`]. Of a format without `fields` the record is `raw`.
-    pub fn take(
-        &mut self,
-        fields: Option<Record<'_>>,
-        raw: &[u8],
-        offset: u64,
-        line: Option<u64>,
-        reasons: &mut Vec<Reason>,
-    ) {
+    /// now, the one behind those in [`MicroBatch::parts`].
+    pub fn take(&mut self, record: &Record<'_>, reasons: &mut Vec<Reason>) {
         let at = self.bytes.len();
-        let (layout, key_end) = match (&self.fit, fields) {
-            (Fit::Header(layout), Some(fields)) => {
-                (0, layout.encode(&fields, &mut self.bytes, reasons))
-            }
-            (Fit::Keys(keys), None) => match keys.encode(raw, &mut self.bytes, reasons) {
+        let (layout, key_end) = match &self.fit {
+            Fit::Header(layout) => (0, layout.encode(&record.fields, &mut self.bytes, reasons)),
+            Fit::Keys(keys) => match keys.encode(record.raw, &mut self.bytes, reasons) {
                 Some((layout, key_end)) if reasons.is_empty() => (self.number_of(layout), key_end),
                 _ => (0, at),
             },
-            _ => unreachable!("a micro-batch has records of one format"),
         };
         if !reasons.is_empty() {
             self.bytes.truncate(at);
             return;
         }
         let start = self.raw.len();
-        self.raw.extend_from_slice(raw);
-        self.held_bytes += self.bytes.len() - at + raw.len();
-        let place = RecordPlace { offset, line, start, end: self.raw.len() };
+        self.raw.extend_from_slice(record.raw);
+        self.held_bytes += self.bytes.len() - at + record.raw.len();
+        let Range { start: offset, end: end_offset } = record.range;
+        let place =
+            RecordPlace { offset, end_offset, line: record.line, start, end: self.raw.len() };
         self.push_row(layout, at, key_end, place);
     }
 
@@ -300,16 +292,20 @@ impl MicroBatch {
     pub fn dead_letter(&self, row: &RowPlace, reason: Reason) -> DeadLetter {
         let record = &row.record;
         let raw = &self.raw[record.start..record.end];
-        DeadLetter::new(record.offset, record.line, raw, vec![reason])
+        DeadLetter::new(record.offset..record.end_offset, record.line, raw, vec![reason])
     }
 }
 
 impl DeadLetter {
-    /// The dead letter of the record `raw`, which stands at `offset`.
-    pub fn new(offset: u64, line: Option<u64>, raw: &[u8], reasons: Vec<Reason>) -> DeadLetter {
-        let len = u64::try_from(raw.len()).expect("lies in memory");
+    /// The dead letter of the record that stands at `offsets`, and begins with `raw`.
+    pub fn new(
+        offsets: Range<u64>,
+        line: Option<u64>,
+        raw: &[u8],
+        reasons: Vec<Reason>,
+    ) -> DeadLetter {
         let raw = raw[..raw.len().min(RAW_BYTES_MAX)].to_vec();
-        DeadLetter { offsets: offset..offset + len, line, raw, reasons }
+        DeadLetter { offsets, line, raw, reasons }
     }
 }
 

@@ -28,9 +28,11 @@ pub struct RowPlace {
 pub struct RecordPlace {
     /// Where it starts in its partition.
     pub offset: u64,
+    /// Where it ends there, its line end excluded.
+    pub end_offset: u64,
     /// Where it starts in [`MicroBatch::raw`](super::MicroBatch::raw).
     pub start: usize,
-    /// Where it ends there, its line end excluded.
+    /// Where it ends in them.
     pub end: usize,
     /// Its line, from 1, where its log has lines.
     pub line: Option<u64>,
@@ -113,7 +115,8 @@ mod tests {
                 bytes.extend([0, 1]);
                 bytes.extend(i32::try_from(key.len()).unwrap().to_be_bytes());
                 bytes.extend(key);
-                let record = RecordPlace { offset: 0, start: 0, end: 0, line: Some(1) };
+                let record =
+                    RecordPlace { offset: 0, end_offset: 0, start: 0, end: 0, line: Some(1) };
                 let (key_end, prefix) = (bytes.len(), prefix(&bytes[start + 2..]));
                 rows.push(RowPlace {
                     prefix, start, key_end, end: key_end, part: 0, layout: 0, record, is_repeat: false, index,

@@ -11,7 +11,7 @@ use super::table::{bytes, counted, grouped, table};
 use super::{Exit, connect, open, print};
 use crate::cli::{Global, StatusArgs};
 use crate::config::{Settings, Stream};
-use crate::format::packing::Packing;
+use crate::format::Packing;
 use crate::health::ask_latencies;
 use crate::latency::Quantiles;
 use crate::ledger::dead_letter;

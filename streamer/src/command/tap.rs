@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use super::{Exit, harmless, stream_named};
 use crate::cli::{Global, TapArgs};
 use crate::config::{Settings, Stream};
-use crate::format::Format;
+use crate::format::{Beginning, Format, HeaderFault};
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Found, Kind, Name};
 use crate::source::content::Content;
@@ -204,12 +204,14 @@ impl Tap {
         };
         let content = Content::new(file, name.as_str());
         let mut file = OpenFile::from_start(content, stat, format, self.stream.record_bytes_max);
-        if file.mark()?.is_err() {
-            return Ok(None);
-        }
-        let has_begun = match format {
-            Format::Csv => !matches!(file.step(is_still)?, Step::Wait | Step::End),
-            Format::Ndjson => true,
+        let has_begun = match file.begin(is_still)? {
+            Beginning::Header(_) | Beginning::Records => true,
+            // A segment is read on when something is appended to it, though its name is gone by then.
+            Beginning::Empty => !format.has_header(),
+            Beginning::Unreadable(HeaderFault::Encoding(_) | HeaderFault::Packed(_)) => false,
+            // What follows a bad header can be shown.
+            Beginning::Unreadable(_) => true,
+            Beginning::NotYet => false,
         };
         Ok(has_begun.then_some(file))
     }
@@ -228,8 +230,8 @@ impl Out {
             // A file that can't be read now is tried again when it changes.
             let Ok(step) = file.step(is_still) else { return Ok(()) };
             let (raw, offset) = match &step {
-                Step::Record { raw, offset, .. } => (*raw, *offset),
-                Step::Refused(letter) => (letter.raw.as_slice(), letter.offsets.start),
+                Step::Record(record) => (record.raw, record.range.start),
+                Step::Refused(refused) => (refused.raw, refused.range.start),
                 Step::End | Step::Wait => return Ok(()),
             };
             if offset < *shown {

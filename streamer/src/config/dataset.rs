@@ -69,13 +69,19 @@ impl<'de> Deserialize<'de> for Dataset {
 }
 
 /// The table: as written, else that of the dataset, else the one that is called like the stream.
-pub(super) fn table(table: Option<String>, dataset: Option<Dataset>, stream: &str) -> Result<String, Wrong> {
+pub(super) fn table(
+    table: Option<String>,
+    dataset: Option<Dataset>,
+    stream: &str,
+) -> Result<String, Wrong> {
     let Some(dataset) = dataset.map(Dataset::name) else {
         return Ok(table.unwrap_or_else(|| stream.to_owned()));
     };
     match table {
         Some(table) if table != dataset && table != format!("public.{dataset}") => {
-            let message = format!("is the table {dataset} with dataset = {dataset:?}; leave one of the two out");
+            let message = format!(
+                "is the table {dataset} with dataset = {dataset:?}; leave one of the two out"
+            );
             Err(("table", message))
         }
         table => Ok(table.unwrap_or_else(|| dataset.to_owned())),
@@ -83,14 +89,24 @@ pub(super) fn table(table: Option<String>, dataset: Option<Dataset>, stream: &st
 }
 
 /// Windows since 1970 are those of the rollup, which begin on Mondays, only if they part a day.
-pub(super) fn window(window: Option<Duration>, dataset: Option<Dataset>) -> Result<Option<Duration>, Wrong> {
+pub(super) fn window(
+    window: Option<Duration>,
+    dataset: Option<Dataset>,
+) -> Result<Option<Duration>, Wrong> {
     let default = dataset.and_then(Dataset::window);
     match window {
         Some(_) if default.is_none() => {
             Err(("window", "has a meaning only with dataset = \"ad_events\"".to_owned()))
         }
-        Some(window) if window.is_zero() || DAY.as_nanos() % window.as_nanos() != 0 || window.subsec_nanos() != 0 => {
-            Err(("window", "must be whole seconds that part a day, such as \"30s\" or \"5m\"".to_owned()))
+        Some(window)
+            if window.is_zero()
+                || DAY.as_nanos() % window.as_nanos() != 0
+                || window.subsec_nanos() != 0 =>
+        {
+            Err((
+                "window",
+                "must be whole seconds that part a day, such as \"30s\" or \"5m\"".to_owned(),
+            ))
         }
         window => Ok(window.or(default)),
     }
@@ -125,20 +141,32 @@ mod tests {
     #[test]
     fn what_is_no_dataset_and_what_does_not_go_with_one_is_told() {
         let message = error("[stream.a]\nfiles = 'a.csv'\ndataset = 'shop'\n");
-        assert!(message.contains(":3:11: there is no dataset \"shop\"; there are user_events, ad_"), "{message}");
+        assert!(
+            message.contains(":3:11: there is no dataset \"shop\"; there are user_events, ad_"),
+            "{message}"
+        );
         let message = error("[stream.a]\nfiles = 'a.csv'\ndataset = 'transfers'\nwindow = '1m'\n");
         assert!(message.contains("stream.a.window has a meaning only with dataset"), "{message}");
         for window in ["7s", "0s", "500ms", "2days"] {
-            let ads = format!("[stream.a]\nfiles = 'a.csv'\ndataset = 'ad_events'\nwindow = '{window}'\n");
+            let ads = format!(
+                "[stream.a]\nfiles = 'a.csv'\ndataset = 'ad_events'\nwindow = '{window}'\n"
+            );
             let message = error(&ads);
-            assert!(message.contains("stream.a.window must be whole seconds that part"), "{message}");
+            assert!(
+                message.contains("stream.a.window must be whole seconds that part"),
+                "{message}"
+            );
         }
         let message = error(
             "[stream.a]\nfiles = 'a.csv'\ndataset = 'ad_events'\nwindow = '1m'\n\
              [stream.b]\nfiles = 'b.csv'\ndataset = 'ad_events'\n",
         );
         assert!(message.contains("window must be that of stream"), "{message}");
-        let message = error("[stream.a]\nfiles = 'a.csv'\ndataset = 'transfers'\ntable = 'shop.a'\n");
-        assert!(message.contains("stream.a.table is the table transfers with dataset"), "{message}");
+        let message =
+            error("[stream.a]\nfiles = 'a.csv'\ndataset = 'transfers'\ntable = 'shop.a'\n");
+        assert!(
+            message.contains("stream.a.table is the table transfers with dataset"),
+            "{message}"
+        );
     }
 }

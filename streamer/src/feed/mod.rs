@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use crate::batch::{MicroBatch, Part};
 use crate::config::Stream;
-use crate::format::Format;
-use crate::layout::{Fit, Fits, HeaderError};
+use crate::format::{Beginning, Format};
+use crate::layout::{Fit, Fits};
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Checkpoint, Found, Kind, Name, Partition};
 use crate::source::content::Content;
@@ -76,8 +76,17 @@ struct Current {
     was_done: bool,
 }
 
-/// How the records of a file fit the table, and the file's header, if it has one.
-type Fitted = (Fit, Option<Arc<[u8]>>);
+/// How the records of a file fit the table.
+enum Fitting {
+    /// The file has nothing to tell by yet.
+    NotYet,
+    /// The file has no record.
+    Empty,
+    /// They do, below this header, where the file has one.
+    Fits(Fit, Option<Arc<[u8]>>),
+    /// They don't: why, and what to do.
+    Refused(String),
+}
 
 /// Why reading a file stopped.
 enum Stop {
@@ -216,21 +225,21 @@ impl Feed {
         };
         let mut file = OpenFile::from_start(start, stat, format, self.stream.record_bytes_max);
         let still = resumed.is_some() || self.is_still(&found.name, stat);
-        let (fit, header) = match self.fit(&mut file, format, still)? {
-            Ok(Some(fit)) => fit,
-            Ok(None) if file.ends_here()? => {
+        let (fit, header) = match self.fit(&mut file, still)? {
+            Fitting::Fits(fit, header) => (fit, header),
+            Fitting::Empty => {
                 self.files.state().settle(&found.name, stat);
                 return Ok(None);
             }
-            Ok(None) => {
+            Fitting::NotYet => {
                 match file.damage().filter(|_| still) {
                     Some(damage) => self.refuse(found, partition, stat, damage.to_owned()),
                     None => self.files.state().known.wait_for(&found.name, stat),
                 }
                 return Ok(None);
             }
-            Err(error) => {
-                self.refuse(found, partition, stat, error.to_string());
+            Fitting::Refused(reason) => {
+                self.refuse(found, partition, stat, reason);
                 return Ok(None);
             }
         };
@@ -252,29 +261,19 @@ impl Feed {
         }))
     }
 
-    /// How the records of a file that was just opened fit the table, and its header; `None` while it has
-    /// nothing to tell by.
-    fn fit(
-        &self,
-        file: &mut OpenFile,
-        format: Format,
-        still: bool,
-    ) -> io::Result<Result<Option<Fitted>, HeaderError>> {
-        if let Err(error) = file.mark()? {
-            return Ok(Err(error));
-        }
-        if format == Format::Ndjson {
-            let is_empty = file.ends_here()?;
-            let fit = (!is_empty).then(|| self.fits.of_objects());
-            return Ok(Ok(fit.map(|fit| (fit, None))));
-        }
-        let header = match file.header(still)? {
-            Ok(Some(header)) => header,
-            Ok(None) => return Ok(Ok(None)),
-            Err(error) => return Ok(Err(error)),
+    /// How the records of a file that was just opened fit the table.
+    fn fit(&self, file: &mut OpenFile, still: bool) -> io::Result<Fitting> {
+        let header = match file.begin(still)? {
+            Beginning::NotYet => return Ok(Fitting::NotYet),
+            Beginning::Empty => return Ok(Fitting::Empty),
+            Beginning::Unreadable(fault) => return Ok(Fitting::Refused(fault.to_string())),
+            Beginning::Records => return Ok(Fitting::Fits(self.fits.of_objects(), None)),
+            Beginning::Header(header) => header,
         };
-        let fit = self.fits.of_header(header.names);
-        Ok(fit.map(|fit| Some((fit, Some(header.raw)))))
+        Ok(match self.fits.of_header(header.names) {
+            Ok(fit) => Fitting::Fits(fit, Some(header.raw)),
+            Err(error) => Fitting::Refused(error.to_string()),
+        })
     }
 
     /// Reads records of one file into `batch` until it is full or the file has no more.

@@ -1,8 +1,8 @@
 //! Reading records into one part of a micro-batch: each becomes a row or a dead letter.
 
 use crate::batch::{DeadLetter, MicroBatch};
-use crate::layout::Reason;
-use crate::source::file::Step;
+use crate::layout::{BAD_COPY_FILE_FORMAT, Reason};
+use crate::source::file::{Refused, Step};
 
 /// The part of a micro-batch that is being read.
 #[derive(Default)]
@@ -18,14 +18,18 @@ impl Reading {
     pub(super) fn take(&mut self, step: Step<'_>, batch: &mut MicroBatch) {
         self.records += 1;
         match step {
-            Step::Record { fields, raw, offset, line } => {
-                batch.take(fields, raw, offset, Some(line), &mut self.reasons);
+            Step::Record(record) => {
+                batch.take(&record, &mut self.reasons);
                 if !self.reasons.is_empty() {
                     let reasons = std::mem::take(&mut self.reasons);
-                    self.refuse(DeadLetter::new(offset, Some(line), raw, reasons), batch);
+                    let letter = DeadLetter::new(record.range, record.line, record.raw, reasons);
+                    self.refuse(letter, batch);
                 }
             }
-            Step::Refused(letter) => self.refuse(letter, batch),
+            Step::Refused(Refused { raw, range, line, fault }) => {
+                let reason = Reason::of_record(BAD_COPY_FILE_FORMAT, fault.reason());
+                self.refuse(DeadLetter::new(range, Some(line), raw, vec![reason]), batch);
+            }
             Step::End | Step::Wait => unreachable!("the caller ends there"),
         }
     }

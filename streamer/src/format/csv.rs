@@ -8,14 +8,14 @@
 use csv_core::ReadRecordResult;
 use memchr::{memchr, memchr2};
 
-pub use super::cut::{Cut, Fault, line_ends};
-use super::cut::{is_half_line_end, line_end, resumed_after};
+use super::cut::{Cut, Fault, is_half_line_end, line_end, line_ends, resumed_after};
+use super::fields::{Field, Fields, Places};
 use super::quoting::{self, QuoteError};
-use super::{Field, Fields, Record, plain};
+use super::{About, Split, plain};
 
 /// Cuts records off buffers. Holds the fields of the last record it cut.
 #[derive(Debug)]
-pub struct Splitter {
+pub(super) struct Splitter {
     parser: csv_core::Reader,
     delimiter: u8,
     record_bytes_max: usize,
@@ -31,9 +31,31 @@ pub struct Splitter {
     quoted: Vec<bool>,
 }
 
+impl Split for Splitter {
+    const ABOUT: About = About { endings: &[".csv"], delimiter: Some(b','), spans_lines: true };
+
+    fn new(record_bytes_max: usize) -> Splitter {
+        Splitter::new(b',', record_bytes_max)
+    }
+
+    fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut {
+        self.cut_by(buffer, complete, true)
+    }
+
+    fn fields(&self) -> Fields<'_> {
+        let ends = &self.ends[..self.field_count];
+        let (end, places) = if self.is_plain {
+            (self.plain.last().map(|field| field.end), Places::Plain(&self.plain))
+        } else {
+            (ends.last().copied(), Places::Parsed { ends, quoted: &self.quoted })
+        };
+        Fields::new(&self.output[..end.unwrap_or(0)], places)
+    }
+}
+
 impl Splitter {
     /// A splitter for records of at most `record_bytes_max` bytes, quotes and line end included.
-    pub fn new(delimiter: u8, record_bytes_max: usize) -> Splitter {
+    pub(super) fn new(delimiter: u8, record_bytes_max: usize) -> Splitter {
         Splitter {
             parser: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
             delimiter,
@@ -48,13 +70,7 @@ impl Splitter {
         }
     }
 
-    /// Cuts one record off the front of `buffer`, which must start where a record starts. `complete`
-    /// says that nothing will follow the buffer: a last record without a line end counts.
-    pub fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut {
-        self.cut_by(buffer, complete, true)
-    }
-
-    /// The same, where plain records may be left to the parser.
+    /// Cuts one record off the front of `buffer`; plain records, too, may be left to the parser.
     fn cut_by(&mut self, buffer: &[u8], complete: bool, is_plain_tried: bool) -> Cut {
         let start = buffer.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         if start == buffer.len() {
@@ -67,7 +83,7 @@ impl Splitter {
         self.is_plain = plain.is_some();
         if let Some(len) = plain {
             let end = start + len;
-            return Cut::Record { start, end, next: line_end(buffer, end) };
+            return Cut::Record { start, end, next: line_end(buffer, end), lines: 1 };
         }
         let Some(len) = self.parse(window, complete && window_end == buffer.len()) else {
             self.at_start = false;
@@ -93,18 +109,8 @@ impl Splitter {
             let fault = Fault::TooLong { limit: self.record_bytes_max };
             return Cut::Malformed { start, end, next: line_end(buffer, end), fault };
         }
-        Cut::Record { start, end, next: line_end(buffer, end) }
-    }
-
-    /// The fields of the last record that was cut.
-    pub fn record(&self) -> Record<'_> {
-        let ends = &self.ends[..self.field_count];
-        let (end, fields) = if self.is_plain {
-            (self.plain.last().map(|field| field.end), Fields::Plain(&self.plain))
-        } else {
-            (ends.last().copied(), Fields::Parsed { ends, quoted: &self.quoted })
-        };
-        Record::new(&self.output[..end.unwrap_or(0)], fields)
+        let next = line_end(buffer, end);
+        Cut::Record { start, end, next, lines: line_ends(&buffer[start..next]) }
     }
 
     /// Takes a plain record from the front of `window`: its length without its line end. `None` if it is not plain,

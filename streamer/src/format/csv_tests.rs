@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Cut, Fault, Splitter, line_ends};
+use super::{Cut, Fault, Fields, Split, Splitter, line_ends};
 
 /// A record as its fields, or refused bytes with the reason.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +42,7 @@ fn read(bytes: &[u8], step: usize, record_bytes_max: usize) -> Vec<Piece> {
 }
 
 fn fields(splitter: &Splitter) -> Vec<String> {
-    let record = splitter.record();
+    let record = splitter.fields();
     (0..record.count()).map(|i| String::from_utf8_lossy(record.bytes(i)).into_owned()).collect()
 }
 
@@ -84,9 +84,9 @@ fn a_quoted_empty_field_is_told_from_nothing() {
     let mut splitter = Splitter::new(b',', 100);
     assert!(matches!(splitter.cut(b"\"\",,x\n", true), Cut::Record { .. }));
     assert_eq!(fields(&splitter), ["", "", "x"]);
-    assert_eq!([0, 1, 2].map(|i| splitter.record().is_quoted(i)), [true, false, false]);
+    assert_eq!([0, 1, 2].map(|i| splitter.fields().is_quoted(i)), [true, false, false]);
     assert!(matches!(splitter.cut(b"a,b\n", true), Cut::Record { .. }));
-    assert!(!splitter.record().is_quoted(0), "the next record starts afresh");
+    assert!(!splitter.fields().is_quoted(0), "the next record starts afresh");
 }
 
 #[test]
@@ -183,7 +183,7 @@ proptest! {
         let mut from = 0;
         while from < bytes.len() {
             let (start, end, next) = match splitter.cut(&bytes[from..], true) {
-                Cut::Record { start, end, next } | Cut::Malformed { start, end, next, .. } => (start, end, next),
+                Cut::Record { start, end, next, .. } | Cut::Malformed { start, end, next, .. } => (start, end, next),
                 Cut::Blank { next } => (next, next, next),
                 other => panic!("{other:?} of a complete buffer"),
             };
@@ -209,8 +209,8 @@ proptest! {
             prop_assert_eq!(cut, slow.cut_by(buffer, complete, false));
             match cut {
                 Cut::Record { next, .. } => {
-                    let (quick, slow) = (quick.record(), slow.record());
-                    let fields = |record: super::Record<'_>| {
+                    let (quick, slow) = (quick.fields(), slow.fields());
+                    let fields = |record: Fields<'_>| {
                         let field = |at| (record.bytes(at).to_vec(), record.is_quoted(at));
                         (0..record.count()).map(field).collect::<Vec<_>>()
                     };

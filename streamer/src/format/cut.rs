@@ -6,8 +6,8 @@ use memchr::{memchr, memchr2};
 
 /// What stands at the front of a buffer. Lengths are bytes from the buffer's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    /// A whole record. The fields of a CSV record are in the splitter until the next call.
+pub(super) enum Cut {
+    /// A whole record. Its fields are in the splitter until the next call.
     Record {
         /// Where it starts: behind any blank lines.
         start: usize,
@@ -15,6 +15,8 @@ pub enum Cut {
         end: usize,
         /// Where the next record may start.
         next: usize,
+        /// How many physical lines end between `start` and `next`.
+        lines: u64,
     },
     /// Bytes that can't be a record; reading goes on at `next`.
     Malformed {
@@ -113,7 +115,7 @@ pub(super) fn line_end(buffer: &[u8], end: usize) -> usize {
 }
 
 /// How many physical lines end in `bytes`: LF, CRLF and lone CR each count once.
-pub fn line_ends(bytes: &[u8]) -> u64 {
+pub(super) fn line_ends(bytes: &[u8]) -> u64 {
     // Mostly they are one line.
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -12,11 +12,33 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::cut::{Cut, Fault, is_half_line_end, line_end, resumed_after};
+use super::{About, Fields, Split};
 
-/// Cuts one line off the front of `buffer`, which must start where a line starts; what it holds is not
-/// looked at. `complete` says that nothing will follow the buffer: a last line without a line end counts.
-/// A line has at most `record_bytes_max` bytes, its line end included.
-pub fn cut(buffer: &[u8], complete: bool, record_bytes_max: usize) -> Cut {
+/// Cuts lines off buffers.
+#[derive(Debug)]
+pub(super) struct Splitter {
+    record_bytes_max: usize,
+}
+
+impl Split for Splitter {
+    const ABOUT: About =
+        About { endings: &[".ndjson", ".jsonl"], delimiter: None, spans_lines: false };
+
+    fn new(record_bytes_max: usize) -> Splitter {
+        Splitter { record_bytes_max }
+    }
+
+    fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut {
+        cut(buffer, complete, self.record_bytes_max)
+    }
+
+    fn fields(&self) -> Fields<'_> {
+        Fields::none()
+    }
+}
+
+/// Cuts one line off the front of `buffer`; what it holds is not looked at.
+fn cut(buffer: &[u8], complete: bool, record_bytes_max: usize) -> Cut {
     let start = buffer.iter().take_while(|byte| is_space(**byte)).count();
     if start == buffer.len() {
         let next = start - usize::from(is_half_line_end(buffer, complete));
@@ -32,14 +54,14 @@ pub fn cut(buffer: &[u8], complete: bool, record_bytes_max: usize) -> Cut {
             let end = start + len;
             let next = line_end(buffer, end);
             match len < record_bytes_max {
-                true => Cut::Record { start, end, next },
+                true => Cut::Record { start, end, next, lines: 1 },
                 false => Cut::Malformed { start, end, next, fault },
             }
         }
         None if window.len() > record_bytes_max => {
             resumed_after(buffer, start, start, fault, complete)
         }
-        None if complete => Cut::Record { start, end: buffer.len(), next: buffer.len() },
+        None if complete => Cut::Record { start, end: buffer.len(), next: buffer.len(), lines: 0 },
         None => Cut::Incomplete,
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::cut::Cut;
-use super::json::{NotAnObject, cut, each_member};
+use super::json::{NotAnObject, each_member};
+use super::{Format, Next, Reader, without_mark};
 
 /// The first record that is not a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,24 +26,21 @@ pub struct BadRecord {
 /// # Errors
 /// The first line that is not one object.
 pub fn check_lines(body: &[u8]) -> Result<usize, BadRecord> {
-    let (mut count, mut at) = (0, mark_len(body));
-    while at < body.len() {
-        let rest = &body[at..];
-        match cut(rest, true, usize::MAX - body.len()) {
-            Cut::Record { start, end, next } => {
+    let mut reader = Reader::new(Format::Ndjson, usize::MAX - body.len());
+    let (mut count, mut at) = (0, 0);
+    // What is no text is told of the first record.
+    let _ = reader.begin(body, &mut at, true);
+    loop {
+        match reader.next(body, &mut at, true) {
+            Next::Record(place) => {
                 count += 1;
-                check(&rest[start..end]).map_err(|reason| BadRecord {
-                    index: count,
-                    offset: at + start,
-                    reason,
-                })?;
-                at += next;
+                let bad = |reason| BadRecord { index: count, offset: place.start, reason };
+                check(place.of(body)).map_err(bad)?;
             }
-            Cut::Blank { next } => at += next,
+            Next::Incomplete => return Ok(count),
             other => unreachable!("{other:?} where nothing is too long"),
         }
     }
-    Ok(count)
 }
 
 /// Appends the records of `body` to `out`, each on a line of its own: one JSON object, or an array of objects.
@@ -53,8 +50,9 @@ pub fn check_lines(body: &[u8]) -> Result<usize, BadRecord> {
 /// # Errors
 /// The first that is not an object; `out` is then as it was.
 pub fn lines_of(body: &[u8], out: &mut Vec<u8>) -> Result<usize, BadRecord> {
-    let mark = mark_len(body);
-    let text = std::str::from_utf8(&body[mark..]).map_err(|error| {
+    let unmarked = without_mark(body);
+    let mark = body.len() - unmarked.len();
+    let text = std::str::from_utf8(unmarked).map_err(|error| {
         let offset = mark + error.valid_up_to();
         let what = "not UTF-8".to_owned();
         BadRecord { index: 1, offset, reason: NotAnObject::Malformed { what, at: offset + 1 } }
@@ -90,10 +88,6 @@ pub fn lines_of(body: &[u8], out: &mut Vec<u8>) -> Result<usize, BadRecord> {
             Err(BadRecord { offset: mark + bad.offset, ..bad })
         }
     }
-}
-
-fn mark_len(body: &[u8]) -> usize {
-    if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }
 }
 
 fn check(record: &[u8]) -> Result<(), NotAnObject> {

@@ -17,7 +17,7 @@ fn read(bytes: &[u8], step: usize, record_bytes_max: usize) -> Vec<Piece> {
     loop {
         let complete = to == bytes.len();
         match cut(&bytes[from..to], complete, record_bytes_max) {
-            Cut::Record { start, end, next } => {
+            Cut::Record { start, end, next, .. } => {
                 pieces.push(Piece::Line(bytes[from + start..from + end].to_vec()));
                 from += next;
             }
@@ -124,7 +124,7 @@ proptest! {
         let mut from = 0;
         while from < bytes.len() {
             let (start, end, next) = match cut(&bytes[from..], true, 10) {
-                Cut::Record { start, end, next } | Cut::Malformed { start, end, next, .. } => (start, end, next),
+                Cut::Record { start, end, next, .. } | Cut::Malformed { start, end, next, .. } => (start, end, next),
                 Cut::Blank { next } => (next, next, next),
                 other => panic!("{other:?} of a complete buffer"),
             };

@@ -1,118 +1,161 @@
-//! Formats: bytes in, records out. Each format cuts a record off the front of a buffer and says how
-//! many bytes it took; it knows nothing of files, offsets or tables.
+//! Formats: bytes in, records out. Knows nothing of files and tables.
+//!
+//! A [`Reader`] reads a stream of bytes as records of one format. A format itself only cuts a record off the front
+//! of a buffer: it is a file with a type that can [`Split`], and a line in the table of formats below.
 
-pub mod csv;
-pub mod cut;
+mod beginning;
+mod csv;
+mod cut;
+mod fields;
 pub mod json;
 pub mod json_body;
-pub mod packing;
+mod packing;
 mod plain;
 mod quoting;
+mod reader;
 
 use clap::ValueEnum;
 use serde::Deserialize;
 
-/// What the bytes of a file are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
+pub use beginning::{Beginning, Header, HeaderFault, without_mark};
+use cut::Cut;
+pub use cut::Fault;
+pub use fields::Fields;
+pub use packing::Packing;
+pub use reader::{Next, Place, Reader, Record, State};
+
+/// Cuts the records of one format off buffers.
+trait Split {
+    /// What else is to be known of the format.
+    const ABOUT: About;
+
+    /// For records of at most `record_bytes_max` bytes, line end included.
+    fn new(record_bytes_max: usize) -> Self;
+
+    /// Cuts one record off the front of `buffer`, which starts where a record starts. `complete` says that nothing
+    /// will follow the buffer.
+    fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut;
+
+    /// The fields of the record that was cut last; none where the format has no header.
+    fn fields(&self) -> Fields<'_>;
+}
+
+/// What is to be known of a format, besides how its records are cut.
+#[derive(Debug)]
+struct About {
+    /// What the names of its files end with. Those of the spool's segments end with the first.
+    endings: &'static [&'static str],
+    /// What stands between the fields of a record, below a header that names them. Where there is nothing, there is no
+    /// header either: each record is a JSON object.
+    delimiter: Option<u8>,
+    /// Whether a record may go on behind a line end.
+    spans_lines: bool,
+}
+
+/// Makes what has a part for each format. The names of settings and flags are those of the formats in lower case.
+macro_rules! formats {
+    ($($(#[$doc:meta])* $name:ident: $splitter:ty,)+) => {
+        /// What the bytes of a file are.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Format {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Format {
+            fn about(self) -> &'static About {
+                match self {
+                    $(Format::$name => const { &<$splitter as Split>::ABOUT },)+
+                }
+            }
+        }
+
+        /// The splitter of a reader's format.
+        #[derive(Debug)]
+        enum Splitter {
+            $($name($splitter),)+
+        }
+
+        impl Splitter {
+            fn new(format: Format, record_bytes_max: usize) -> Splitter {
+                match format {
+                    $(Format::$name => Splitter::$name(Split::new(record_bytes_max)),)+
+                }
+            }
+
+            fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut {
+                match self {
+                    $(Splitter::$name(splitter) => Split::cut(splitter, buffer, complete),)+
+                }
+            }
+
+            fn fields(&self) -> Fields<'_> {
+                match self {
+                    $(Splitter::$name(splitter) => Split::fields(splitter),)+
+                }
+            }
+        }
+    };
+}
+
+// The table of formats.
+formats! {
     /// CSV with a header.
-    Csv,
+    Csv: csv::Splitter,
     /// A JSON object on each line.
-    Ndjson,
+    Ndjson: json::Splitter,
 }
 
 impl Format {
-    /// What a file of this name holds: JSON lines where it ends in `.ndjson` or `.jsonl`, before the ending
-    /// that says how it is packed.
+    /// What a file of this name holds: CSV, unless it has the ending of another format before the one that says how
+    /// it is packed.
     pub fn of(name: &str) -> Format {
-        let ends = |name: &str, ending: &str| {
+        let name = Packing::stripped(name);
+        let ends = |ending: &&str| {
             let start = name.len().checked_sub(ending.len()).filter(|start| *start > 0);
             let end = start.and_then(|start| name.get(start..));
             end.is_some_and(|end| end.eq_ignore_ascii_case(ending))
         };
-        let packed = [".gz", ".zst"].into_iter().find(|ending| ends(name, ending));
-        let name = &name[..name.len() - packed.map_or(0, str::len)];
-        let is_json = [".ndjson", ".jsonl"].into_iter().any(|ending| ends(name, ending));
-        if is_json { Format::Ndjson } else { Format::Csv }
-    }
-}
-
-/// The fields of one record, unescaped.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    /// All fields, one behind the other, perhaps with something between them.
-    bytes: &'a [u8],
-    /// The same as text, where it is valid UTF-8 as a whole: checked once for all fields.
-    text: Option<&'a str>,
-    fields: Fields<'a>,
-}
-
-/// Where the fields stand in the bytes of their record.
-#[derive(Debug, Clone, Copy)]
-enum Fields<'a> {
-    /// Each by itself, without its quotes.
-    Plain(&'a [Field]),
-    /// One behind the other.
-    Parsed {
-        /// Where each ends.
-        ends: &'a [usize],
-        /// Which were quoted; empty where none was.
-        quoted: &'a [bool],
-    },
-}
-
-/// Where a plain field stands.
-#[derive(Debug, Clone, Copy)]
-struct Field {
-    start: usize,
-    end: usize,
-    is_quoted: bool,
-}
-
-impl<'a> Record<'a> {
-    fn new(bytes: &'a [u8], fields: Fields<'a>) -> Record<'a> {
-        Record { bytes, text: std::str::from_utf8(bytes).ok(), fields }
+        let named = Format::all().find(|format| format.about().endings.iter().any(ends));
+        named.unwrap_or(Format::Csv)
     }
 
-    /// How many fields there are.
-    pub fn count(&self) -> usize {
-        match self.fields {
-            Fields::Plain(fields) => fields.len(),
-            Fields::Parsed { ends, .. } => ends.len(),
+    /// What a stream holds that begins with these bytes, where nothing else tells: `{` begins JSON, anything else the
+    /// header of CSV. Blanks and a byte order mark say nothing; `None` where there is nothing else yet.
+    pub fn of_bytes(bytes: &[u8], complete: bool) -> Option<Format> {
+        let bytes = bytes.trim_ascii_start();
+        if !complete && beginning::is_half_mark(bytes) {
+            return None;
+        }
+        match without_mark(bytes).trim_ascii_start().first()? {
+            b'{' => Some(Format::Ndjson),
+            _ => Some(Format::Csv),
         }
     }
 
-    /// The bytes of field `index`.
-    pub fn bytes(&self, index: usize) -> &'a [u8] {
-        &self.bytes[self.range(index)]
+    /// All there are.
+    pub fn all() -> impl Iterator<Item = Format> {
+        Format::value_variants().iter().copied()
     }
 
-    /// The text of field `index`, if it is valid UTF-8.
-    pub fn text(&self, index: usize) -> Option<&'a str> {
-        match self.text {
-            // A character split between two fields is valid in the whole, but in neither field.
-            Some(text) => text.get(self.range(index)),
-            None => std::str::from_utf8(self.bytes(index)).ok(),
-        }
+    /// What the name of a file ends with that is written in this format.
+    pub fn ending(self) -> &'static str {
+        self.about().endings[0]
     }
 
-    /// Whether field `index` was quoted: `""` is then an empty text, not nothing.
-    pub fn is_quoted(&self, index: usize) -> bool {
-        match self.fields {
-            Fields::Plain(fields) => fields[index].is_quoted,
-            Fields::Parsed { quoted, .. } => quoted.get(index).copied().unwrap_or(false),
-        }
+    /// Whether the first record names the fields of those that follow it. Else each record is a JSON object.
+    pub fn has_header(self) -> bool {
+        self.delimiter().is_some()
     }
 
-    fn range(&self, index: usize) -> std::ops::Range<usize> {
-        match self.fields {
-            Fields::Plain(fields) => fields[index].start..fields[index].end,
-            Fields::Parsed { ends, .. } => {
-                let start = if index == 0 { 0 } else { ends[index - 1] };
-                start..ends[index]
-            }
-        }
+    /// What stands between the fields of a record, where the format has a header.
+    pub fn delimiter(self) -> Option<u8> {
+        self.about().delimiter
+    }
+
+    /// Whether a record may go on behind a line end.
+    pub fn spans_lines(self) -> bool {
+        self.about().spans_lines
     }
 }
 
@@ -130,5 +173,22 @@ mod tests {
         {
             assert_eq!(Format::of(name), Format::Csv, "{name}");
         }
+    }
+
+    #[test]
+    fn a_written_file_has_a_name_that_tells_its_format() {
+        for format in Format::all() {
+            assert_eq!(Format::of(&format!("a{}", format.ending())), format);
+        }
+    }
+
+    #[test]
+    fn the_first_byte_tells_the_format_of_a_stream() {
+        let of = |bytes: &[u8]| Format::of_bytes(bytes, false);
+        assert_eq!(of(b" \n{"), Some(Format::Ndjson));
+        assert_eq!(of(b"\n\xef\xbb\xbf\n{"), Some(Format::Ndjson));
+        assert_eq!([of(b"[1]"), of(b"\xef\xbb\xbfa")], [Some(Format::Csv); 2]);
+        assert_eq!([of(b""), of(b" \r\n"), of(b"\xef\xbb"), of(b"\xef\xbb\xbf")], [None; 4]);
+        assert_eq!(Format::of_bytes(b"\xef\xbb", true), Some(Format::Csv));
     }
 }

@@ -1,4 +1,4 @@
-//! How files are packed.
+//! How a file is packed, as its name or its first bytes say.
 
 /// How a file is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,5 +34,27 @@ impl Packing {
             Packing::Gzip => "gzip",
             Packing::Zstd => "zstd",
         }
+    }
+
+    /// A file's name without the ending that says how it is packed.
+    pub(super) fn stripped(name: &str) -> &str {
+        match (Packing::of(name), name.rsplit_once('.')) {
+            (Some(_), Some((stripped, _))) => stripped,
+            _ => name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Packing;
+
+    #[test]
+    fn names_tell_the_packing() {
+        assert_eq!(Packing::of("a.csv.GZ"), Some(Packing::Gzip));
+        assert_eq!(Packing::of("a.zst"), Some(Packing::Zstd));
+        assert_eq!(["a.csv", "gz", "a.gz.csv"].map(Packing::of), [None; 3]);
+        let stripped = ["a.csv.GZ", "a.zst", "a.csv", "gz", ".gz"].map(Packing::stripped);
+        assert_eq!(stripped, ["a.csv", "a", "a.csv", "gz", ""]);
     }
 }

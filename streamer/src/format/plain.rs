@@ -3,7 +3,7 @@
 
 use memchr::memchr;
 
-use super::Field;
+use super::fields::Field;
 
 /// A record that has more fields is not plain. Origin: a table's greatest number of columns, `MaxHeapAttributeNumber`.
 const FIELDS_MAX: usize = 1600;

@@ -7,15 +7,6 @@ use crate::schema::Table;
 /// Why a file's header does not fit the table.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum HeaderError {
-    /// The file has bytes, but none that are a header.
-    #[error("line 1 is no CSV header: {0}")]
-    Unreadable(String),
-    /// The first bytes say UTF-16 or UTF-32.
-    #[error("the file is {0}; convert it to UTF-8, for example with iconv")]
-    Encoding(&'static str),
-    /// The first bytes say that the file is packed, and its name does not.
-    #[error("the file is packed with {0}; end its name in .gz or .zst, so that it is unpacked")]
-    Packed(&'static str),
     /// No name in the header is a column.
     #[error(
         "line 1 names none of the table's columns ({expected}); is it a header, and the delimiter a \

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::header::shown_name;
 use super::reason::NOT_UTF8;
 use super::{HeaderError, Reason};
-use crate::format::Record;
+use crate::format::Fields;
 
 /// The version of PostgreSQL's binary form of jsonb. Origin: src/backend/utils/adt/jsonb.c, `jsonb_recv`.
 pub(super) const JSONB_VERSION: u8 = 1;
@@ -58,7 +58,7 @@ impl Kept {
     /// text `is_null`. What can't be in it adds a reason.
     pub(super) fn put(
         &self,
-        record: &Record<'_>,
+        record: &Fields<'_>,
         is_null: impl Fn(&str) -> bool,
         out: &mut Vec<u8>,
         reasons: &mut Vec<Reason>,

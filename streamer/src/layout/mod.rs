@@ -20,7 +20,7 @@ use reason::{NOT_UTF8, ValueRefusal};
 
 use crate::config::{Extra, Stream};
 use crate::encode::{Refusal, Type};
-use crate::format::Record;
+use crate::format::Fields;
 use crate::schema::{BATCH_ID, BIGINT_OID, Column, INGESTED_AT, Key, Table};
 use crate::sql::quote;
 
@@ -204,7 +204,7 @@ impl Layout {
     /// NULL.
     pub fn encode(
         &self,
-        record: &Record<'_>,
+        record: &Fields<'_>,
         out: &mut Vec<u8>,
         reasons: &mut Vec<Reason>,
     ) -> usize {
@@ -245,7 +245,7 @@ impl Layout {
     }
 
     /// Which field belongs to which column can't be told; that a field is no text can.
-    fn note_wrong_count(&self, record: &Record<'_>, reasons: &mut Vec<Reason>) {
+    fn note_wrong_count(&self, record: &Fields<'_>, reasons: &mut Vec<Reason>) {
         let (fields, names) = (record.count(), self.header.len());
         let reason = format!("{fields} fields where the header has {names}");
         reasons.push(Reason::of_record(BAD_COPY_FILE_FORMAT, reason));

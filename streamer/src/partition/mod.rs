@@ -14,7 +14,7 @@ pub mod standing;
 
 use std::collections::HashMap;
 
-use crate::format::packing::Packing;
+use crate::format::Packing;
 use fingerprint::{Fingerprint, Look, Stat};
 pub use lag::Lag;
 pub use name::{Kind, Name, Partition, SPOOL, Unit, file_text};

@@ -2,16 +2,8 @@
 //!
 //! Nobody can be told of a record that is none, so it goes into the spool in a way that makes it a dead letter.
 
-use std::sync::Arc;
-
-use crate::format::Format;
-use crate::format::csv::Splitter;
-use crate::format::cut::Cut;
-use crate::format::json;
+use crate::format::{Beginning, Format, Header, Next, Reader, State};
 use crate::spool::{Append, Content};
-
-/// UTF-8's byte order mark.
-const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Cuts a stream of bytes.
 #[derive(Debug)]
@@ -19,10 +11,11 @@ pub struct Intake {
     record_bytes_max: usize,
     /// What was said to come.
     format: Option<Format>,
+    /// What reads it, once it is known what comes.
+    reader: Option<Reader>,
     content: Option<Content>,
-    /// The names in the header of CSV.
-    header: Vec<String>,
-    splitter: Splitter,
+    /// The names in the header, where there is one.
+    header: Option<Vec<String>>,
     buffer: Vec<u8>,
     /// The rest of a line that is too long is passed over.
     is_skipping: bool,
@@ -51,9 +44,9 @@ impl Intake {
         Intake {
             record_bytes_max,
             format,
+            reader: None,
             content: None,
-            header: Vec::new(),
-            splitter: Splitter::new(b',', record_bytes_max),
+            header: None,
             buffer: Vec::new(),
             is_skipping: false,
         }
@@ -61,7 +54,7 @@ impl Intake {
 
     /// The names in the header, once it was read.
     pub fn header(&self) -> Option<&[String]> {
-        matches!(self.content, Some(Content::Csv(_))).then_some(self.header.as_slice())
+        self.header.as_deref()
     }
 
     /// Takes bytes; returns what is to be appended now.
@@ -70,94 +63,98 @@ impl Intake {
     /// [`NoHeader`].
     pub fn take(&mut self, bytes: &[u8], follows: Follows) -> Result<Vec<Append>, NoHeader> {
         self.buffer.extend_from_slice(bytes);
-        if self.content.is_none() && !self.begin(follows)? {
-            return Ok(Vec::new());
-        }
-        let Some(content) = self.content.clone() else { return Ok(Vec::new()) };
-        Ok(self.cut(&content, follows))
+        let Some(mut reader) = self.take_reader(follows) else { return Ok(Vec::new()) };
+        let appends = match self.begin(&mut reader, follows)? {
+            Some(content) => self.cut(&mut reader, &content, follows),
+            None => Vec::new(),
+        };
+        self.reader = Some(reader);
+        Ok(appends)
     }
 
-    /// Finds out what comes; false while that can't be told.
-    fn begin(&mut self, follows: Follows) -> Result<bool, NoHeader> {
-        let blank = self.buffer.iter().take_while(|b| b.is_ascii_whitespace()).count();
-        self.buffer.drain(..blank);
-        let is_mark = self.buffer.starts_with(MARK);
-        self.buffer.drain(..if is_mark { MARK.len() } else { 0 });
-        let is_json = match self.format {
-            None => self.buffer.first() == Some(&b'{'),
-            Some(Format::Csv) => false,
-            // It may be the beginning of a mark.
-            Some(Format::Ndjson) => follows != Follows::More || !MARK.starts_with(&self.buffer),
+    /// The reader of what comes; nothing while that can't be told.
+    fn take_reader(&mut self, follows: Follows) -> Option<Reader> {
+        if self.reader.as_ref().is_none_or(|reader| reader.state() == State::default()) {
+            let blank = self.buffer.iter().take_while(|b| b.is_ascii_whitespace()).count();
+            self.buffer.drain(..blank);
+        }
+        if let Some(reader) = self.reader.take() {
+            return Some(reader);
+        }
+        let complete = follows != Follows::More;
+        let format = self.format.or_else(|| Format::of_bytes(&self.buffer, complete))?;
+        Some(Reader::new(format, self.record_bytes_max))
+    }
+
+    /// Reads what the stream begins with: which segments its records go into. Nothing while that can't be told.
+    fn begin(
+        &mut self,
+        reader: &mut Reader,
+        follows: Follows,
+    ) -> Result<Option<Content>, NoHeader> {
+        if self.content.is_some() {
+            return Ok(self.content.clone());
+        }
+        let format = reader.format();
+        let complete = match follows {
+            Follows::More => false,
+            Follows::Nothing => true,
+            // Half a header is none.
+            Follows::Unknown => !format.has_header(),
         };
-        if is_json {
-            self.content = Some(Content::Ndjson);
-            return Ok(true);
-        }
-        match self.splitter.cut(&self.buffer, follows == Follows::Nothing) {
-            Cut::Record { start, end, next } => {
-                let record = self.splitter.record();
-                let names = (0..record.count()).map(|at| record.text(at).map(str::to_owned));
-                self.header = names.collect::<Option<Vec<String>>>().ok_or(NoHeader)?;
-                if self.header.iter().any(|name| name.contains('\0')) {
-                    return Err(NoHeader);
-                }
-                self.content = Some(Content::Csv(Arc::from(&self.buffer[start..end])));
-                self.buffer.drain(..next);
-                Ok(true)
+        let mut at = 0;
+        let beginning = reader.begin(&self.buffer, &mut at, complete);
+        self.buffer.drain(..at);
+        let header = match beginning {
+            Beginning::NotYet | Beginning::Empty => return Ok(None),
+            Beginning::Header(Header { names, raw }) => {
+                self.header = Some(names);
+                Some(raw)
             }
-            Cut::Incomplete | Cut::Blank { .. } => Ok(false),
-            Cut::Malformed { .. } | Cut::Endless { .. } => Err(NoHeader),
-        }
+            Beginning::Unreadable(_) if format.has_header() => return Err(NoHeader),
+            // Its records are dead letters if they are no text.
+            Beginning::Records | Beginning::Unreadable(_) => None,
+        };
+        self.content = Some(Content { format, header });
+        Ok(self.content.clone())
     }
 
     /// The records in the buffer; what is no whole record yet stays there.
-    fn cut(&mut self, content: &Content, follows: Follows) -> Vec<Append> {
+    fn cut(&mut self, reader: &mut Reader, content: &Content, follows: Follows) -> Vec<Append> {
         let mut appends = Appends { content, done: Vec::new(), bytes: Vec::new(), records: 0 };
-        let buffer = std::mem::take(&mut self.buffer);
+        let buffer = &self.buffer;
         let is_complete = follows != Follows::More;
         // Of a line that is too long so much is kept that it is too long there too.
-        let kept_max = self.record_bytes_max + 1;
+        let kept = |raw: &[u8]| raw.len().min(self.record_bytes_max + 1);
         let mut at = 0;
         while at < buffer.len() {
-            let rest = &buffer[at..];
             if self.is_skipping {
-                at += self.skip(rest);
+                self.is_skipping = !reader.pass_line(buffer, &mut at);
                 continue;
             }
-            let cut = match content {
-                Content::Csv(_) => self.splitter.cut(rest, is_complete),
-                Content::Ndjson => json::cut(rest, is_complete, self.record_bytes_max),
-            };
-            match cut {
-                Cut::Record { start, end, next } => {
+            match reader.next(buffer, &mut at, is_complete) {
+                Next::Record(place) => {
                     // The last one, and without a line end. With so many fields more it has too many, whatever
                     // it has; half an object is none.
-                    let is_half = follows == Follows::Unknown && end == rest.len();
-                    let commas = if is_half { self.header.len() } else { 0 };
-                    appends.add(&rest[start..end], commas);
-                    at += next;
+                    let is_half = follows == Follows::Unknown && place.end == buffer.len();
+                    let fields = self.header.as_ref().filter(|_| is_half).map_or(0, Vec::len);
+                    appends.add(place.of(buffer), fields);
                 }
-                Cut::Blank { next } => at += next,
-                Cut::Malformed { start, end, next, .. } => {
-                    appends.add_malformed(&rest[start..end.min(start + kept_max)]);
-                    at += next;
+                Next::Malformed(place, _) => {
+                    let raw = place.of(buffer);
+                    appends.add_malformed(&raw[..kept(raw)]);
                 }
-                Cut::Endless { start, .. } => {
-                    appends.add_malformed(&rest[start..rest.len().min(start + kept_max)]);
-                    (self.is_skipping, at) = (true, buffer.len());
+                Next::Endless(place, _) => {
+                    let raw = place.of(buffer);
+                    appends.add_malformed(&raw[..kept(raw)]);
+                    self.is_skipping = true;
                 }
-                Cut::Incomplete => break,
+                Next::Incomplete => break,
             }
         }
-        self.buffer = buffer[at..].to_vec();
-        appends.done()
-    }
-
-    /// Passes over the rest of a line that is too long: how many bytes of it there are.
-    fn skip(&mut self, rest: &[u8]) -> usize {
-        let end = memchr::memchr2(b'\n', b'\r', rest);
-        self.is_skipping = end.is_none();
-        end.map_or(rest.len(), |end| end + 1)
+        let appends = appends.done();
+        self.buffer.drain(..at);
+        appends
     }
 }
 
@@ -170,24 +167,24 @@ struct Appends<'k> {
 }
 
 impl Appends<'_> {
-    /// A record, with `commas` behind it.
-    fn add(&mut self, record: &[u8], commas: usize) {
+    /// A record, with so many empty fields behind it.
+    fn add(&mut self, record: &[u8], fields: usize) {
         self.bytes.extend_from_slice(record);
-        self.bytes.extend(std::iter::repeat_n(b',', commas));
+        if let Some(delimiter) = self.content.format.delimiter() {
+            self.bytes.extend(std::iter::repeat_n(delimiter, fields));
+        }
         self.bytes.push(b'\n');
         self.records += 1;
     }
 
     /// What is no record. Where line ends do not end it, it must not be read together with its neighbours.
     fn add_malformed(&mut self, line: &[u8]) {
-        match self.content {
-            Content::Ndjson => self.add(line, 0),
-            Content::Csv(_) => {
-                self.flush();
-                let bytes = [line, b"\n"].concat();
-                self.done.push(self.append(bytes, 1, true));
-            }
+        if !self.content.format.spans_lines() {
+            return self.add(line, 0);
         }
+        self.flush();
+        let bytes = [line, b"\n"].concat();
+        self.done.push(self.append(bytes, 1, true));
     }
 
     fn flush(&mut self) {
@@ -297,11 +294,12 @@ mod tests {
             (kinds, appends.into_iter().flat_map(|append| append.bytes).collect::<Vec<u8>>())
         };
         // The name of a column may begin so.
-        let csv = Content::Csv(b"{a}".as_slice().into());
+        let csv = Content { format: Format::Csv, header: Some(b"{a}".as_slice().into()) };
         assert_eq!(taken(Format::Csv, b"{a}\n1\n"), (vec![csv], b"1\n".to_vec()));
         // Lines that are no objects are dead letters then.
         let (kinds, bytes) = taken(Format::Ndjson, b"\xef\xbb\xbf[1]\n{}");
-        assert_eq!((kinds, bytes.as_slice()), (vec![Content::Ndjson; 2], &b"[1]\n{}\n"[..]));
+        let json = Content { format: Format::Ndjson, header: None };
+        assert_eq!((kinds, bytes.as_slice()), (vec![json; 2], &b"[1]\n{}\n"[..]));
         assert!(taken(Format::Ndjson, b"").1.is_empty());
     }
 }

@@ -1,8 +1,7 @@
 //! The records of a request: checked, counted, and as they go into a segment.
 
-use crate::format::csv::Splitter;
-use crate::format::cut::{Cut, line_ends};
 use crate::format::json_body::{BadRecord, check_lines, lines_of};
+use crate::format::{Beginning, Format, HeaderFault, Next, Place, Reader, without_mark};
 use crate::spool::Content;
 
 /// Records that may go into a segment.
@@ -47,61 +46,45 @@ pub enum RecordsError {
 /// # Errors
 /// [`RecordsError`], for the first record that is none.
 pub fn csv(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let mut splitter = Splitter::new(b',', record_bytes_max);
-    let mut line = 1;
+    let mut reader = Reader::new(Format::Csv, record_bytes_max);
     let mut at = 0;
-    let (content, header) = loop {
-        let (cut, rest) = (splitter.cut(&body[at..], true), &body[at..]);
-        match cut {
-            Cut::Blank { next } => {
-                line += line_ends(&rest[..next]);
-                at += next;
-            }
-            Cut::Record { start, end, next } => {
-                let record = splitter.record();
-                let names = (0..record.count()).map(|i| record.text(i).map(str::to_owned));
-                let names = names.collect::<Option<Vec<String>>>();
-                let names = names.ok_or(RecordsError::Header("is not valid UTF-8"))?;
-                if names.iter().any(|name| name.contains('\0')) {
-                    return Err(RecordsError::Header("holds a NUL character"));
-                }
-                line += line_ends(&rest[..next]);
-                at += next;
-                break (Content::Csv(rest[start..end].into()), names);
-            }
-            Cut::Malformed { .. } | Cut::Endless { .. } => {
-                return Err(RecordsError::Header("is no CSV"));
-            }
-            Cut::Incomplete => return Err(RecordsError::NoHeader),
+    let header = match reader.begin(body, &mut at, true) {
+        Beginning::Header(header) => header,
+        Beginning::Unreadable(fault) => return Err(RecordsError::Header(words(fault))),
+        Beginning::NotYet | Beginning::Empty | Beginning::Records => {
+            return Err(RecordsError::NoHeader);
         }
     };
-    let begin = at;
-    let mut count = 0;
-    while at < body.len() {
-        let rest = &body[at..];
-        let (start, next) = match splitter.cut(rest, true) {
-            Cut::Record { next, .. } => {
-                count += 1;
-                (0, next)
-            }
-            Cut::Blank { next } => (0, next),
-            Cut::Malformed { start, fault, .. } | Cut::Endless { start, fault, .. } => {
-                let line = line + line_ends(&rest[..start]);
+    let (begin, mut count) = (at, 0);
+    loop {
+        match reader.next(body, &mut at, true) {
+            Next::Record(_) => count += 1,
+            Next::Malformed(Place { line, .. }, fault)
+            | Next::Endless(Place { line, .. }, fault) => {
                 let reason = fault.reason().into_owned();
                 return Err(RecordsError::Malformed { record: count + 1, line, reason });
             }
-            Cut::Incomplete => break,
-        };
-        line += line_ends(&rest[start..next]);
-        at += next;
+            Next::Incomplete => break,
+        }
     }
     let mut bytes = body[begin..at].to_vec();
     // A lone CR would wait for the LF that may follow it.
     if !bytes.ends_with(b"\n") && !bytes.is_empty() {
         bytes.push(b'\n');
     }
-    Ok(Records { content, header: Some(header), bytes, count })
+    let content = Content { format: Format::Csv, header: Some(header.raw) };
+    Ok(Records { content, header: Some(header.names), bytes, count })
+}
+
+/// What is wrong with a header that came in a request.
+fn words(fault: HeaderFault) -> &'static str {
+    match fault {
+        HeaderFault::NoRecord(_) => "is no CSV",
+        HeaderFault::Nul => "holds a NUL character",
+        HeaderFault::NotUtf8 | HeaderFault::Encoding(_) | HeaderFault::Packed(_) => {
+            "is not valid UTF-8"
+        }
+    }
 }
 
 /// The records of a body that is one JSON object, or an array of them.
@@ -121,8 +104,7 @@ pub fn json(body: &[u8]) -> Result<Records, RecordsError> {
 pub fn ndjson(body: &[u8]) -> Result<Records, RecordsError> {
     let count = check_lines(body)?;
     // Within a segment it would be no mark.
-    let lines = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    Ok(Records::of_lines(lines.to_vec(), count))
+    Ok(Records::of_lines(without_mark(body).to_vec(), count))
 }
 
 impl Records {
@@ -131,7 +113,8 @@ impl Records {
             bytes.push(b'\n');
         }
         let count = u64::try_from(count).expect("a count of things in memory fits");
-        Records { content: Content::Ndjson, header: None, bytes, count }
+        let content = Content { format: Format::Ndjson, header: None };
+        Records { content, header: None, bytes, count }
     }
 }
 
@@ -142,7 +125,8 @@ mod tests {
     #[test]
     fn csv_is_counted_and_every_record_ends_its_line() {
         let records = csv(b"\xef\xbb\xbf\na,b\r\n1,2\r\n\n3,\"x\ny\"", 100).unwrap();
-        assert_eq!(records.content, Content::Csv(b"a,b".as_slice().into()));
+        let header = Some(b"a,b".as_slice().into());
+        assert_eq!(records.content, Content { format: Format::Csv, header });
         assert_eq!(records.header.unwrap(), ["a", "b"]);
         assert_eq!((records.bytes.as_slice(), records.count), (&b"1,2\r\n\n3,\"x\ny\"\n"[..], 2));
         let records = csv(b"a\r1\r", 100).unwrap();

@@ -10,14 +10,13 @@ use super::careful::careful;
 use super::rows::{self, Written};
 use crate::batch::{MicroBatch, Part, RowPlace, count};
 use crate::config::Stream;
-use crate::format::csv::{Cut, Splitter};
-use crate::format::json;
+use crate::format::{Format, Next, Reader, Record, State};
 use crate::layout::{BAD_COPY_FILE_FORMAT, Fit, Keys, Layout, Reason};
 use crate::ledger::checkpoint::Advanced;
 use crate::ledger::dead_letter::{self, Open, Which};
 use crate::ledger::micro_batch::{self, Retried};
 use crate::ledger::unchanged;
-use crate::partition::{Partition, Position};
+use crate::partition::{Kind, Partition, Position};
 use crate::schema::Table;
 
 /// What came of trying dead letters again.
@@ -85,7 +84,10 @@ async fn replay_alike(
         _ => Layout::new(header.clone(), table, stream).map(|layout| Fit::Header(Arc::new(layout))),
     };
     let mut trial = match fit {
-        Ok(fit) => Trial::new(fit, letters, stream.record_bytes_max),
+        Ok(fit) => {
+            let reader = Reader::new(format_of(stream, &letters[0]), stream.record_bytes_max);
+            Trial::new(fit, letters, reader)
+        }
         Err(error) => {
             let reasons = || vec![Reason::of_record(BAD_COPY_FILE_FORMAT, error.to_string())];
             let refused = letters.iter().map(|letter| (letter.dead_letter_id, reasons())).collect();
@@ -117,6 +119,18 @@ async fn replay_alike(
     Ok(Replayed { rows, duplicates, refused })
 }
 
+/// What a dead letter was read as. Settings may have changed since, but not whether there was a header.
+fn format_of(stream: &Stream, letter: &Open) -> Format {
+    let partition = Partition::parse(&letter.partition);
+    let name = partition.name.as_str();
+    let named = match partition.kind() {
+        Kind::Segment => Format::of(name),
+        Kind::File => stream.format_of(name),
+    };
+    let is_alike = |format: &Format| format.has_header() != letter.columns.is_empty();
+    Some(named).filter(is_alike).or_else(|| Format::all().find(is_alike)).unwrap_or(named)
+}
+
 /// Notes why dead letters are refused now.
 async fn note_refused(
     tx: &mut PgConnection,
@@ -128,7 +142,7 @@ async fn note_refused(
 }
 
 impl Trial {
-    fn new(fit: Fit, letters: &[Open], record_bytes_max: usize) -> Trial {
+    fn new(fit: Fit, letters: &[Open], mut reader: Reader) -> Trial {
         let starts = letters.iter().map(|letter| letter.start_offset);
         let ends = letters.iter().map(|letter| letter.end_offset);
         let mut trial = Trial {
@@ -137,9 +151,8 @@ impl Trial {
             refused: Vec::new(),
             span: (starts.min().unwrap_or_default(), ends.max().unwrap_or_default()),
         };
-        let mut splitter = Splitter::new(b',', record_bytes_max);
         for letter in letters {
-            if let Err(reasons) = trial.take(letter, &mut splitter, record_bytes_max) {
+            if let Err(reasons) = trial.take(letter, &mut reader) {
                 trial.refused.push((letter.dead_letter_id, reasons));
             }
         }
@@ -158,32 +171,25 @@ impl Trial {
     }
 
     /// Encodes one letter as a row of the batch.
-    fn take(
-        &mut self,
-        letter: &Open,
-        splitter: &mut Splitter,
-        record_bytes_max: usize,
-    ) -> Result<(), Vec<Reason>> {
+    fn take(&mut self, letter: &Open, reader: &mut Reader) -> Result<(), Vec<Reason>> {
         let of_record = |reason: &str| vec![Reason::of_record(BAD_COPY_FILE_FORMAT, reason)];
         let len = i64::try_from(letter.raw.len()).unwrap_or_default();
         if len < letter.end_offset - letter.start_offset {
             return Err(of_record("only its first 64 KiB are kept; mend it and drop it as a file"));
         }
-        let has_fields = !self.batch.header().is_empty();
-        let cut = match has_fields {
-            true => splitter.cut(&letter.raw, true),
-            false => json::cut(&letter.raw, true, record_bytes_max),
-        };
-        match cut {
-            Cut::Record { next, .. } if next == letter.raw.len() => {}
-            Cut::Malformed { fault, .. } => return Err(of_record(&fault.reason())),
-            _ => return Err(of_record("not one record")),
-        }
         let unsigned = |value: i64| u64::try_from(value).expect("constraints keep it positive");
         let (offset, line) = (unsigned(letter.start_offset), letter.line.map(unsigned));
-        let fields = has_fields.then(|| splitter.record());
+        reader.resume(State { offset, line: line.unwrap_or(1) });
+        let mut at = 0;
+        match reader.next(&letter.raw, &mut at, true) {
+            Next::Record(_) if at == letter.raw.len() => {}
+            Next::Malformed(_, fault) => return Err(of_record(&fault.reason())),
+            _ => return Err(of_record("not one record")),
+        }
+        let range = offset..unsigned(letter.end_offset);
+        let record = Record { raw: &letter.raw, range, line, fields: reader.fields() };
         let mut reasons = Vec::new();
-        self.batch.take(fields, &letter.raw, offset, line, &mut reasons);
+        self.batch.take(&record, &mut reasons);
         if !reasons.is_empty() {
             return Err(reasons);
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::format::packing::Packing;
+use crate::format::Packing;
 use crate::partition::fingerprint::{Consumed, ReadAt, Stat};
 
 /// How many packed bytes are read at a time, and how many unpacked ones are passed over.

@@ -10,41 +10,32 @@ use chrono::Utc;
 use nix::fcntl::OFlag;
 
 use super::keys;
-use crate::format::csv::Splitter;
-use crate::format::cut::Cut;
+use crate::format::{Format, Next, Reader};
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Found, Kind, Name, SPOOL};
 use crate::source::below::open_file;
 
-/// What the name of a segment ends with whose one record no CSV parser can delimit.
-const MALFORMED: &str = ".malformed.csv";
+/// What stands before the ending in the name of a segment whose one record no parser can delimit.
+const MALFORMED: &str = ".malformed";
 
 /// How many names are tried for a new segment.
 const NAMES_MAX: u32 = 100;
 
 /// What a segment holds; other records go into another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// CSV records below this header, which has no line end.
-    Csv(Arc<[u8]>),
-    /// One JSON value a line.
-    Ndjson,
+pub struct Content {
+    /// What its records are.
+    pub format: Format,
+    /// The header above them, without its line end, where the format has one.
+    pub header: Option<Arc<[u8]>>,
 }
 
 impl Content {
     /// What a new segment begins with.
     pub(super) fn beginning(&self) -> Vec<u8> {
-        match self {
-            Content::Csv(header) => [header, b"\n".as_slice()].concat(),
-            Content::Ndjson => Vec::new(),
-        }
-    }
-
-    fn ending(&self, is_alone: bool) -> &'static str {
-        match self {
-            Content::Csv(_) if is_alone => MALFORMED,
-            Content::Csv(_) => ".csv",
-            Content::Ndjson => ".ndjson",
+        match &self.header {
+            Some(header) => [header, b"\n".as_slice()].concat(),
+            None => Vec::new(),
         }
     }
 }
@@ -66,8 +57,10 @@ pub(super) fn create(
 ) -> io::Result<(String, File)> {
     make_folder(folder)?;
     let (now, pid) = (Utc::now().format("%Y%m%dT%H%M%S%.3fZ"), std::process::id());
+    let malformed = if is_alone { MALFORMED } else { "" };
+    let ending = content.format.ending();
     for number in 0..NAMES_MAX {
-        let name = format!("{now}-{pid}-{number}{}", content.ending(is_alone));
+        let name = format!("{now}-{pid}-{number}{malformed}{ending}");
         let path = folder.join(&name);
         let file = match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
@@ -128,10 +121,14 @@ fn names(folder: &Path) -> Vec<String> {
     // Without a folder there is nothing; one that can't be listed is told by the listing of the data folder.
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> =
-        names.filter(|name| name.ends_with(".csv") || name.ends_with(".ndjson")).collect();
+    let mut names: Vec<String> = names.filter(|name| format_of(name).is_some()).collect();
     names.sort_unstable();
     names
+}
+
+/// What the segment of this name holds.
+fn format_of(name: &str) -> Option<Format> {
+    Format::all().find(|format| name.ends_with(format.ending()))
 }
 
 /// A segment that was taken up, and how long it is; nothing, if another process holds it or nothing is in it.
@@ -171,9 +168,13 @@ fn adopt(folder: &Path, name: &str, record_bytes_max: usize) -> Adopted {
     file.read_to_end(&mut bytes)?;
     let torn = keys::void_torn(folder, name, metadata.len())?;
     bytes.truncate(torn.and_then(|at| usize::try_from(at).ok()).unwrap_or(bytes.len()));
-    let len = match name.ends_with(".csv") && !name.ends_with(MALFORMED) {
-        true => whole_records(&bytes, record_bytes_max),
-        false => memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1),
+    let is_alone =
+        |format: Format| name.strip_suffix(format.ending()).is_some_and(|n| n.ends_with(MALFORMED));
+    let len = match format_of(name) {
+        Some(format) if format.spans_lines() && !is_alone(format) => {
+            whole_records(format, &bytes, record_bytes_max)
+        }
+        _ => memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1),
     };
     if len == 0 {
         fs::remove_file(&path)?;
@@ -190,15 +191,14 @@ fn adopt(folder: &Path, name: &str, record_bytes_max: usize) -> Adopted {
 }
 
 /// How many bytes the whole records at the front of a segment have. A line end inside quotes ends none.
-fn whole_records(bytes: &[u8], record_bytes_max: usize) -> usize {
-    let mut splitter = Splitter::new(b',', record_bytes_max);
+fn whole_records(format: Format, bytes: &[u8], record_bytes_max: usize) -> usize {
+    let mut reader = Reader::new(format, record_bytes_max);
     let mut at = 0;
     loop {
-        match splitter.cut(&bytes[at..], false) {
-            Cut::Record { next, .. } | Cut::Malformed { next, .. } | Cut::Blank { next } => {
-                at += next;
-            }
-            Cut::Endless { .. } | Cut::Incomplete => return at,
+        match reader.next(bytes, &mut at, false) {
+            Next::Record(_) | Next::Malformed(..) => {}
+            Next::Endless(place, _) => return place.start,
+            Next::Incomplete => return at,
         }
     }
 }
@@ -234,7 +234,8 @@ mod tests {
     fn a_segment_that_somebody_holds_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let (name, file) = create(folder, &Content::Ndjson, false).unwrap();
+        let content = Content { format: Format::Ndjson, header: None };
+        let (name, file) = create(folder, &content, false).unwrap();
         fs::write(folder.join(&name), "{}\n{").unwrap();
         assert!(adopt(folder, &name, 1000).unwrap().is_none());
         assert_eq!(fs::read(folder.join(&name)).unwrap(), b"{}\n{");

@@ -1,10 +1,11 @@
 use super::*;
+use crate::format::Format;
 
 const HEADER: &[u8] = b"a,b";
 
 fn append(text: &str) -> Append {
     Append {
-        content: Content::Csv(HEADER.into()),
+        content: Content { format: Format::Csv, header: Some(HEADER.into()) },
         bytes: text.as_bytes().to_vec(),
         records: text.lines().count() as u64,
         is_alone: false,
@@ -42,7 +43,8 @@ async fn requests_share_a_segment_and_another_header_begins_another() {
     let both = tokio::join!(spool.append(append("1,2\n")), spool.append(append("3,4\n5,6\n")));
     assert_eq!((both.0.unwrap().records, both.1.unwrap().records), (1, 2));
     assert_eq!(text(data.path()), "a,b\n1,2\n3,4\n5,6\n");
-    spool.append(Append { content: Content::Ndjson, ..append("{}\n") }).await.unwrap();
+    let json = Content { format: Format::Ndjson, header: None };
+    spool.append(Append { content: json, ..append("{}\n") }).await.unwrap();
     spool.append(Append { is_alone: true, ..append("\"x\n") }).await.unwrap();
     spool.append(append("7,8\n")).await.unwrap();
     let mut names: Vec<Name> = reader.survey().into_iter().map(|found| found.name).collect();

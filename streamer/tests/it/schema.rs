@@ -31,7 +31,10 @@ async fn without_a_dataset_nothing_is_made_outside_of_the_own_schema() {
     let untouched = db.number(PUBLIC).await;
     streams(folder.path(), "[stream.orders]\nfiles = 'orders_*.csv'\n");
     let told = run(&db, folder.path(), &["status"]).expect(1).stderr;
-    assert!(told.contains("V1__ledger of core is missing); run `streamer migrate` first"), "{told}");
+    assert!(
+        told.contains("V1__ledger of core is missing); run `streamer migrate` first"),
+        "{told}"
+    );
     let told = run(&db, folder.path(), &["migrate"]).expect(0).stdout;
     assert!(told.starts_with("applied V1__ledger of core\n") && !told.contains("events"), "{told}");
     assert_eq!(db.number(PUBLIC).await, untouched);
@@ -50,7 +53,10 @@ async fn a_dataset_is_installed_when_a_stream_names_it_and_views_are_of_those_th
     let told = run(&db, folder.path(), &["migrate"]).expect(0).stdout;
     assert_eq!(told, "applied V1__emoji_reactions of emoji_reactions\n");
     let made = ["emoji_reactions", "emoji_reactions_per_minute", "events_per_second"];
-    assert_eq!(db.rows(TABLES).await, [&made[..], &["gps_positions", "latency_per_window"]].concat());
+    assert_eq!(
+        db.rows(TABLES).await,
+        [&made[..], &["gps_positions", "latency_per_window"]].concat()
+    );
     db.execute(
         "insert into emoji_reactions (user_id, emoji_type, timestamp)
          select i, 'joy', '2026-01-01 00:00Z' from generate_series(1, 120) i;
@@ -85,7 +91,10 @@ async fn a_table_of_the_users_that_is_called_like_a_dataset_is_loaded_as_it_is()
         assert!(told.contains(says), "{command}: {told}");
     }
     run(&db, folder.path(), &["run", "--available-now"]).expect(0);
-    assert_eq!(db.rows("select id, note from user_events order by id").await, ["1|hello", "2|hello"]);
+    assert_eq!(
+        db.rows("select id, note from user_events order by id").await,
+        ["1|hello", "2|hello"]
+    );
     assert_eq!(db.number(PUBLIC).await, untouched);
     let history = "select count(*) from pg_class where relname like 'history%'";
     assert_eq!(db.number(history).await, 0);
@@ -127,7 +136,8 @@ async fn ads_are_taken_as_their_makers_send_them_and_share_one_window() {
     for (seconds, expected) in [(10, &tens[..]), (30, &thirties), (10, &tens)] {
         streams(folder.path(), &format!("{ADS}window = '{seconds}s'\n"));
         run(&db, folder.path(), &["migrate"]).expect(0);
-        let counted = |(after, events): &(u64, u32)| format!("{}|5|{events}", start / seconds + after);
+        let counted =
+            |(after, events): &(u64, u32)| format!("{}|5|{events}", start / seconds + after);
         let ids: Vec<String> = expected.iter().map(counted).collect();
         assert_eq!(db.rows(windows).await, ids, "{seconds} s");
         let sizes: Vec<String> = expected.iter().map(|(_, events)| events.to_string()).collect();
@@ -136,7 +146,10 @@ async fn ads_are_taken_as_their_makers_send_them_and_share_one_window() {
             let events: Vec<&str> = rows.iter().map(|row| row.split('|').nth(1).unwrap()).collect();
             assert_eq!(events, sizes, "{view}, {seconds} s");
         }
-        let each = format!("select per_second = round({} / {seconds}.0, 3) from events_per_second limit 1", expected[0].1);
+        let each = format!(
+            "select per_second = round({} / {seconds}.0, 3) from events_per_second limit 1",
+            expected[0].1
+        );
         assert_eq!(db.rows(&each).await, ["t"], "{seconds} s");
         let told = run(&db, folder.path(), &report).expect(0).stdout;
         // A header, the windows, and all.
@@ -156,7 +169,8 @@ async fn the_window_is_brought_to_what_the_setting_says_by_whoever_may() {
          grant usage on all sequences in schema streamer to {role}"
     ))
     .await;
-    let size = "select window_size from streamer.rollup where rollup = 'ad_events_per_window'::regclass";
+    let size =
+        "select window_size from streamer.rollup where rollup = 'ad_events_per_window'::regclass";
     let loader = |args: &[&str]| {
         let url = db.url().replace("streamer@", &format!("{role}@"));
         Ended::of(streamer(folder.path(), args).env("DATABASE_URL", url))

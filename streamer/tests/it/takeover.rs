@@ -69,7 +69,8 @@ async fn rows_checkpoints_rollups_and_dead_letters_are_kept() {
     assert!(told.contains("the database of the streamer before is to be taken over"), "{told}");
     let told = run(&db, folder.path(), &["migrate"]).expect(0).stdout;
     assert!(told.starts_with("took over the database of the streamer before\n"), "{told}");
-    let former = "(select former_id from streamer.former_campaign f where f.campaign_id = o.campaign_id)";
+    let former =
+        "(select former_id from streamer.former_campaign f where f.campaign_id = o.campaign_id)";
     let after = {
         let mut after = Vec::new();
         for query in KEPT {
@@ -129,7 +130,8 @@ async fn whoever_loaded_before_loads_the_rest_and_can_not_write_the_histories_an
             and has_any_column_privilege('{role}', oid, 'insert, update') order by relname"
     );
     assert_eq!(db.rows(&writable).await, ["checkpoint", "dead_letter", "micro_batch"]);
-    let open = db.number("select count(*) from streamer.dead_letter where resolved_at is null").await;
+    let open =
+        db.number("select count(*) from streamer.dead_letter where resolved_at is null").await;
     let retried = run(&db, folder.path(), &["dead-letters", "retry", "--all"]).expect(3).stdout;
     assert!(retried.contains(&format!(" {open} still refused")), "{retried}");
 }
@@ -183,7 +185,10 @@ async fn what_stands_in_the_way_of_a_takeover_is_named_and_nothing_is_changed() 
     db.execute("create view public.mine as select campaign_id from public.ad_events").await;
     let before = db.rows("select * from streamer.schema_history").await;
     let told = run(&db, folder.path(), &["migrate"]).expect(1).stderr;
-    assert!(told.contains("of which nothing was changed: ") && told.contains("view mine"), "{told}");
+    assert!(
+        told.contains("of which nothing was changed: ") && told.contains("view mine"),
+        "{told}"
+    );
     assert_eq!(db.rows("select * from streamer.schema_history").await, before);
     assert_eq!(db.rows("select to_regclass('streamer.former_campaign')").await, ["∅"]);
     db.execute("drop view public.mine").await;
@@ -211,8 +216,13 @@ async fn any_other_history_is_refused_by_every_command_and_nothing_is_changed() 
         let state = "select (select count(*) from pg_class), (select sum(hashtext(s::text))
                         from streamer.schema_history s), (select count(*) from streamer.micro_batch)";
         let before = db.rows(state).await;
-        let commands: [&[&str]; 5] =
-            [&["run", "--available-now"], &["migrate"], &["check"], &["status"], &["load", "transfers"]];
+        let commands: [&[&str]; 5] = [
+            &["run", "--available-now"],
+            &["migrate"],
+            &["check"],
+            &["status"],
+            &["load", "transfers"],
+        ];
         for command in commands {
             let told = run(&db, folder.path(), command).expect(1).stderr;
             assert!(told.contains(says), "{command:?}: {told}");
