@@ -153,7 +153,7 @@ fn user_events() -> Layout {
     let settings = Settings::shipped(Overrides::default()).expect("the shipped settings are valid");
     let stream = settings.streams.iter().find(|stream| stream.name == "user_events");
     let header = COLUMNS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    Layout::new(header, &table, stream.expect("it is shipped")).expect("the header fits")
+    Layout::new(header, &table, &stream.expect("it is shipped").fitting).expect("the header fits")
 }
 
 /// The records as CSV, without the header.

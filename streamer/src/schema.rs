@@ -5,7 +5,7 @@ use std::fmt;
 
 use sqlx::{PgConnection, Row};
 
-use crate::config::{Extra, Stream};
+use crate::config::{Extra, Fitting};
 use crate::encode::{Type, TypeCatalog, Zone};
 use crate::sql::quote;
 
@@ -129,29 +129,33 @@ const DATE_OID: u32 = 1082;
 const JSONB_OID: u32 = 3802;
 
 impl Table {
-    /// Reads the description of the stream's table, whose name is written as in SQL: `user_events`,
-    /// `shop."Orders"`.
+    /// Reads the description of a table, whose name is written as in SQL: `user_events`, `shop."Orders"`.
+    /// It must have what `fitting` asks for.
     ///
     /// # Errors
     /// [`SchemaError`] when there is no such table, it does not fit the stream's settings, or the
     /// catalog can't be read.
-    pub async fn load(conn: &mut PgConnection, stream: &Stream) -> Result<Table, SchemaError> {
-        let failed = |source| SchemaError::Catalog { table: stream.table.clone(), source };
-        let (oid, quoted_name, is_one_heap) = resolve(conn, &stream.table).await?;
-        let columns = load_columns(conn, oid, &stream.zone).await.map_err(failed)?;
+    pub async fn load(
+        conn: &mut PgConnection,
+        name: &str,
+        fitting: &Fitting,
+    ) -> Result<Table, SchemaError> {
+        let failed = |source| SchemaError::Catalog { table: name.to_owned(), source };
+        let (oid, quoted_name, is_one_heap) = resolve(conn, name).await?;
+        let columns = load_columns(conn, oid, &fitting.zone).await.map_err(failed)?;
         let keys = load_keys(conn, oid).await.map_err(failed)?;
         let is_kept =
-            |column: &Column| column.name == stream.extra_column && column.type_oid == JSONB_OID;
-        if stream.extra == Extra::Keep && !columns.iter().any(is_kept) {
-            let column = stream.extra_column.clone();
-            return Err(SchemaError::NoExtraColumn { table: stream.table.clone(), column });
+            |column: &Column| column.name == fitting.extra_column && column.type_oid == JSONB_OID;
+        if fitting.extra == Extra::Keep && !columns.iter().any(is_kept) {
+            let column = fitting.extra_column.clone();
+            return Err(SchemaError::NoExtraColumn { table: name.to_owned(), column });
         }
         let is_taken = |name: &String| columns.iter().any(|c| c.name == *name && !Table::fills(c));
-        if let Some(column) = stream.paths.keys().find(|name| !is_taken(name)) {
+        if let Some(column) = fitting.paths.keys().find(|name| !is_taken(name)) {
             let column = column.clone();
-            return Err(SchemaError::NoPathColumn { table: stream.table.clone(), column });
+            return Err(SchemaError::NoPathColumn { table: name.to_owned(), column });
         }
-        let event_time = event_time(&columns, stream)?;
+        let event_time = event_time(&columns, name, fitting)?;
         Ok(Table { quoted_name, is_one_heap, columns, keys, event_time })
     }
 
@@ -173,17 +177,21 @@ impl fmt::Display for Key {
 }
 
 /// The column that tells when an event was created: the one that the stream names, which must be there.
-fn event_time(columns: &[Column], stream: &Stream) -> Result<Option<String>, SchemaError> {
+fn event_time(
+    columns: &[Column],
+    table: &str,
+    fitting: &Fitting,
+) -> Result<Option<String>, SchemaError> {
     let is_time = |name: &str| {
         columns.iter().any(|c| c.name == name && EVENT_TIME_OIDS.contains(&c.type_oid))
     };
-    match &stream.event_time {
+    match &fitting.event_time {
         None => Ok(EVENT_TIMES.into_iter().find(|name| is_time(name)).map(str::to_owned)),
         Some(name) if is_time(name) => Ok(Some(name.clone())),
         // A day tells how old an event is, not how late.
         Some(name) if columns.iter().any(|c| c.name == *name && c.type_oid == DATE_OID) => Ok(None),
         Some(name) => {
-            let (table, column) = (stream.table.clone(), name.clone());
+            let (table, column) = (table.to_owned(), name.clone());
             Err(SchemaError::NoEventTime { table, column })
         }
     }

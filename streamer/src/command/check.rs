@@ -11,7 +11,7 @@ use super::table::{counted, placed};
 use super::{Exit, need_folder, open, say, survey};
 use crate::batch::{Counts, DeadLetter, MicroBatch, PartOutcome, count};
 use crate::cli::Global;
-use crate::config::{Settings, Stream};
+use crate::config::{Pace, Settings, Stream};
 use crate::event::Event;
 use crate::feed::files::Files;
 use crate::feed::places::Places;
@@ -66,16 +66,17 @@ async fn check(
     stream: &Stream,
     summary: &mut Summary,
 ) -> Result<()> {
-    let table = Arc::new(Table::load(conn, stream).await?);
+    let table = Arc::new(Table::load(conn, &stream.table, &stream.fitting).await?);
     describe(stream, &table);
-    let places = Places::new(settings.data.clone(), stream, None);
+    let places = Places::new(settings.data.clone(), &stream.reading, None);
     let loaded = checkpoint::load(conn, &stream.name, &places.survey(), true).await;
     let loaded = loaded.context("read the checkpoints")?;
-    let files = Files::new(stream, loaded.standing);
+    let files = Files::new(&stream.reading, loaded.standing);
     let listed = files.list(&places, usize::MAX);
     listed.with_context(|| format!("list {}", settings.data.display()))?;
-    let stream_of_many = Stream { max_rows: TRIAL_ROWS, ..stream.clone() };
-    let mut feed = Feed::new(stream_of_many, places, Fits::new(table, stream), files.clone());
+    let pace = Pace { max_rows: TRIAL_ROWS, ..stream.pace.clone() };
+    let fits = Fits::new(table, &stream.fitting);
+    let mut feed = Feed::new(&stream.reading, &pace, places, fits, files.clone());
     feed.take_all(&loaded.checkpoints);
     let mut trial = DryRun::begin(conn).await.context("begin the trial")?;
     let mut shown = 0;
@@ -112,11 +113,11 @@ async fn foresee_stops(
     stream: &Stream,
     summary: &mut Summary,
 ) -> Result<()> {
-    let stopped = stop::load(conn, &stream.name, stream.dead_letters_max).await;
+    let stopped = stop::load(conn, &stream.name, stream.pace.dead_letters_max).await;
     let stopped = stopped.context("read the checkpoints")?.into_iter();
     let mut reasons: Vec<(Partition, String)> =
         stopped.filter(|file| !file.may_go_on).map(|file| (file.partition, file.reason)).collect();
-    if let Some(limit) = stream.dead_letters_max {
+    if let Some(limit) = stream.pace.dead_letters_max {
         for (partition, counts) in summary.outcomes(&stream.name) {
             let Counts { records, dead_letters, .. } = *counts;
             if limit.is_passed(records, dead_letters) {
@@ -173,7 +174,7 @@ fn describe(stream: &Stream, table: &Table) {
     say(format!(
         "\nstream {}: {} into {} ({})",
         stream.name,
-        stream.files.glob(),
+        stream.reading.files.glob(),
         table.quoted_name,
         counted(table.columns.len(), "column")
     ));

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::run::{GIVE_UP_AFTER, Reporting, finish, migrate_patiently, stream_all};
 use super::{Exit, make_folder, stop_on_signal, stream_named};
 use crate::cli::{Global, LoadArgs};
-use crate::config::{Overrides, Settings, Stream};
+use crate::config::{Overrides, Reading, Settings, Stream};
 use crate::database::Database;
 use crate::engine::Plan;
 use crate::format::Format;
@@ -45,9 +45,9 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
         migrate_patiently(&database, &plan, std::slice::from_ref(&stream)).await?;
         let spool = plan.spools.writer(&stream.name).expect("it was made for this stream");
         let mut conn = database.connect_now().await?;
-        let table = Arc::new(Table::load(&mut conn, &stream).await?);
+        let table = Arc::new(Table::load(&mut conn, &stream.table, &stream.fitting).await?);
         drop(conn);
-        let fits = Fits::new(table, &stream);
+        let fits = Fits::new(table, &stream.fitting);
         tokio::select! {
             spooled = spool_stdin(&spool, &stream, &fits, args.format) => match spooled {
                 Ok(()) => {}
@@ -62,7 +62,8 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
             }
         }
         // Files of the folder are not meant.
-        let streams = vec![Stream { files: Glob::new(NO_FILE)?, ..stream.clone() }];
+        let reading = Reading { files: Glob::new(NO_FILE)?, ..stream.reading.clone() };
+        let streams = vec![Stream { reading, ..stream.clone() }];
         stream_all(
             &database,
             &settings.data,
@@ -104,7 +105,7 @@ async fn spool_stdin(
             }
         }
     });
-    let mut intake = Intake::new(stream.record_bytes_max, format);
+    let mut intake = Intake::new(stream.reading.record_bytes_max, format);
     let mut is_header_checked = false;
     while let Some(read) = receive.recv().await {
         let chunk = read.context("read stdin")?;

@@ -88,7 +88,7 @@ async fn nobody_works(
 }
 
 async fn rows(conn: &mut PgConnection, settings: &Settings, stream: &Stream) -> Result<Rows> {
-    let table = Table::load(conn, stream).await?;
+    let table = Table::load(conn, &stream.table, &stream.fitting).await?;
     let others = settings.streams.iter().filter(|other| other.name != stream.name);
     let others: Vec<&str> = others.map(|other| other.table.as_str()).collect();
     let is_shared: bool = sqlx::query_scalar(

@@ -70,7 +70,7 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         }
     };
     if args.available_now {
-        settings.streams.iter_mut().for_each(|stream| stream.every = Duration::ZERO);
+        settings.streams.iter_mut().for_each(|stream| stream.pace.every = Duration::ZERO);
     }
     let names = settings.streams.iter().map(|one| one.name.as_str());
     let counters = Counters::new(names.clone());
@@ -137,7 +137,7 @@ async fn start_listeners(
         let Some(spool) = plan.spools.writer(&stream.name) else { continue };
         let (health, stop) = (plan.health.clone(), plan.stop.clone());
         let line = Line { stream: Arc::new(stream.clone()), spool, health, stop };
-        if let Some(address) = stream.tcp_listen {
+        if let Some(address) = stream.listeners.tcp_listen {
             let listener = Line::bind(address).await.with_context(|| {
                 format!("listen on {address}, which tcp_listen of stream {} names", stream.name)
             })?;
@@ -145,7 +145,7 @@ async fn start_listeners(
             tracing::info!(stream = %stream.name, "taking lines by TCP on {address}");
             listeners.spawn(line.clone().listen(listener));
         }
-        if let Some(place) = &stream.tcp_connect {
+        if let Some(place) = &stream.listeners.tcp_connect {
             listeners.spawn(line.connect(place.clone()));
         }
     }
@@ -154,7 +154,8 @@ async fn start_listeners(
 
 /// Which streams there are where no file names any.
 fn built_in_text(streams: &[Stream]) -> String {
-    let names = streams.iter().map(|one| format!("{} into {}", one.files.glob(), one.table));
+    let names =
+        streams.iter().map(|one| format!("{} into {}", one.reading.files.glob(), one.table));
     format!(
         "there is no {DEFAULT_FILE} in this folder: loading what is built in, {}",
         names.collect::<Vec<_>>().join(", ")

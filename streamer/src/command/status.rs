@@ -142,7 +142,7 @@ fn files(
     partitions: Vec<PartitionStatus>,
 ) -> Result<Vec<FileStatus>> {
     let mut sizes: HashMap<Name, u64> = HashMap::new();
-    let folder = Folder::new(settings.data.clone(), stream);
+    let folder = Folder::new(settings.data.clone(), &stream.reading);
     let visited = folder.visit(|name, stat| {
         sizes.insert(Name::new(Kind::File, name), stat.size);
     });

@@ -34,7 +34,7 @@ pub(super) fn run(global: &Global, args: &TapArgs) -> Result<Exit> {
     let stream = stream_named(&settings, &args.stream)?.clone();
     let name = stream.name.clone();
     let mut tap = Tap {
-        folder: Folder::new(settings.data.clone(), &stream),
+        folder: Folder::new(settings.data.clone(), &stream.reading),
         spool: settings.spool,
         stream,
         seen: HashMap::new(),
@@ -118,13 +118,14 @@ impl Tap {
             for found in &found {
                 let seen = self.seen.get(&found.name);
                 let has_changed = seen.is_none_or(|seen| seen.stat != found.stat);
-                let is_still = seen.is_some_and(|seen| seen.since.elapsed() >= self.stream.settle);
+                let is_still =
+                    seen.is_some_and(|seen| seen.since.elapsed() >= self.stream.reading.settle);
                 let is_open_ended = seen.is_some_and(|seen| seen.is_open_ended);
                 if has_changed || (is_still && is_open_ended) {
                     self.read(found, is_still && !has_changed)?;
                 }
             }
-            let (seen, settle) = (&self.seen, self.stream.settle);
+            let (seen, settle) = (&self.seen, self.stream.reading.settle);
             let is_recent =
                 |name: &Name| seen.get(name).is_some_and(|one| one.since.elapsed() < settle);
             self.open.retain(|name, _| name.kind() == Kind::Segment || is_recent(name));
@@ -198,12 +199,14 @@ impl Tap {
         let name = &found.name;
         let ((file, stat), format) = match name.kind() {
             Kind::Segment => (open_segment(&self.spool, name)?, Format::of(name.as_str())),
-            Kind::File => {
-                (self.folder.open_below(&name.path())?, self.stream.format_of(name.as_str()))
-            }
+            Kind::File => (
+                self.folder.open_below(&name.path())?,
+                self.stream.reading.format_of(name.as_str()),
+            ),
         };
         let content = Content::new(file, name.as_str());
-        let mut file = OpenFile::from_start(content, stat, format, self.stream.record_bytes_max);
+        let mut file =
+            OpenFile::from_start(content, stat, format, self.stream.reading.record_bytes_max);
         let has_begun = match file.begin(is_still)? {
             Beginning::Header(_) | Beginning::Records => true,
             // A segment is read on when something is appended to it, though its name is gone by then.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use super::stream::Wrong;
+use super::Wrong;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 

@@ -2,6 +2,7 @@
 //! Everything is checked before anything is started.
 
 mod dataset;
+mod groups;
 mod server;
 mod stream;
 mod together;
@@ -14,10 +15,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use dataset::Dataset;
+pub use groups::{Extra, Fitting, Listeners, OnDone, Pace, Reading, TokenSource, WhenDone};
 use server::ServerFile;
 pub use server::{LISTEN_DEFAULT, Listen, Server};
+pub use stream::Stream;
 use stream::StreamFile;
-pub use stream::{Extra, OnDone, Stream, TokenSource};
 
 /// The streams.toml of this repository: what runs where no file is given and none is found.
 const DEFAULT_STREAMS: &str = include_str!("../../../streams.toml");
@@ -146,6 +148,9 @@ pub enum ConfigError {
     },
 }
 
+/// What is wrong with a setting: its name, and why.
+type Wrong = (&'static str, String);
+
 /// streams.toml as written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -270,7 +275,7 @@ mod tests {
         ];
         assert_eq!(names, datasets);
         for stream in &settings.streams {
-            assert_eq!((stream.every, stream.max_rows), (Duration::from_secs(10), 1000));
+            assert_eq!((stream.pace.every, stream.pace.max_rows), (Duration::from_secs(10), 1000));
             assert_eq!(stream.table, stream.name);
             assert_eq!(stream.dataset.map(Dataset::name), Some(stream.name.as_str()));
         }
@@ -285,7 +290,7 @@ mod tests {
                     max_dead_letters = '1%'\n";
         let expected = &load(text, Overrides::default()).unwrap().streams[0];
         assert_eq!(format!("{stream:?}"), format!("{expected:?}"));
-        assert!(stream.files.compile_matcher().is_match("orders/1.csv.gz"));
+        assert!(stream.reading.files.compile_matcher().is_match("orders/1.csv.gz"));
     }
 
     #[test]
@@ -293,9 +298,9 @@ mod tests {
         let text = "[stream.a]\nfiles = 'a.csv'\nmax_rows = 6\nevery = '1s'\n\
                     [stream.b]\nfiles = 'b.csv'\n";
         let settings = load(text, Overrides::default()).unwrap();
-        let rows = |settings: &Settings| [0, 1].map(|i| settings.streams[i].max_rows);
+        let rows = |settings: &Settings| [0, 1].map(|i| settings.streams[i].pace.max_rows);
         assert_eq!(rows(&settings), [6, 1000]);
-        assert_eq!(settings.streams[0].every, Duration::from_secs(1));
+        assert_eq!(settings.streams[0].pace.every, Duration::from_secs(1));
         let flag = Overrides { max_rows: Some(7), ..Overrides::default() };
         assert_eq!(rows(&load(text, flag).unwrap()), [7, 7]);
     }

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use globset::{Glob, GlobBuilder};
+use globset::GlobBuilder;
 use serde::{Deserialize, Deserializer};
 
 use super::dataset::{table, window};
-use super::{ConfigError, Dataset, Overrides};
+use super::groups::{Extra, Fitting, Listeners, OnDone, Pace, Reading, TokenSource, WhenDone};
+use super::{ConfigError, Dataset, Overrides, Wrong};
 use crate::encode::Zone;
 use crate::format::Format;
 use crate::limit::DeadLetterLimit;
@@ -38,83 +39,16 @@ pub struct Stream {
     /// How long the windows of the dataset's rollup are: whole seconds that part a day. Only where
     /// [`Dataset::window`] has a default.
     pub window: Option<Duration>,
-    /// Which files below the data folder.
-    pub files: Glob,
-    /// What the files hold; `None` where each file's name tells.
-    pub format: Option<Format>,
-    /// Columns that are not called like their JSON key: the keys that lead to them, from the outermost on.
-    pub paths: BTreeMap<String, Vec<String>>,
-    /// The pause between the starts of two micro-batches.
-    pub every: Duration,
-    /// Records that a micro-batch has at most.
-    pub max_rows: usize,
-    /// How many files are worked on at a time, where no pause is to be kept between micro-batches.
-    pub writers: usize,
-    /// Bytes that a record has at most.
-    pub record_bytes_max: usize,
-    /// How long a file must be still before a last line without a line end counts as a record.
-    pub settle: Duration,
-    /// How often the folder is listed at least.
-    pub scan_every: Duration,
-    /// What becomes of columns that the table does not have.
-    pub extra: Extra,
-    /// How many dead letters a file may have before the stream stops.
-    pub dead_letters_max: Option<DeadLetterLimit>,
-    /// The jsonb column that [`Extra::Keep`] fills.
-    pub extra_column: String,
-    /// What is NULL where it stands unquoted, besides the empty field.
-    pub null: Vec<String>,
-    /// What a time without a zone means.
-    pub zone: Zone,
-    /// The column that tells when an event came to be; `None` where it has one of the usual names.
-    pub event_time: Option<String>,
-    /// What becomes of a file that was read to its end.
-    pub on_done: OnDone,
-    /// How long rows are kept, by the time of their events; for ever where there is none.
-    pub keep: Option<Duration>,
-    /// The folders of all streams' archives, below the data folder: no file is read from there.
-    pub archives: Vec<PathBuf>,
-    /// The other streams' names and files.
-    pub others: Vec<(String, Glob)>,
-    /// Where the tokens are that its doors ask for.
-    pub token: Option<TokenSource>,
-    /// Where lines are taken by TCP.
-    pub tcp_listen: Option<SocketAddr>,
-    /// The server, `host:port`, that lines are read from.
-    pub tcp_connect: Option<String>,
-}
-
-/// Where tokens are to be found: never in the settings themselves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenSource {
-    /// In this environment variable.
-    Env(String),
-    /// In this file, one a line.
-    File(PathBuf),
-}
-
-/// What becomes of a file's columns that the table does not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Extra {
-    /// The file is refused, so that nothing is lost unnoticed.
-    #[default]
-    Reject,
-    /// They are left out.
-    Ignore,
-    /// They go into a jsonb column of the table, as one object.
-    Keep,
-}
-
-/// What becomes of a file that was read to its end and committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OnDone {
-    /// It stays where it is.
-    Keep,
-    /// It is moved to this folder below the data folder.
-    Archive(PathBuf),
-    /// It is removed.
-    Delete,
+    /// Which files are read, and how.
+    pub reading: Reading,
+    /// How records become rows.
+    pub fitting: Fitting,
+    /// How much goes in at a time.
+    pub pace: Pace,
+    /// Who may send records that are in no file.
+    pub listeners: Listeners,
+    /// What becomes of what is loaded.
+    pub when_done: WhenDone,
 }
 
 /// [`OnDone`] as written.
@@ -177,16 +111,6 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
     })
 }
 
-/// What is wrong with a setting: its name, and why.
-pub(super) type Wrong = (&'static str, String);
-
-impl Stream {
-    /// What a file of this name holds.
-    pub fn format_of(&self, name: &str) -> Format {
-        self.format.unwrap_or_else(|| Format::of(name))
-    }
-}
-
 impl StreamFile {
     /// The stream, if every setting is within its bounds.
     pub(super) fn checked(
@@ -244,34 +168,34 @@ impl StreamFile {
         if self.extra == Extra::Keep && paths.contains_key(extra_column) {
             return Err(wrong("paths", "must not name the extra_column"));
         }
-        Ok(Stream {
+        let reading = Reading {
             files,
             format: self.format,
-            paths,
-            every,
-            max_rows,
-            writers,
             record_bytes_max,
             settle: self.settle.unwrap_or(Duration::from_secs(5)),
             scan_every,
-            zone: zone(self.timezone.as_deref())?,
-            event_time: self.event_time,
-            on_done: on_done(self.on_done, self.archive.as_deref())?,
-            table: table(self.table, self.dataset, &name)?,
-            dataset: self.dataset,
-            window: window(self.window, self.dataset)?,
+            archives: Vec::new(),
+        };
+        let fitting = Fitting {
+            paths,
             extra: self.extra,
-            dead_letters_max: self.max_dead_letters,
             extra_column: extra_column.to_owned(),
             null: self.null,
-            keep: keep(self.keep)?,
-            archives: Vec::new(),
-            others: Vec::new(),
+            zone: zone(self.timezone.as_deref())?,
+            event_time: self.event_time,
+        };
+        let pace = Pace { every, max_rows, writers, dead_letters_max: self.max_dead_letters };
+        let listeners = Listeners {
             token,
             tcp_listen: tcp_listen(self.tcp_listen.as_deref(), self.tcp_open_to_all)?,
             tcp_connect: tcp_connect(self.tcp_connect)?,
-            name,
-        })
+        };
+        let on_done = on_done(self.on_done, self.archive.as_deref())?;
+        let when_done = WhenDone { on_done, others: Vec::new(), keep: keep(self.keep)? };
+        let table = table(self.table, self.dataset, &name)?;
+        let window = window(self.window, self.dataset)?;
+        let dataset = self.dataset;
+        Ok(Stream { name, table, dataset, window, reading, fitting, pace, listeners, when_done })
     }
 }
 

@@ -11,7 +11,7 @@ use super::{ConfigError, OnDone, Stream};
 /// # Errors
 /// When files would be read from an archive, or one stream would remove the rows of another.
 pub(super) fn introduced(mut streams: Vec<Stream>, path: &str) -> Result<Vec<Stream>, ConfigError> {
-    let archive = |stream: &Stream| match &stream.on_done {
+    let archive = |stream: &Stream| match &stream.when_done.on_done {
         OnDone::Archive(folder) => Some(folder.clone()),
         OnDone::Keep | OnDone::Delete => None,
     };
@@ -20,7 +20,9 @@ pub(super) fn introduced(mut streams: Vec<Stream>, path: &str) -> Result<Vec<Str
         ConfigError::Value { path, stream, setting, message }
     };
     for one in &streams {
-        let parts = |other: &&Stream| other.table == one.table && other.keep != one.keep;
+        let parts = |other: &&Stream| {
+            other.table == one.table && other.when_done.keep != one.when_done.keep
+        };
         if let Some(other) = streams.iter().find(parts) {
             let message = format!("must be that of stream {}: the table is the same", other.name);
             return Err(wrong(one, "keep", message));
@@ -33,11 +35,12 @@ pub(super) fn introduced(mut streams: Vec<Stream>, path: &str) -> Result<Vec<Str
     }
     let archives: Vec<PathBuf> = streams.iter().filter_map(archive).collect();
     let files: Vec<(String, Glob)> =
-        streams.iter().map(|stream| (stream.name.clone(), stream.files.clone())).collect();
+        streams.iter().map(|stream| (stream.name.clone(), stream.reading.files.clone())).collect();
     for stream in &mut streams {
-        stream.archives.clone_from(&archives);
-        stream.others = files.iter().filter(|(name, _)| *name != stream.name).cloned().collect();
-        let folder = Path::new(stream.files.glob()).parent().unwrap_or(Path::new(""));
+        stream.reading.archives.clone_from(&archives);
+        stream.when_done.others =
+            files.iter().filter(|(name, _)| *name != stream.name).cloned().collect();
+        let folder = Path::new(stream.reading.files.glob()).parent().unwrap_or(Path::new(""));
         if let Some(archive) = archives.iter().find(|archive| folder.starts_with(archive)) {
             let message = format!("must not be in {}, which is an archive", archive.display());
             return Err(wrong(stream, "files", message));

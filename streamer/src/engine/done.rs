@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::away::Away;
 use crate::batch::Part;
-use crate::config::{OnDone, Stream};
+use crate::config::{OnDone, Reading, WhenDone};
 use crate::ledger::stop::Stopped;
 use crate::partition::fingerprint::{Consumed, Fingerprint, STAMP_TRUSTED, Stat};
 use crate::partition::{Checkpoints, Kind, Name, Partition};
@@ -60,18 +60,18 @@ enum Verdict {
 
 impl Done {
     /// No finished files yet; `None` if the stream keeps them.
-    pub(super) fn new(stream: &Stream, folder: &Folder) -> Option<Done> {
-        let away = match &stream.on_done {
+    pub(super) fn new(reading: &Reading, when_done: &WhenDone, folder: &Folder) -> Option<Done> {
+        let away = match &when_done.on_done {
             OnDone::Keep => return None,
             OnDone::Archive(archive) => Away::Archive(archive.clone()),
             OnDone::Delete => Away::Delete,
         };
         let others =
-            stream.others.iter().map(|(name, files)| (name.clone(), files.compile_matcher()));
+            when_done.others.iter().map(|(name, files)| (name.clone(), files.compile_matcher()));
         Some(Done {
             folder: folder.clone(),
             away,
-            settle: stream.settle,
+            settle: reading.settle,
             others: others.collect(),
             is_shared_told: false,
             files: HashMap::new(),

@@ -91,7 +91,7 @@ pub async fn run(
         let (database, plan, reporter) = (database.clone(), plan.clone(), reporter.clone());
         let listing = Listing::new(costs.clone());
         let spool = plan.spools.reader(&stream.name);
-        let places = Places::new(data.to_owned(), &stream, spool);
+        let places = Places::new(data.to_owned(), &stream.reading, spool);
         tasks.spawn(async move {
             worker::work(database, places, stream, listing, plan, reporter).await
         });

@@ -66,8 +66,8 @@ impl Retention {
             stop,
             stream: stream.name.clone(),
             table: stream.table.clone(),
-            event_time: stream.event_time.clone(),
-            keep: stream.keep?,
+            event_time: stream.fitting.event_time.clone(),
+            keep: stream.when_done.keep?,
             trouble: None,
         })
     }

@@ -94,7 +94,7 @@ impl Leader {
             Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone());
         let table = loop {
             let mut conn = patience.connect(&database).await.map_err(SinkError::Database)?;
-            match Table::load(&mut conn, &stream).await {
+            match Table::load(&mut conn, &stream.table, &stream.fitting).await {
                 Ok(table) => break Arc::new(table),
                 Err(SchemaError::Catalog { source, .. }) => {
                     patience.pause(&database, source).await.map_err(SinkError::Database)?;
@@ -105,7 +105,7 @@ impl Leader {
         patience.note_success();
         let mut sink = Sink::new(database, &stream, patience);
         let is_stopped = !sink.stopped().await?.is_empty();
-        let done = Done::new(&stream, places.folder());
+        let done = Done::new(&stream.reading, &stream.when_done, places.folder());
         let loaded = load(&mut sink, &places, done.is_some()).await?;
         let done = done.map(|mut done| {
             done.reload(&loaded.checkpoints);
@@ -113,8 +113,8 @@ impl Leader {
         });
         let watch = Watch::new(places.folder().clone());
         let shared = Arc::new(Shared {
-            fits: Fits::new(table, &stream),
-            files: Files::new(&stream, loaded.standing),
+            fits: Fits::new(table, &stream.fitting),
+            files: Files::new(&stream.reading, loaded.standing),
             stream,
             plan,
             reporter,
@@ -144,7 +144,7 @@ impl Leader {
     async fn work_with_helpers(self) -> Result<(), Ended> {
         let stop = self.shared.plan.stop.clone();
         let stream = &self.shared.stream;
-        let writers = if stream.every.is_zero() { stream.writers } else { 1 };
+        let writers = if stream.pace.every.is_zero() { stream.pace.writers } else { 1 };
         let mut tasks = JoinSet::new();
         for _ in 1..writers {
             tasks.spawn(self.writer.beside().help(self.shared.listed.subscribe()));
@@ -170,11 +170,11 @@ impl Leader {
             let started = Instant::now();
             match self.writer.turn().await? {
                 Turn::Committed => {
-                    due = started + self.shared.stream.every;
+                    due = started + self.shared.stream.pace.every;
                     self.is_listing_new = false;
                 }
                 // A listener tells by itself when there is more.
-                Turn::Spooled => due = started + self.shared.stream.every,
+                Turn::Spooled => due = started + self.shared.stream.pace.every,
                 Turn::Other => self.is_listing_new = false,
                 Turn::Nothing => {
                     if !self.look_for_more().await? {
@@ -209,7 +209,7 @@ impl Leader {
         let is_time = match self.shared.plan.until_drained {
             // What comes later is not there now.
             true => self.listing.is_requested(),
-            false => self.listing.is_due(self.shared.stream.scan_every, changed),
+            false => self.listing.is_due(self.shared.stream.reading.scan_every, changed),
         };
         is_time || self.shared.files.needs_listing()
     }
@@ -285,7 +285,7 @@ impl Leader {
             return true;
         }
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        let until = since + self.shared.stream.settle + WAITING_PAUSE * 2;
+        let until = since + self.shared.stream.reading.settle + WAITING_PAUSE * 2;
         // Only a look that began after that time would have seen them still, however slow the machine is.
         self.listing.ended_after(until + self.listing.cost())
     }
@@ -307,7 +307,7 @@ impl Leader {
         let ailment = format!("stream {} is stopped by {}", stream.name, files.join(", "));
         let _ailment = plan.health.note(ailment);
         while !stopped.is_empty() {
-            if !shared.sleep_until(Instant::now() + stream.scan_every).await {
+            if !shared.sleep_until(Instant::now() + stream.reading.scan_every).await {
                 return Ok(false);
             }
             stopped = self.writer.sink.stopped().await?;
@@ -328,7 +328,7 @@ impl Leader {
         let listens = !(drains && shared.files.is_any_in_hand());
         let pause = match drains {
             true => WAITING_PAUSE.max(self.listing.cost()),
-            false => self.listing.rest(shared.stream.scan_every),
+            false => self.listing.rest(shared.stream.reading.scan_every),
         };
         let changed = async {
             self.watch.changed().await;

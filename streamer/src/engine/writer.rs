@@ -130,9 +130,9 @@ impl Shared {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, sink: Sink) -> Writer {
-        let (stream, places) = (shared.stream.clone(), shared.places.clone());
-        let source =
-            ReadAhead::new(Feed::new(stream, places, shared.fits.clone(), shared.files.clone()));
+        let (reading, pace) = (&shared.stream.reading, &shared.stream.pace);
+        let (places, fits) = (shared.places.clone(), shared.fits.clone());
+        let source = ReadAhead::new(Feed::new(reading, pace, places, fits, shared.files.clone()));
         Writer { shared, sink, source, rivalry: None }
     }
 
@@ -264,7 +264,7 @@ impl Writer {
 
     /// Commits a micro-batch, unless it is void because another streamer was faster.
     async fn commit(&mut self, batch: &MicroBatch, started: Instant) -> Result<Turn, Ended> {
-        let reads_ahead = self.shared.stream.every.is_zero();
+        let reads_ahead = self.shared.stream.pace.every.is_zero();
         if reads_ahead && self.source.at_rest(|feed| feed.is_low(batch)).await? {
             self.claim(Some(batch)).await?;
         }

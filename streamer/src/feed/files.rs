@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::known::Known;
 use super::places::Places;
 use super::work::Work;
-use crate::config::Stream;
+use crate::config::Reading;
 use crate::partition::fingerprint::{Look, Stat};
 use crate::partition::standing::Standing;
 use crate::partition::{Found, Kind, Lag, Name};
@@ -71,10 +71,10 @@ struct Unread {
 }
 
 impl Files {
-    /// The files of `stream`, which stand as `standing` says.
-    pub fn new(stream: &Stream, standing: Standing) -> Files {
+    /// The files that `reading` means, which stand as `standing` says.
+    pub fn new(reading: &Reading, standing: Standing) -> Files {
         let mut state = State {
-            known: Known::new(stream.settle),
+            known: Known::new(reading.settle),
             notices: VecDeque::new(),
             unclaimed: VecDeque::new(),
             in_hand: HashSet::new(),

@@ -2,7 +2,7 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::config::{Overrides, Settings};
+use crate::config::{Overrides, Settings, Stream};
 use crate::feed::Feed;
 use crate::layout::Fits;
 use crate::partition::fingerprint::Fingerprint;
@@ -20,8 +20,8 @@ fn files_of(names: &[&str]) -> (tempfile::TempDir, Stream, Places) {
         file.set_modified(time).unwrap();
     }
     let mut stream = Settings::shipped(Overrides::default()).unwrap().streams.remove(0);
-    stream.files = globset::Glob::new("*").unwrap();
-    let places = Places::new(data.path().to_owned(), &stream, None);
+    stream.reading.files = globset::Glob::new("*").unwrap();
+    let places = Places::new(data.path().to_owned(), &stream.reading, None);
     (data, stream, places)
 }
 
@@ -29,8 +29,8 @@ fn files_of(names: &[&str]) -> (tempfile::TempDir, Stream, Places) {
 fn feed(stream: &Stream, places: &Places, files: &Files) -> Feed {
     let (quoted_name, columns, keys) = (String::new(), Vec::new(), Vec::new());
     let table = Table { quoted_name, is_one_heap: true, columns, keys, event_time: None };
-    let fits = Fits::new(Arc::new(table), stream);
-    Feed::new(stream.clone(), places.clone(), fits, files.clone())
+    let fits = Fits::new(Arc::new(table), &stream.fitting);
+    Feed::new(&stream.reading, &stream.pace, places.clone(), fits, files.clone())
 }
 
 fn take(feed: &mut Feed) -> Vec<String> {
@@ -44,7 +44,7 @@ fn take(feed: &mut Feed) -> Vec<String> {
 #[test]
 fn a_listing_takes_down_the_oldest_that_nobody_has_in_hand() {
     let (_data, stream, places) = files_of(&["c", "a", "b"]);
-    let files = Files::new(&stream, Standing::default());
+    let files = Files::new(&stream.reading, Standing::default());
     let feed = || feed(&stream, &places, &files);
     let (mut first, mut second) = (feed(), feed());
     assert!(files.needs_listing() && !files.is_idle(), "nothing was listed yet");
@@ -62,7 +62,7 @@ fn a_listing_takes_down_the_oldest_that_nobody_has_in_hand() {
 #[test]
 fn there_is_something_left_to_read_while_a_reader_goes_back_to_the_checkpoints() {
     let (_data, stream, places) = files_of(&["a"]);
-    let files = Files::new(&stream, Standing::default());
+    let files = Files::new(&stream.reading, Standing::default());
     let mut feed = feed(&stream, &places, &files);
     files.list(&places, LISTED_MAX).unwrap();
     assert_eq!(take(&mut feed), ["a"]);
@@ -91,7 +91,7 @@ fn a_finished_file_needs_no_look_until_it_looks_different() {
     standing.take(&survey, &Partition::parse("b#2"), &done(look("a"), 3));
     standing.take(&survey, &Partition::parse("b"), &done(look("a"), 1));
     standing.take(&survey, &Partition::parse("gone"), &done(look("a"), 4));
-    let files = Files::new(&stream, standing);
+    let files = Files::new(&stream.reading, standing);
     files.list(&places, LISTED_MAX).unwrap();
     assert_eq!(files.state().lag().left, 1);
     let mut feed = feed(&stream, &places, &files);
@@ -105,7 +105,7 @@ fn a_finished_file_needs_no_look_until_it_looks_different() {
 fn of_very_many_files_a_listing_knows_each_by_its_name() {
     let names: Vec<String> = (0..=2 * ENTRIES_MAX).map(|number| number.to_string()).collect();
     let (_data, stream, places) = files_of(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let files = Files::new(&stream, Standing::default());
+    let files = Files::new(&stream.reading, Standing::default());
     files.list(&places, LISTED_MAX).unwrap();
     assert_eq!(take(&mut feed(&stream, &places, &files)), names);
 }

@@ -4,8 +4,8 @@ mod again;
 pub mod files;
 mod known;
 pub mod places;
-mod reading;
 pub mod share;
+mod taken;
 mod work;
 
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::batch::{MicroBatch, Part};
-use crate::config::Stream;
+use crate::config::{Pace, Reading};
 use crate::format::{Beginning, Format};
 use crate::layout::{Fit, Fits};
 use crate::partition::fingerprint::Stat;
@@ -23,7 +23,7 @@ use crate::source::file::{OpenFile, Step};
 use again::Again;
 use files::Files;
 use places::Places;
-use reading::Reading;
+use taken::Taken;
 pub use work::Work;
 
 /// Bytes that a micro-batch holds at most, give or take one record.
@@ -35,7 +35,8 @@ const PARTS_MAX: usize = 1000;
 /// Reads files of one stream, one after the other, each from where its checkpoint stands.
 #[derive(Debug)]
 pub struct Feed {
-    stream: Stream,
+    reading: Reading,
+    records_max: u64,
     places: Places,
     /// How files fit the table.
     fits: Fits,
@@ -103,10 +104,11 @@ enum Stop {
 }
 
 impl Feed {
-    /// A reader of the stream's `files` in `places`, which fit its table by `fits`.
-    pub fn new(stream: Stream, places: Places, fits: Fits, files: Files) -> Feed {
+    /// A reader of `files` in `places`, which fit their table by `fits`.
+    pub fn new(reading: &Reading, pace: &Pace, places: Places, fits: Fits, files: Files) -> Feed {
         Feed {
-            stream,
+            reading: reading.clone(),
+            records_max: u64::try_from(pace.max_rows).unwrap_or(u64::MAX),
             places,
             fits,
             files,
@@ -221,9 +223,9 @@ impl Feed {
         let partition = Partition::new(found.name.clone(), generation);
         let format = match partition.kind() {
             Kind::Segment => Format::of(found.name.as_str()),
-            Kind::File => self.stream.format_of(found.name.as_str()),
+            Kind::File => self.reading.format_of(found.name.as_str()),
         };
-        let mut file = OpenFile::from_start(start, stat, format, self.stream.record_bytes_max);
+        let mut file = OpenFile::from_start(start, stat, format, self.reading.record_bytes_max);
         let still = resumed.is_some() || self.is_still(&found.name, stat);
         let (fit, header) = match self.fit(&mut file, still)? {
             Fitting::Fits(fit, header) => (fit, header),
@@ -279,9 +281,9 @@ impl Feed {
     /// Reads records of one file into `batch` until it is full or the file has no more.
     fn read(&mut self, current: &mut Current, batch: &mut MicroBatch) -> Stop {
         let still = self.is_still(&current.found.name, current.file.stat());
-        let mut part = Reading::default();
+        let mut part = Taken::default();
         let stop = loop {
-            if part.records + batch.records() >= self.records_max()
+            if part.records + batch.records() >= self.records_max
                 || batch.held_bytes >= BATCH_BYTES_MAX
             {
                 // Looking one byte ahead spares an empty micro-batch that only says: done.
@@ -313,7 +315,7 @@ impl Feed {
     }
 
     /// Closes the part that was read, and notes where reading stands.
-    fn finish(&mut self, part: Reading, current: &mut Current, batch: &mut MicroBatch, end: bool) {
+    fn finish(&mut self, part: Taken, current: &mut Current, batch: &mut MicroBatch, end: bool) {
         let position = current.file.position(end);
         let start_offset = current.committed_offset;
         if position.offset == start_offset && end == current.was_done {
@@ -363,12 +365,8 @@ impl Feed {
     }
 
     fn is_full(&self, batch: &MicroBatch) -> bool {
-        batch.records() >= self.records_max()
+        batch.records() >= self.records_max
             || batch.held_bytes >= BATCH_BYTES_MAX
             || batch.parts.len() >= PARTS_MAX
-    }
-
-    fn records_max(&self) -> u64 {
-        u64::try_from(self.stream.max_rows).unwrap_or(u64::MAX)
     }
 }

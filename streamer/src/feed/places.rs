@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use crate::config::Stream;
+use crate::config::Reading;
 use crate::partition::fingerprint::Stat;
 use crate::partition::standing::Survey;
 use crate::partition::{Kind, Name};
@@ -20,9 +20,9 @@ pub struct Places {
 }
 
 impl Places {
-    /// The files of `stream` below `data`, and what is in `spool`.
-    pub fn new(data: PathBuf, stream: &Stream, spool: Option<SpoolReader>) -> Places {
-        Places { folder: Folder::new(data, stream), spool }
+    /// The files that `reading` means below `data`, and what is in `spool`.
+    pub fn new(data: PathBuf, reading: &Reading, spool: Option<SpoolReader>) -> Places {
+        Places { folder: Folder::new(data, reading), spool }
     }
 
     /// The folder alone.

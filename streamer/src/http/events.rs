@@ -64,7 +64,7 @@ async fn take(
     door.spool.check_room().map_err(refusal)?;
     let records = {
         let taken = body::take(app, headers, body).await?;
-        let record_bytes_max = door.stream.record_bytes_max;
+        let record_bytes_max = door.stream.reading.record_bytes_max;
         let parse = move || match form {
             Form::Csv => records::csv(&taken.bytes, record_bytes_max),
             Form::Json => records::json(&taken.bytes),

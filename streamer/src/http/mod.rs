@@ -130,7 +130,7 @@ impl Bound {
         for stream in streams {
             let name = stream.name.clone();
             let Some(spool) = parts.spools.writer(&name) else { continue };
-            let tokens = Token::load(stream.token.as_ref().or(settings.token.as_ref()))
+            let tokens = Token::load(stream.listeners.token.as_ref().or(settings.token.as_ref()))
                 .map_err(|source| ServerError::Token { stream: name.clone(), source })?;
             if tokens.is_empty() && !address.ip().is_loopback() {
                 return Err(ServerError::Open { stream: name, address });

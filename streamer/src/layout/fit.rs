@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{HeaderError, Keys, Layout};
-use crate::config::Stream;
+use crate::config::Fitting;
 use crate::schema::Table;
 
 /// Different headers that are remembered.
@@ -27,7 +27,7 @@ pub struct Fits(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     table: Arc<Table>,
-    stream: Stream,
+    fitting: Fitting,
     made: Mutex<Made>,
 }
 
@@ -50,14 +50,14 @@ impl Fit {
 }
 
 impl Fits {
-    /// The fits of files of `stream` to its `table`.
-    pub fn new(table: Arc<Table>, stream: &Stream) -> Fits {
-        Fits(Arc::new(Inner { table, stream: stream.clone(), made: Mutex::default() }))
+    /// The fits of files to `table`, as `fitting` says.
+    pub fn new(table: Arc<Table>, fitting: &Fitting) -> Fits {
+        Fits(Arc::new(Inner { table, fitting: fitting.clone(), made: Mutex::default() }))
     }
 
     /// The fit of files whose records are JSON objects.
     pub fn of_objects(&self) -> Fit {
-        let made = || Arc::new(Keys::new(self.0.table.clone(), &self.0.stream));
+        let made = || Arc::new(Keys::new(self.0.table.clone(), &self.0.fitting));
         Fit::Keys(self.lock().keys.get_or_insert_with(made).clone())
     }
 
@@ -73,7 +73,7 @@ impl Fits {
         if made.by_header.len() >= HEADERS_MAX {
             made.by_header.clear();
         }
-        let layout = Arc::new(Layout::new(header.clone(), &self.0.table, &self.0.stream)?);
+        let layout = Arc::new(Layout::new(header.clone(), &self.0.table, &self.0.fitting)?);
         made.by_header.insert(header, layout.clone());
         Ok(Fit::Header(layout))
     }

@@ -12,7 +12,7 @@ use super::node::Node;
 use super::object::{Object, reason_of};
 use super::reason::{NOT_UTF8, shown};
 use super::{HeaderError, Layout, Reason};
-use crate::config::{Extra, Stream};
+use crate::config::{Extra, Fitting};
 use crate::encode::Refusal;
 use crate::format::json::NotAnObject;
 use crate::schema::{Column, Table};
@@ -64,16 +64,16 @@ impl Layouts {
 }
 
 impl Keys {
-    /// Matches keys to the columns of `table`: by the paths of `stream`, else by name. A key that a path
+    /// Matches keys to the columns of `table`: by the paths of `fitting`, else by name. A key that a path
     /// names means nothing else.
-    pub fn new(table: Arc<Table>, stream: &Stream) -> Keys {
+    pub fn new(table: Arc<Table>, fitting: &Fitting) -> Keys {
         let mut root = Node::default();
         let columns = || table.columns.iter().enumerate();
-        for (at, column) in columns().filter(|(_, c)| !stream.paths.contains_key(&c.name)) {
+        for (at, column) in columns().filter(|(_, c)| !fitting.paths.contains_key(&c.name)) {
             root.at(std::slice::from_ref(&column.name)).column = Some(at);
         }
         for (at, column) in columns() {
-            if let Some(path) = stream.paths.get(&column.name) {
+            if let Some(path) = fitting.paths.get(&column.name) {
                 root.at(path).column = Some(at);
             }
         }
@@ -87,8 +87,8 @@ impl Keys {
             })
         };
         let bits = table.columns.iter().map(&mut bit).collect();
-        let extra_column = (stream.extra == Extra::Keep).then(|| stream.extra_column.clone());
-        let (extra, layouts) = (stream.extra, Mutex::default());
+        let extra_column = (fitting.extra == Extra::Keep).then(|| fitting.extra_column.clone());
+        let (extra, layouts) = (fitting.extra, Mutex::default());
         Keys { table, root, bits, extra, extra_column, layouts }
     }
 

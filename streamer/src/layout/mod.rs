@@ -18,7 +18,7 @@ pub use keys::Keys;
 pub use reason::{BAD_COPY_FILE_FORMAT, Reason, escaped};
 use reason::{NOT_UTF8, ValueRefusal};
 
-use crate::config::{Extra, Stream};
+use crate::config::{Extra, Fitting};
 use crate::encode::{Refusal, Type};
 use crate::format::Fields;
 use crate::schema::{BATCH_ID, BIGINT_OID, Column, INGESTED_AT, Key, Table};
@@ -116,14 +116,18 @@ impl Layout {
     ///
     /// # Errors
     /// [`HeaderError`] when records under this header can't become rows.
-    pub fn new(header: Vec<String>, table: &Table, stream: &Stream) -> Result<Layout, HeaderError> {
+    pub fn new(
+        header: Vec<String>,
+        table: &Table,
+        fitting: &Fitting,
+    ) -> Result<Layout, HeaderError> {
         let Matched { fields, extras } = match_names(&header, table)?;
-        let kept = match stream.extra {
-            Extra::Keep => Some(Kept::new(&stream.extra_column, &fields, &extras)?),
+        let kept = match fitting.extra {
+            Extra::Keep => Some(Kept::new(&fitting.extra_column, &fields, &extras)?),
             Extra::Reject if !extras.is_empty() => return Err(HeaderError::extra(&extras)),
             Extra::Reject | Extra::Ignore => None,
         };
-        let null = stream.null.clone();
+        let null = fitting.null.clone();
         Ok(Layout { header, null, ..Layout::of(&fields, kept, table)? })
     }
 

@@ -136,7 +136,7 @@ impl Line {
 
     /// Reads one connection to its end.
     async fn read(&self, mut peer: TcpStream) -> Ended {
-        let mut intake = Intake::new(self.stream.record_bytes_max, None);
+        let mut intake = Intake::new(self.stream.reading.record_bytes_max, None);
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut is_header_checked = false;
         loop {

@@ -80,12 +80,14 @@ async fn replay_alike(
     let header = &letters[0].columns;
     let fit = match header.as_slice() {
         // A JSON object brings its own names.
-        [] => Ok(Fit::Keys(Arc::new(Keys::new(table.clone(), stream)))),
-        _ => Layout::new(header.clone(), table, stream).map(|layout| Fit::Header(Arc::new(layout))),
+        [] => Ok(Fit::Keys(Arc::new(Keys::new(table.clone(), &stream.fitting)))),
+        _ => Layout::new(header.clone(), table, &stream.fitting)
+            .map(|layout| Fit::Header(Arc::new(layout))),
     };
     let mut trial = match fit {
         Ok(fit) => {
-            let reader = Reader::new(format_of(stream, &letters[0]), stream.record_bytes_max);
+            let reader =
+                Reader::new(format_of(stream, &letters[0]), stream.reading.record_bytes_max);
             Trial::new(fit, letters, reader)
         }
         Err(error) => {
@@ -125,7 +127,7 @@ fn format_of(stream: &Stream, letter: &Open) -> Format {
     let name = partition.name.as_str();
     let named = match partition.kind() {
         Kind::Segment => Format::of(name),
-        Kind::File => stream.format_of(name),
+        Kind::File => stream.reading.format_of(name),
     };
     let is_alike = |format: &Format| format.has_header() != letter.columns.is_empty();
     Some(named).filter(is_alike).or_else(|| Format::all().find(is_alike)).unwrap_or(named)

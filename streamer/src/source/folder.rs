@@ -12,7 +12,7 @@ use nix::sys::stat::{SFlag, fstatat};
 
 use super::below::{open_below, open_file};
 use super::pattern::Pattern;
-use crate::config::Stream;
+use crate::config::Reading;
 use crate::partition::fingerprint::Stat;
 use crate::partition::{SPOOL, file_text};
 
@@ -36,10 +36,10 @@ pub struct Unlisted {
 }
 
 impl Folder {
-    /// The files of `stream`: those below `root` whose path below it matches its pattern.
-    pub fn new(root: PathBuf, stream: &Stream) -> Folder {
-        let archives = stream.archives.iter().map(|archive| root.join(archive)).collect();
-        Folder::matching(root, &stream.files, archives)
+    /// The files that `reading` means: those below `root` whose path below it matches its pattern.
+    pub fn new(root: PathBuf, reading: &Reading) -> Folder {
+        let archives = reading.archives.iter().map(|archive| root.join(archive)).collect();
+        Folder::matching(root, &reading.files, archives)
     }
 
     fn matching(root: PathBuf, pattern: &globset::Glob, archives: Vec<PathBuf>) -> Folder {

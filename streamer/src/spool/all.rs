@@ -15,7 +15,12 @@ impl Spools {
     /// A spool for each of `streams`, in the folder `root`; each takes `backlog_bytes_max`.
     pub fn new(root: &Path, streams: &[Stream], backlog_bytes_max: u64) -> Spools {
         let spool = |stream: &Stream| {
-            Arc::new(Inner::new(root, &stream.name, stream.record_bytes_max, backlog_bytes_max))
+            Arc::new(Inner::new(
+                root,
+                &stream.name,
+                stream.reading.record_bytes_max,
+                backlog_bytes_max,
+            ))
         };
         Spools(Arc::new(
             streams.iter().map(|stream| (stream.name.clone(), spool(stream))).collect(),

@@ -194,7 +194,7 @@ fn read_whole(name: &str, bytes: &[u8], max_rows: usize) -> Read {
     let folder = folder();
     fs::write(folder.path().join(name), bytes).unwrap();
     let mut read = Read::default();
-    drain(folder.path(), stream(Duration::ZERO, max_rows), &mut read);
+    drain(folder.path(), &stream(Duration::ZERO, max_rows), &mut read);
     read
 }
 
@@ -210,19 +210,19 @@ fn read_growing(name: &str, bytes: &[u8], cuts: &[usize]) -> Read {
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(&bytes[from..cut]).unwrap();
         from = cut;
-        drain(folder.path(), stream(Duration::from_secs(3600), 1000), &mut read);
+        drain(folder.path(), &stream(Duration::from_secs(3600), 1000), &mut read);
     }
-    drain(folder.path(), stream(Duration::ZERO, 1000), &mut read);
+    drain(folder.path(), &stream(Duration::ZERO, 1000), &mut read);
     read
 }
 
 /// Reads what there is from the checkpoint on, as the engine does.
-fn drain(folder: &Path, stream: Stream, read: &mut Read) {
-    let is_patient = stream.settle > Duration::ZERO;
-    let places = Places::new(folder.to_owned(), &stream, None);
-    let files = Files::new(&stream, Standing::default());
-    let fits = Fits::new(table(), &stream);
-    let mut feed = Feed::new(stream, places.clone(), fits, files.clone());
+fn drain(folder: &Path, stream: &Stream, read: &mut Read) {
+    let is_patient = stream.reading.settle > Duration::ZERO;
+    let places = Places::new(folder.to_owned(), &stream.reading, None);
+    let files = Files::new(&stream.reading, Standing::default());
+    let fits = Fits::new(table(), &stream.fitting);
+    let mut feed = Feed::new(&stream.reading, &stream.pace, places.clone(), fits, files.clone());
     loop {
         files.list(&places, usize::MAX).unwrap();
         let checkpoints = [CSV, JSON]
@@ -294,7 +294,9 @@ static STREAM: LazyLock<Stream> = LazyLock::new(|| {
 });
 
 fn stream(settle: Duration, max_rows: usize) -> Stream {
-    Stream { settle, max_rows, ..STREAM.clone() }
+    let mut stream = STREAM.clone();
+    (stream.reading.settle, stream.pace.max_rows) = (settle, max_rows);
+    stream
 }
 
 /// A table of three columns of text, of which the last has a default.

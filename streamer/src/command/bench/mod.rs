@@ -231,7 +231,7 @@ fn stream_of(dataset: BenchDataset, settings: &Settings) -> Stream {
     let mut stream = stream.expect("each dataset has a stream that is shipped").clone();
     if dataset == BenchDataset::AdEvents {
         // The generator tells of a produce_time some milliseconds ahead; this is when it makes the event.
-        stream.event_time = Some("event_time_ns".to_owned());
+        stream.fitting.event_time = Some("event_time_ns".to_owned());
     }
     stream
 }

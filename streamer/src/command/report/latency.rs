@@ -33,7 +33,7 @@ pub(super) async fn gather(
         parameters: vec![
             Some(stream.table.clone()),
             args.window.map(|window| format!("{} microseconds", window.as_micros())),
-            stream.event_time.clone(),
+            stream.fitting.event_time.clone(),
         ],
     };
     let read = query.read(conn, args.output.json).await;

@@ -1,4 +1,4 @@
-//! Reading records into one part of a micro-batch: each becomes a row or a dead letter.
+//! Taken records into one part of a micro-batch: each becomes a row or a dead letter.
 
 use crate::batch::{DeadLetter, MicroBatch};
 use crate::layout::{BAD_COPY_FILE_FORMAT, Reason};
@@ -6,14 +6,14 @@ use crate::source::file::{Refused, Step};
 
 /// The part of a micro-batch that is being read.
 #[derive(Default)]
-pub(super) struct Reading {
+pub(super) struct Taken {
     /// How many so far.
     pub(super) records: u64,
     pub(super) dead_letters: Vec<DeadLetter>,
     reasons: Vec<Reason>,
 }
 
-impl Reading {
+impl Taken {
     /// Takes a record in: as a row, or as a dead letter.
     pub(super) fn take(&mut self, step: Step<'_>, batch: &mut MicroBatch) {
         self.records += 1;

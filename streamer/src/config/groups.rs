@@ -1,0 +1,123 @@
+//! The settings of a stream, in groups: each stage of the way into PostgreSQL is given its own.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use globset::Glob;
+use serde::Deserialize;
+
+use crate::encode::Zone;
+use crate::format::Format;
+use crate::limit::DeadLetterLimit;
+
+/// Which files are read, and how.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Which files below the data folder.
+    pub files: Glob,
+    /// What the files hold; `None` where each file's name tells.
+    pub format: Option<Format>,
+    /// Bytes that a record has at most.
+    pub record_bytes_max: usize,
+    /// How long a file must be still before a last line without a line end counts as a record.
+    pub settle: Duration,
+    /// How often the folder is listed at least.
+    pub scan_every: Duration,
+    /// The folders of all streams' archives, below the data folder: no file is read from there.
+    pub archives: Vec<PathBuf>,
+}
+
+/// How records become rows of the table.
+#[derive(Debug, Clone)]
+pub struct Fitting {
+    /// Columns that are not called like their JSON key: the keys that lead to them, from the outermost
+    /// on.
+    pub paths: BTreeMap<String, Vec<String>>,
+    /// What becomes of columns that the table does not have.
+    pub extra: Extra,
+    /// The jsonb column that [`Extra::Keep`] fills.
+    pub extra_column: String,
+    /// What is NULL where it stands unquoted, besides the empty field.
+    pub null: Vec<String>,
+    /// What a time without a zone means.
+    pub zone: Zone,
+    /// The column that tells when an event came to be; `None` where it has one of the usual names.
+    pub event_time: Option<String>,
+}
+
+/// How much goes into PostgreSQL at a time, and how often.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// The pause between the starts of two micro-batches.
+    pub every: Duration,
+    /// Records that a micro-batch has at most.
+    pub max_rows: usize,
+    /// How many files are worked on at a time, where no pause is to be kept between micro-batches.
+    pub writers: usize,
+    /// How many dead letters a file may have before the stream stops.
+    pub dead_letters_max: Option<DeadLetterLimit>,
+}
+
+/// Who may send records that are in no file, and from where.
+#[derive(Debug, Clone)]
+pub struct Listeners {
+    /// Where the tokens are that are asked for.
+    pub token: Option<TokenSource>,
+    /// Where lines are taken by TCP.
+    pub tcp_listen: Option<SocketAddr>,
+    /// The server, `host:port`, that lines are read from.
+    pub tcp_connect: Option<String>,
+}
+
+/// What becomes of files and rows that are loaded.
+#[derive(Debug, Clone)]
+pub struct WhenDone {
+    /// What becomes of a file that was read to its end.
+    pub on_done: OnDone,
+    /// The other streams' names and files: what they read too stays.
+    pub others: Vec<(String, Glob)>,
+    /// How long rows are kept, by the time of their events; for ever where there is none.
+    pub keep: Option<Duration>,
+}
+
+/// Where tokens are to be found: never in the settings themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenSource {
+    /// In this environment variable.
+    Env(String),
+    /// In this file, one a line.
+    File(PathBuf),
+}
+
+/// What becomes of a file's columns that the table does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Extra {
+    /// The file is refused, so that nothing is lost unnoticed.
+    #[default]
+    Reject,
+    /// They are left out.
+    Ignore,
+    /// They go into a jsonb column of the table, as one object.
+    Keep,
+}
+
+/// What becomes of a file that was read to its end and committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnDone {
+    /// It stays where it is.
+    Keep,
+    /// It is moved to this folder below the data folder.
+    Archive(PathBuf),
+    /// It is removed.
+    Delete,
+}
+
+impl Reading {
+    /// What a file of this name holds.
+    pub fn format_of(&self, name: &str) -> Format {
+        self.format.unwrap_or_else(|| Format::of(name))
+    }
+}
