@@ -1,6 +1,6 @@
-//! Any bytes as a stream of each format: the reader never panics, every byte belongs to exactly one record,
-//! refusal or run of blanks, and neither the pieces nor their places and lines depend on how the
-//! bytes arrive.
+//! Any bytes as a stream of each format: the reader never panics, every byte belongs to exactly one
+//! record, refusal or run of blanks, and neither the pieces nor their places and lines depend on
+//! how the bytes arrive.
 
 #![no_main]
 
@@ -14,7 +14,8 @@ enum Piece {
     Refused { start: usize, end: usize, line: u64, fault: Fault },
 }
 
-// The first byte is the longest record, the second the bytes of the first read, the rest the stream.
+// The first byte is the longest record, the second the bytes of the first read, the rest the
+// stream.
 fuzz_target!(|input: &[u8]| {
     let [record_bytes_max, step, bytes @ ..] = input else { return };
     let (record_bytes_max, step) = (usize::from(*record_bytes_max), usize::from(*step) + 1);
@@ -61,7 +62,8 @@ fn read(format: Format, bytes: &[u8], step: usize, record_bytes_max: usize) -> V
             }
             Next::Incomplete => {
                 // A read may bring more than the longest record, but only once.
-                let held = bytes[from + at..to].iter().skip_while(|b| b" \t\r\n".contains(b)).count();
+                let held = &bytes[from + at..to];
+                let held = held.iter().skip_while(|b| b" \t\r\n".contains(b)).count();
                 let held_max = record_bytes_max + 1 + step;
                 assert!(held <= held_max, "memory is not bounded by the longest record");
                 to = bytes.len().min(to + step);

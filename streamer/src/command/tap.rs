@@ -209,7 +209,8 @@ impl Tap {
             OpenFile::from_start(content, stat, format, self.stream.reading.record_bytes_max);
         let has_begun = match file.begin(is_still)? {
             Beginning::Header(_) | Beginning::Records => true,
-            // A segment is read on when something is appended to it, though its name is gone by then.
+            // A segment is read on when something is appended to it, though its name is gone by
+            // then.
             Beginning::Empty => !format.has_header(),
             Beginning::Unreadable(HeaderFault::Encoding(_) | HeaderFault::Packed(_)) => false,
             // What follows a bad header can be shown.

@@ -100,7 +100,7 @@ pub(super) fn window(
         }
         Some(window)
             if window.is_zero()
-                || DAY.as_nanos() % window.as_nanos() != 0
+                || !DAY.as_nanos().is_multiple_of(window.as_nanos())
                 || window.subsec_nanos() != 0 =>
         {
             Err((

@@ -1,4 +1,5 @@
-//! The beginning of a stream of bytes: a byte order mark, bytes that are no UTF-8 text, and the header.
+//! The beginning of a stream of bytes: a byte order mark, bytes that are no UTF-8 text, and the
+//! header.
 
 use std::sync::Arc;
 
@@ -50,7 +51,10 @@ pub enum HeaderFault {
     #[error("the file is {0}; convert it to UTF-8, for example with iconv")]
     Encoding(&'static str),
     /// The first bytes say that the file is packed, and its name does not.
-    #[error("the file is packed with {}; end its name in .gz or .zst, so that it is unpacked", .0.name())]
+    #[error(
+        "the file is packed with {}; end its name in .gz or .zst, so that it is unpacked",
+        .0.name()
+    )]
     Packed(Packing),
 }
 
@@ -66,8 +70,8 @@ impl Header {
     }
 }
 
-/// The length of the byte order mark that `bytes` begin with, 0 if there is none; `None` while more bytes are needed
-/// to tell. `complete` says that no more will come.
+/// The length of the byte order mark that `bytes` begin with, 0 if there is none; `None` while more
+/// bytes are needed to tell. `complete` says that no more will come.
 ///
 /// # Errors
 /// When the bytes are no UTF-8 text, but wider characters or packed.
@@ -103,7 +107,8 @@ fn is_open(bytes: &[u8]) -> bool {
     bytes.len() < 2 || (bytes.len() < TELLING_BYTES && !bytes.iter().all(is_plain))
 }
 
-/// Recognises encodings of two or four bytes a character, by their mark or the NULs of plain letters.
+/// Recognises encodings of two or four bytes a character, by their mark or the NULs of plain
+/// letters.
 fn wide_encoding(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),

@@ -1,6 +1,8 @@
-//! The fields of one record: where they stand in one borrowed buffer, and which of them were quoted.
+//! The fields of one record: where they stand in one borrowed buffer, and which of them were
+//! quoted.
 
-/// The fields of one record, unescaped. There are none where a record has names of its own, as a JSON object has.
+/// The fields of one record, unescaped. There are none where a record has names of its own, as a
+/// JSON object has.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     /// All fields, one behind the other, perhaps with something between them.

@@ -1,7 +1,8 @@
 //! Formats: bytes in, records out. Knows nothing of files and tables.
 //!
-//! A [`Reader`] reads a stream of bytes as records of one format. A format itself only cuts a record off the front
-//! of a buffer: it is a file with a type that can [`Split`], and a line in the table of formats below.
+//! A [`Reader`] reads a stream of bytes as records of one format. A format itself only cuts a
+//! record off the front of a buffer: it is a file with a type that can `Split`, and a line in the
+//! table of formats below.
 
 mod beginning;
 mod csv;
@@ -32,8 +33,8 @@ trait Split {
     /// For records of at most `record_bytes_max` bytes, line end included.
     fn new(record_bytes_max: usize) -> Self;
 
-    /// Cuts one record off the front of `buffer`, which starts where a record starts. `complete` says that nothing
-    /// will follow the buffer.
+    /// Cuts one record off the front of `buffer`, which starts where a record starts. `complete`
+    /// says that nothing will follow the buffer.
     fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut;
 
     /// The fields of the record that was cut last; none where the format has no header.
@@ -45,14 +46,15 @@ trait Split {
 struct About {
     /// What the names of its files end with. Those of the spool's segments end with the first.
     endings: &'static [&'static str],
-    /// What stands between the fields of a record, below a header that names them. Where there is nothing, there is no
-    /// header either: each record is a JSON object.
+    /// What stands between the fields of a record, below a header that names them. Where there is
+    /// nothing, there is no header either: each record is a JSON object.
     delimiter: Option<u8>,
     /// Whether a record may go on behind a line end.
     spans_lines: bool,
 }
 
-/// Makes what has a part for each format. The names of settings and flags are those of the formats in lower case.
+/// Makes what has a part for each format. The names of settings and flags are those of the formats
+/// in lower case.
 macro_rules! formats {
     ($($(#[$doc:meta])* $name:ident: $splitter:ty,)+) => {
         /// What the bytes of a file are.
@@ -70,8 +72,10 @@ macro_rules! formats {
             }
         }
 
-        /// The splitter of a reader's format.
+        /// The splitter of a reader's format. It is where its reader is: to look for it elsewhere would cost
+        /// each record some time.
         #[derive(Debug)]
+        #[allow(clippy::large_enum_variant, reason = "there are few readers at a time")]
         enum Splitter {
             $($name($splitter),)+
         }
@@ -107,8 +111,8 @@ formats! {
 }
 
 impl Format {
-    /// What a file of this name holds: CSV, unless it has the ending of another format before the one that says how
-    /// it is packed.
+    /// What a file of this name holds: CSV, unless it has the ending of another format before the
+    /// one that says how it is packed.
     pub fn of(name: &str) -> Format {
         let name = Packing::stripped(name);
         let ends = |ending: &&str| {
@@ -120,8 +124,9 @@ impl Format {
         named.unwrap_or(Format::Csv)
     }
 
-    /// What a stream holds that begins with these bytes, where nothing else tells: `{` begins JSON, anything else the
-    /// header of CSV. Blanks and a byte order mark say nothing; `None` where there is nothing else yet.
+    /// What a stream holds that begins with these bytes, where nothing else tells: `{` begins JSON,
+    /// anything else the header of CSV. Blanks and a byte order mark say nothing; `None` where
+    /// there is nothing else yet.
     pub fn of_bytes(bytes: &[u8], complete: bool) -> Option<Format> {
         let bytes = bytes.trim_ascii_start();
         if !complete && beginning::is_half_mark(bytes) {
@@ -143,7 +148,8 @@ impl Format {
         self.about().endings[0]
     }
 
-    /// Whether the first record names the fields of those that follow it. Else each record is a JSON object.
+    /// Whether the first record names the fields of those that follow it. Else each record is a
+    /// JSON object.
     pub fn has_header(self) -> bool {
         self.delimiter().is_some()
     }

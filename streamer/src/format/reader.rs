@@ -1,9 +1,10 @@
 //! Reading a stream of bytes as records of one format, whatever the format is.
 //!
-//! A [`Reader`] is fed by its caller: with a buffer, the place in it up to where the reader has taken its bytes, and
-//! whether anything will follow the buffer. It moves that place on, and knows at which offset of the stream and on which
-//! line it stands. So it owns neither the bytes nor a file, a record's bytes are where its caller has them, and all
-//! that it needs to go on elsewhere is its [`State`]. In whatever pieces bytes come, the records are the same.
+//! A [`Reader`] is fed by its caller: with a buffer, the place in it up to where the reader has
+//! taken its bytes, and whether anything will follow the buffer. It moves that place on, and knows
+//! at which offset of the stream and on which line it stands. So it owns neither the bytes nor a
+//! file, a record's bytes are where its caller has them, and all that it needs to go on elsewhere
+//! is its [`State`]. In whatever pieces bytes come, the records are the same.
 
 use std::ops::Range;
 
@@ -35,8 +36,8 @@ pub enum Next {
     Record(Place),
     /// Bytes that are no record.
     Malformed(Place, Fault),
-    /// A record longer than allowed, whose line does not end in the buffer. The place is that of its bytes in the
-    /// buffer. [`Reader::pass_line`] passes over the rest of it.
+    /// A record longer than allowed, whose line does not end in the buffer. The place is that of
+    /// its bytes in the buffer. [`Reader::pass_line`] passes over the rest of it.
     Endless(Place, Fault),
     /// More bytes are needed to tell. If none will follow, the stream ends here.
     Incomplete,
@@ -69,8 +70,8 @@ pub struct Record<'a> {
 }
 
 impl Reader {
-    /// A reader that stands at the beginning of a stream. Records have at most `record_bytes_max` bytes, quotes and
-    /// line end included.
+    /// A reader that stands at the beginning of a stream. Records have at most `record_bytes_max`
+    /// bytes, quotes and line end included.
     pub fn new(format: Format, record_bytes_max: usize) -> Reader {
         let splitter = Splitter::new(format, record_bytes_max);
         Reader { format, splitter, state: State::default() }
@@ -86,14 +87,15 @@ impl Reader {
         self.state
     }
 
-    /// Goes on from where a reader stood that had read the same bytes; that must be between two records.
+    /// Goes on from where a reader stood that had read the same bytes; that must be between two
+    /// records.
     pub fn resume(&mut self, state: State) {
         self.state = state;
     }
 
-    /// Reads what the stream begins with: a byte order mark, and the header where the format has one. Is to be called
-    /// until it has told, before the first record is read. After [`Beginning::Unreadable`] it can only be read on as
-    /// if it were text.
+    /// Reads what the stream begins with: a byte order mark, and the header where the format has
+    /// one. Is to be called until it has told, before the first record is read. After
+    /// [`Beginning::Unreadable`] it can only be read on as if it were text.
     pub fn begin(&mut self, buffer: &[u8], at: &mut usize, complete: bool) -> Beginning {
         if self.state.offset == 0 {
             match mark_len(&buffer[*at..], complete) {
@@ -121,8 +123,8 @@ impl Reader {
         }
     }
 
-    /// Reads what stands at `at` in `buffer`, and moves `at` behind it. `complete` says that nothing will follow the
-    /// buffer: a last record without a line end counts.
+    /// Reads what stands at `at` in `buffer`, and moves `at` behind it. `complete` says that
+    /// nothing will follow the buffer: a last record without a line end counts.
     pub fn next(&mut self, buffer: &[u8], at: &mut usize, complete: bool) -> Next {
         loop {
             let cut = self.splitter.cut(&buffer[*at..], complete);
@@ -154,7 +156,8 @@ impl Reader {
         self.splitter.fields()
     }
 
-    /// Passes over the rest of a line, behind [`Next::Endless`]; false if its end is not in the buffer.
+    /// Passes over the rest of a line, behind [`Next::Endless`]; false if its end is not in the
+    /// buffer.
     pub fn pass_line(&mut self, buffer: &[u8], at: &mut usize) -> bool {
         let rest = &buffer[*at..];
         let end = memchr::memchr2(b'\n', b'\r', rest);
@@ -162,7 +165,8 @@ impl Reader {
         end.is_some()
     }
 
-    /// Passes over the blank lines in front of what stands from `start` to `end`, counted from `at`.
+    /// Passes over the blank lines in front of what stands from `start` to `end`, counted from
+    /// `at`.
     fn place(&mut self, buffer: &[u8], at: &mut usize, start: usize, end: usize) -> Place {
         let end = *at + end;
         if start > 0 {

@@ -1,4 +1,5 @@
-//! Streams read in whole and in pieces: the records, their places and lines are the same, and no byte is lost.
+//! Streams read in whole and in pieces: the records, their places and lines are the same, and no
+//! byte is lost.
 
 use proptest::prelude::*;
 
@@ -14,8 +15,8 @@ enum Piece {
 /// A stream as it was read: its beginning, its pieces, and where the reader stood behind each.
 type Read = (Beginning, Vec<(Piece, State)>);
 
-/// Reads `bytes` as the source of a growing file does: `step` more bytes when the reader asks for them, and what it has
-/// taken is dropped.
+/// Reads `bytes` as the source of a growing file does: `step` more bytes when the reader asks for
+/// them, and what it has taken is dropped.
 fn read(format: Format, bytes: &[u8], step: usize, record_bytes_max: usize) -> Read {
     let mut reader = Reader::new(format, record_bytes_max);
     let (mut from, mut to) = (0, 0);
@@ -151,7 +152,8 @@ proptest! {
         for format in Format::all() {
             let read = |step| {
                 let (beginning, pieces) = read(format, &bytes, step, record_bytes_max);
-                // Behind a record that is too long the reader may have the line end before it or behind it.
+                // Behind a record that is too long the reader may have the line end before it or
+                // behind it.
                 (beginning, pieces.into_iter().map(|(piece, _)| piece).collect::<Vec<_>>())
             };
             let whole = read(usize::MAX / 2);
@@ -178,7 +180,8 @@ proptest! {
             };
             let mut at = match beginning {
                 Beginning::Header(header) => {
-                    bytes.windows(header.raw.len()).position(|raw| raw == header.raw.as_ref()).unwrap()
+                    let mut places = bytes.windows(header.raw.len());
+                    places.position(|raw| raw == header.raw.as_ref()).unwrap()
                 }
                 _ => bytes.len() - crate::format::without_mark(&bytes).len(),
             } + header;

@@ -50,7 +50,8 @@ pub enum Step<'a> {
 /// Bytes that are no record.
 #[derive(Debug)]
 pub struct Refused<'a> {
-    /// The bytes, or as many of the first ones as are kept of a record that is longer than it may be.
+    /// The bytes, or as many of the first ones as are kept of a record that is longer than it may
+    /// be.
     pub raw: &'a [u8],
     /// Where all of them stand in the file, the line end excluded.
     pub range: Range<u64>,
@@ -139,8 +140,8 @@ impl OpenFile {
         Position { offset, line: Some(line), fingerprint, is_end }
     }
 
-    /// Reads what the file begins with. To be called before the first record is read. `still` says that nobody is
-    /// writing the file.
+    /// Reads what the file begins with. To be called before the first record is read. `still` says
+    /// that nobody is writing the file.
     ///
     /// # Errors
     /// When the file can't be read.
