@@ -162,7 +162,8 @@ async fn open(global: &Global) -> Result<(Settings, Database)> {
     Ok((settings, database))
 }
 
-/// A connection to a database that has the streamer's tables, and those of the datasets that are named.
+/// A connection to a database that has the streamer's tables, and those of the datasets that are
+/// named.
 async fn connect(database: &Database, streams: &[Stream]) -> Result<PgConnection> {
     Ok(survey(database, streams).await?.0)
 }

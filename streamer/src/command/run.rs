@@ -162,8 +162,8 @@ fn built_in_text(streams: &[Stream]) -> String {
     )
 }
 
-/// Opens the database, applies the migrations, works on the streams, and stops the embedded server. `None` where the
-/// database was none that can be worked on, until this was to stop.
+/// Opens the database, applies the migrations, works on the streams, and stops the embedded server.
+/// `None` where the database was none that can be worked on, until this was to stop.
 async fn work(
     settings: &Settings,
     plan: Plan,

@@ -52,7 +52,8 @@ impl Dataset {
         }
     }
 
-    /// How long the windows of its rollup are where the stream does not say; `None` where a stream can't say.
+    /// How long the windows of its rollup are where the stream does not say; `None` where a stream
+    /// can't say.
     pub fn window(self) -> Option<Duration> {
         (self == Dataset::AdEvents).then_some(Duration::from_secs(10))
     }

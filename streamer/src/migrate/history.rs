@@ -1,5 +1,5 @@
-//! The histories: one of the streamer's own tables and one of each dataset. Which migrations each has to have, and
-//! whether what a database has fits.
+//! The histories: one of the streamer's own tables and one of each dataset. Which migrations each
+//! has to have, and whether what a database has fits.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use super::former::FORMER;
 use crate::config::Dataset;
 use crate::sql;
 
-/// The history of the streamer's own tables. It has the name of the single history of before, so that an older
-/// streamer refuses to work on a newer database.
+/// The history of the streamer's own tables. It has the name of the single history of before, so
+/// that an older streamer refuses to work on a newer database.
 pub(super) const CORE: &str = "streamer.schema_history";
 
 mod core {

@@ -1,13 +1,15 @@
 //! The tables of the database: the streamer's own, and those of the datasets that streams name.
 //!
-//! The streamer's own tables are all in the schema `streamer`; a dataset has its table, rollups and views in `public`.
-//! Each of them has a history of its own, because refinery takes no version that comes before the last one: the core
-//! in `streamer.schema_history`, a dataset in `streamer.history_...`. A dataset is installed when a stream names it.
-//! Where a table of its name was there before, that is the user's: it is loaded as it is, and nothing is added to it.
+//! The streamer's own tables are all in the schema `streamer`; a dataset has its table, rollups and
+//! views in `public`. Each of them has a history of its own, because refinery takes no version that
+//! comes before the last one: the core in `streamer.schema_history`, a dataset in
+//! `streamer.history_...`. A dataset is installed when a stream names it. Where a table of its name
+//! was there before, that is the user's: it is loaded as it is, and nothing is added to it.
 //!
-//! All that [`migrate`] does it does in one transaction, and one streamer at a time. So it is done whole or not at all,
-//! also the takeover of a database that the streamer before this one has made, whose single history was
-//! `streamer.schema_history`, too. A history that is neither is a [`Refusal`]: nothing is changed, by no command.
+//! All that [`migrate`] does it does in one transaction, and one streamer at a time. So it is done
+//! whole or not at all, also the takeover of a database that the streamer before this one has made,
+//! whose single history was `streamer.schema_history`, too. A history that is neither is a
+//! [`Refusal`]: nothing is changed, by no command.
 
 mod former;
 mod history;
@@ -25,7 +27,8 @@ pub use history::Refusal;
 use history::{CORE, History, Standing};
 pub use survey::Survey;
 
-/// Two streamers that start together take turns: refinery itself has no lock. It is also what older streamers take.
+/// Two streamers that start together take turns: refinery itself has no lock. It is also what older
+/// streamers take.
 const LOCK: &str = "select pg_advisory_xact_lock(hashtext('streamer.migrate'))";
 
 /// Each statement must see what those have done whose turn was before.
@@ -80,8 +83,8 @@ pub struct Migrated {
     pub foreign: Vec<Dataset>,
 }
 
-/// Applies what is missing for these streams. A role that may not create anything can call this too, as long as
-/// nothing is missing.
+/// Applies what is missing for these streams. A role that may not create anything can call this
+/// too, as long as nothing is missing.
 ///
 /// # Errors
 /// [`MigrateError`]; everything is done or nothing.

@@ -9,7 +9,8 @@ use time::format_description::well_known::Rfc3339;
 use super::MigrateError;
 use crate::sql;
 
-/// Applies what is missing of a history, or only notes it there ([`Target::FakeVersion`]). Returns what was applied.
+/// Applies what is missing of a history, or only notes it there ([`Target::FakeVersion`]). Returns
+/// what was applied.
 pub(super) async fn apply(
     conn: &mut PgConnection,
     mut runner: Runner,

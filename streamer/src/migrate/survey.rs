@@ -9,7 +9,8 @@ use super::window::{Change, changes};
 use super::{MigrateError, Refusal};
 use crate::config::{Dataset, Stream};
 
-/// The histories that there are and can be read. A role that loads need not know those of other datasets.
+/// The histories that there are and can be read. A role that loads need not know those of other
+/// datasets.
 const HISTORIES: &str = "
     select n.nspname || '.' || c.relname, has_table_privilege(c.oid, 'select')
       from pg_catalog.pg_class c

@@ -1,8 +1,8 @@
 //! Taking over a database that the streamer before this one has made.
 //!
-//! Its objects stay, with all that is in them. Those that are different now are altered; the histories are written anew,
-//! as if the migrations of now had made everything. A dataset whose table or rollup the user has removed since is left
-//! out: what is left of it is the user's.
+//! Its objects stay, with all that is in them. Those that are different now are altered; the
+//! histories are written anew, as if the migrations of now had made everything. A dataset whose
+//! table or rollup the user has removed since is left out: what is left of it is the user's.
 
 use refinery_core::Target;
 use sqlx::{Executor, PgConnection};
@@ -11,12 +11,13 @@ use super::history::History;
 use super::{CORE, MigrateError, refinery};
 use crate::config::Dataset;
 
-/// Up to here the migrations of now make what is there already; the later ones replace what is there.
+/// Up to here the migrations of now make what is there already; the later ones replace what is
+/// there.
 const CORE_VERSION: i32 = 3;
 const DATASET_VERSION: i32 = 1;
 
-/// Alters the objects and notes in the histories what is there by now. The migrations that are missing there are to
-/// be applied next.
+/// Alters the objects and notes in the histories what is there by now. The migrations that are
+/// missing there are to be applied next.
 pub(super) async fn begin(conn: &mut PgConnection) -> Result<(), MigrateError> {
     execute(conn, include_str!("takeover.sql")).await?;
     let target = Target::FakeVersion(CORE_VERSION);

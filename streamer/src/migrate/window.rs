@@ -1,5 +1,5 @@
-//! The window of a dataset: a setting of its stream, and what its rollup has. Whatever else needs it, in SQL, takes it
-//! from the rollup.
+//! The window of a dataset: a setting of its stream, and what its rollup has. Whatever else needs
+//! it, in SQL, takes it from the rollup.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What is made in a database: what streams name, and nothing else; the user's tables are left as they are.
+//! What is made in a database: what streams name, and nothing else; the user's tables are left as
+//! they are.
 
 use std::fs;
 use std::path::Path;

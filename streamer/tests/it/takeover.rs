@@ -1,4 +1,5 @@
-//! A database that the streamer of V14 has made is taken over with all that is in it; any other history is refused.
+//! A database that the streamer of V14 has made is taken over with all that is in it; any other
+//! history is refused.
 //!
 //! `v14/` holds such a database as pg_dump wrote it, and the files that it was loaded from.
 
@@ -157,7 +158,7 @@ const SHAPE: &str = "
     select 'trigger', nspname, relname, tgname, null, null, pg_get_triggerdef(t.oid)
       from relation r join pg_trigger t on t.tgrelid = r.oid and not tgisinternal
     union all
-    select 'function', nspname, proname, proacl is null and true || '', null, obj_description(p.oid, 'pg_proc'),
+    select 'function', nspname, proname, (proacl is null)::text, null, obj_description(p.oid, 'pg_proc'),
            pg_get_functiondef(p.oid)
       from own join pg_proc p on p.pronamespace = own.oid
     union all
