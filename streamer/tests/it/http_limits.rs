@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::{Http, Running, Sandbox, TestDb, folder, streamer};
+use crate::support::{Http, Running, Sandbox, TestDb, WAIT_MAX, folder, streamer};
 
 const CSV: &str = "event_id,user_id,product_id,event_type,event_time\n\
                    0190a5f0-0000-7000-8000-000000000000,1,1,view,2026-01-01T00:00:00Z\n";
@@ -139,7 +139,7 @@ async fn a_full_disk_is_told_and_loses_nothing_that_was_accepted() {
     sqlx::raw_sql("commit").execute(&mut conn).await.unwrap();
     db.wait_for("select count(*) from user_events", accepted).await;
     // What is committed makes room.
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + WAIT_MAX;
     while http.post(EVENTS, format!("{header}\n{}", record(accepted))).status != 202 {
         assert!(Instant::now() < deadline, "there is no room again");
         tokio::time::sleep(Duration::from_millis(100)).await;

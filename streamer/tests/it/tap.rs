@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flate2::write::GzEncoder;
 
-use crate::support::{Ended, Http, Running, TestDb, folder, streamer};
+use crate::support::{Ended, Http, Running, TestDb, WAIT_MAX, folder, streamer};
 
 const EVENTS: &str = "/streams/user_events/events";
 const HEADER: &str = "event_id,user_id,product_id,event_type,event_time\n";
@@ -58,7 +58,7 @@ impl Tap {
         let mut expected: Vec<&str> = lines.lines().collect();
         let mut shown: Vec<String> = Vec::new();
         while shown.len() < expected.len() {
-            match self.lines.recv_timeout(Duration::from_secs(60)) {
+            match self.lines.recv_timeout(WAIT_MAX) {
                 Ok(line) => shown.push(line),
                 Err(error) => panic!("{error} behind {shown:?}"),
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Running;
+use super::{Running, WAIT_MAX};
 
 /// The server of a streamer under test.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +98,7 @@ impl Http {
 
     pub(crate) fn connect(self) -> std::io::Result<TcpStream> {
         let stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(WAIT_MAX))?;
         Ok(stream)
     }
 }

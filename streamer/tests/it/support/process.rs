@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::WAIT_MAX;
+
 /// The program with a clean environment, in `folder`, with its data there too.
 pub(crate) fn streamer(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamer"));
@@ -75,7 +77,7 @@ impl Running {
 
     /// Waits for a log line that holds `text`.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + WAIT_MAX;
         let mut seen = String::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -108,7 +110,7 @@ impl Running {
 
     /// Waits until it ends by itself: the exit code, and the log lines that were not asked for yet.
     pub(crate) fn wait(mut self) -> (Option<i32>, String) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + WAIT_MAX;
         let mut log = String::new();
         loop {
             match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
