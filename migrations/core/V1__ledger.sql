@@ -5,7 +5,7 @@ create table streamer.checkpoint (
     partition           text        not null,
     fingerprint         jsonb,
     next_offset         bigint      not null,
-    next_line           bigint      not null,
+    next_line           bigint,
     records             bigint      not null,
     state               text        not null,
     refusal             text,
@@ -29,7 +29,7 @@ comment on table streamer.checkpoint is 'How far each partition (file) is commit
 comment on column streamer.checkpoint.partition is 'The file''s path below the data folder; #2, #3, ... when it was truncated or replaced under the same name.';
 comment on column streamer.checkpoint.fingerprint is 'Hashes of the file''s beginning and of the bytes before next_offset, and the size, inode and times it had then.';
 comment on column streamer.checkpoint.next_offset is 'The next byte to read: always the start of a record, or the end of the file.';
-comment on column streamer.checkpoint.next_line is 'The line number, from 1, that starts at next_offset.';
+comment on column streamer.checkpoint.next_line is 'The line number, from 1, that starts at next_offset; NULL where records stand on no lines.';
 comment on column streamer.checkpoint.records is 'Records taken so far: rows + duplicates + dead letters.';
 comment on column streamer.checkpoint.state is 'reading, done, refused (the file cannot be loaded), or stopped (it had more dead letters than max_dead_letters; its stream rests until streamer retry-file, or until the setting lets it pass).';
 comment on column streamer.checkpoint.refusal is 'Why a refused file cannot be loaded, or why a file has stopped its stream.';
@@ -69,7 +69,7 @@ create table streamer.dead_letter (
     partition      text        not null,
     start_offset   bigint      not null,
     end_offset     bigint      not null,
-    line           bigint      not null,
+    line           bigint,
     raw            bytea       not null,
     columns        text[]      not null,
     reasons        jsonb       not null,
@@ -87,7 +87,7 @@ create table streamer.dead_letter (
 create index dead_letter_open_idx on streamer.dead_letter (stream, partition) where resolved_at is null;
 
 comment on table streamer.dead_letter is 'Records that could not become rows, kept whole with their place and every reason.';
-comment on column streamer.dead_letter.line is 'The line of the file, from 1, on which the record starts.';
+comment on column streamer.dead_letter.line is 'The line of the file, from 1, on which the record starts; NULL where records stand on no lines.';
 comment on column streamer.dead_letter.raw is 'The record''s bytes as they stand in the file, without the line end; at most the first 64 KiB. Bytes, because what was refused may be no text.';
 comment on column streamer.dead_letter.columns is 'The file''s header, to read the record by.';
 comment on column streamer.dead_letter.header is 'The file''s header as it stands in the file, without a byte order mark and the line end. NULL in letters older than this column.';

@@ -2,6 +2,12 @@
 -- migrations make anew by themselves (core from V4 on, ad_events from V2 on) they do after this.
 delete from streamer.schema_history;
 
+-- A place in a log of messages stands on no line.
+alter table streamer.checkpoint alter column next_line drop not null;
+alter table streamer.dead_letter alter column line drop not null;
+comment on column streamer.checkpoint.next_line is 'The line number, from 1, that starts at next_offset; NULL where records stand on no lines.';
+comment on column streamer.dead_letter.line is 'The line of the file, from 1, on which the record starts; NULL where records stand on no lines.';
+
 -- Campaigns are numbers now, as makers of ads have them; those that were uuids get numbers in the order of their first
 -- events, in the table and in all rollups per campaign.
 do $body$
