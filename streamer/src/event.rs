@@ -181,7 +181,7 @@ fn log_commit(commit: &Commit<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::partition::Partition;
+    use crate::partition::{Partition, Unit};
 
     /// A listener that only remembers which kinds of events it was told of.
     #[derive(Default)]
@@ -205,7 +205,7 @@ mod tests {
         let reporter = Reporter::new(vec![one.clone(), other.clone()], counters.clone());
         let counts = Counts { records: 4, rows: 2, duplicates: 1, dead_letters: 1 };
         let part = PartOutcome { partition: Partition::parse("1.csv"), batch_id: 1, counts };
-        let lag = Lag::bytes(7, Duration::from_secs(3));
+        let lag = Lag { left: 7, unit: Unit::Bytes, age: Duration::from_secs(3) };
         for _ in 0..2 {
             reporter.report(&Event::Committed(Commit {
                 stream: "a",

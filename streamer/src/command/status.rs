@@ -1,6 +1,7 @@
 //! `streamer status`: how far each stream and file is.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
@@ -16,7 +17,8 @@ use crate::health::ask_latencies;
 use crate::latency::Quantiles;
 use crate::ledger::dead_letter;
 use crate::ledger::status::{self, MicroBatchStatus, PartitionStatus};
-use crate::partition::{Kind, Name, Partition};
+use crate::partition::fingerprint::Stat;
+use crate::partition::{Kind, Lag, Name, Partition};
 use crate::source::folder::Folder;
 use crate::spool::segments;
 
@@ -41,6 +43,8 @@ struct StreamStatus {
     /// Those that are neither retried nor discarded.
     dead_letters: i64,
     lag_bytes: u64,
+    /// How long ago the oldest file of the lag was written last; 0 without lag.
+    lag_age_seconds: u64,
     spool: SpoolStatus,
     /// Of the rows that the running streamer has loaded since its start.
     latency: Option<Quantiles>,
@@ -62,6 +66,9 @@ struct FileStatus {
     file: String,
     #[serde(skip)]
     kind: Kind,
+    /// When it was written last, in seconds since 1970.
+    #[serde(skip)]
+    written: Option<i64>,
     /// pending, reading, done, refused, stopped, or gone (not in the folder, and not read to its end).
     state: &'static str,
     size_bytes: Option<u64>,
@@ -119,6 +126,9 @@ async fn gather_stream(
     let (records, rows) = (sum(|p| p.records), sum(|p| p.rows));
     let duplicates = sum(|p| p.duplicates);
     let files = files(settings, stream, partitions)?;
+    let unread = files.iter().filter(|file| file.lag_bytes > 0);
+    let lag_bytes = unread.clone().map(|file| file.lag_bytes).sum();
+    let lag = Lag::bytes(lag_bytes, unread.filter_map(|file| file.written).min());
     Ok(StreamStatus {
         stream: stream.name.clone(),
         table: stream.table.clone(),
@@ -127,7 +137,8 @@ async fn gather_stream(
         rows,
         duplicates,
         dead_letters,
-        lag_bytes: files.iter().map(|file| file.lag_bytes).sum(),
+        lag_bytes: lag.left,
+        lag_age_seconds: lag.age.as_secs(),
         spool: SpoolStatus::of(&files),
         latency: None,
         files,
@@ -141,14 +152,14 @@ fn files(
     stream: &Stream,
     partitions: Vec<PartitionStatus>,
 ) -> Result<Vec<FileStatus>> {
-    let mut sizes: HashMap<Name, u64> = HashMap::new();
+    let mut stats: HashMap<Name, Stat> = HashMap::new();
     let folder = Folder::new(settings.data.clone(), &stream.reading);
     let visited = folder.visit(|name, stat| {
-        sizes.insert(Name::new(Kind::File, name), stat.size);
+        stats.insert(Name::new(Kind::File, name), stat);
     });
     visited.with_context(|| format!("list {}", settings.data.display()))?;
     let segments = segments(&settings.spool, &stream.name);
-    sizes.extend(segments.into_iter().map(|found| (found.name, found.stat.size)));
+    stats.extend(segments.into_iter().map(|found| (found.name, found.stat)));
     // Only the newest partition of a path can be the file that is there now.
     let partitions: Vec<(Partition, PartitionStatus)> = partitions
         .into_iter()
@@ -163,12 +174,12 @@ fn files(
         .iter()
         .map(|(partition, known)| {
             let Partition { name, generation } = partition;
-            let size = sizes.get(name).copied().filter(|_| newest[name] == *generation);
-            FileStatus::of(partition, known, size)
+            let stat = stats.get(name).filter(|_| newest[name] == *generation);
+            FileStatus::of(partition, known, stat)
         })
         .collect();
-    let new = sizes.iter().filter(|(name, _)| !newest.contains_key(name));
-    files.extend(new.map(|(name, size)| FileStatus::pending(name, *size)));
+    let new = stats.iter().filter(|(name, _)| !newest.contains_key(name));
+    files.extend(new.map(|(name, stat)| FileStatus::pending(name, stat)));
     let order = |file: &FileStatus| (file.updated_at.is_none(), file.updated_at);
     files.sort_by(|a, b| order(b).cmp(&order(a)).then_with(|| b.file.cmp(&a.file)));
     Ok(files)
@@ -184,8 +195,9 @@ impl SpoolStatus {
 }
 
 impl FileStatus {
-    /// What is known of a partition, whose log has so many bytes, if it is the one that is there now.
-    fn of(partition: &Partition, known: &PartitionStatus, size_bytes: Option<u64>) -> FileStatus {
+    /// What is known of a partition, whose log is `stat`, if it is the one that is there now.
+    fn of(partition: &Partition, known: &PartitionStatus, stat: Option<&Stat>) -> FileStatus {
+        let size_bytes = stat.map(|stat| stat.size);
         let next_offset = u64::try_from(known.next_offset).unwrap_or_default();
         let is_packed = Packing::of(partition.name.as_str()).is_some();
         let lag_bytes = match known.state.as_str() {
@@ -206,6 +218,7 @@ impl FileStatus {
         FileStatus {
             file: known.partition.clone(),
             kind: partition.kind(),
+            written: stat.map(|stat| stat.modified().0),
             state,
             size_bytes,
             next_offset,
@@ -219,14 +232,15 @@ impl FileStatus {
         }
     }
 
-    fn pending(name: &Name, size: u64) -> FileStatus {
+    fn pending(name: &Name, stat: &Stat) -> FileStatus {
         FileStatus {
             file: name.to_string(),
             kind: name.kind(),
+            written: Some(stat.modified().0),
             state: "pending",
-            size_bytes: Some(size),
+            size_bytes: Some(stat.size),
             next_offset: 0,
-            lag_bytes: size,
+            lag_bytes: stat.size,
             records: 0,
             rows: 0,
             duplicates: 0,
@@ -242,7 +256,7 @@ impl StreamStatus {
         let shown = if all { usize::MAX } else { SHOWN_MAX };
         let mut text = format!(
             "stream {} into table {}{}: {}, {} records: {} rows, {} duplicates; \
-             {} dead letters open, {} to read\n",
+             {} dead letters open, {} to read{}\n",
             self.stream,
             self.table,
             if self.stopped { ", stopped" } else { "" },
@@ -252,6 +266,7 @@ impl StreamStatus {
             grouped(self.duplicates),
             grouped(self.dead_letters),
             bytes(self.lag_bytes),
+            self.lag_age_text(),
         );
         if self.spool.segments > 0 {
             text += &format!(
@@ -285,6 +300,14 @@ impl StreamStatus {
             text += &format!("{}: {}\n", file.file, file.refusal.as_deref().unwrap_or_default());
         }
         text + &self.micro_batches_text(shown)
+    }
+
+    fn lag_age_text(&self) -> String {
+        if self.lag_bytes == 0 {
+            return String::new();
+        }
+        let age = Duration::from_secs(self.lag_age_seconds);
+        format!(", the oldest written {} ago", humantime::format_duration(age))
     }
 
     fn micro_batches_text(&self, shown: usize) -> String {

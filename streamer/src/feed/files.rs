@@ -7,7 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::known::Known;
 use super::places::Places;
@@ -226,12 +226,7 @@ impl State {
 
     /// What is left to read.
     pub(super) fn lag(&self) -> Lag {
-        let written = self.oldest.and_then(|seconds| u64::try_from(seconds).ok());
-        let written =
-            written.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
-        // A clock that was set back makes nothing old.
-        let age = written.and_then(|written| SystemTime::now().duration_since(written).ok());
-        Lag::bytes(self.lag_bytes, age.unwrap_or_default())
+        Lag::bytes(self.lag_bytes, self.oldest)
     }
 
     /// What is left of a file behind its checkpoint, in bytes. Of a packed file all is left until the

@@ -1,6 +1,6 @@
 //! How far behind the reading of logs is.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Unit;
 
@@ -16,17 +16,22 @@ pub struct Lag {
 }
 
 impl Lag {
-    /// So many bytes, the oldest of which have waited for so long.
-    pub fn bytes(left: u64, age: Duration) -> Lag {
-        let age = if left == 0 { Duration::ZERO } else { age };
-        Lag { left, unit: Unit::Bytes, age }
+    /// So many bytes. The oldest log that has some of them was written last at `written`, in seconds
+    /// since 1970.
+    pub fn bytes(left: u64, written: Option<i64>) -> Lag {
+        let written = written.filter(|_| left > 0).and_then(|seconds| u64::try_from(seconds).ok());
+        let written =
+            written.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+        // A clock that was set back makes nothing old.
+        let age = written.and_then(|written| SystemTime::now().duration_since(written).ok());
+        Lag { left, unit: Unit::Bytes, age: age.unwrap_or_default() }
     }
 }
 
 impl Default for Lag {
     /// Nothing.
     fn default() -> Lag {
-        Lag::bytes(0, Duration::ZERO)
+        Lag::bytes(0, None)
     }
 }
 
@@ -36,8 +41,11 @@ mod tests {
 
     #[test]
     fn where_nothing_is_left_nothing_waits() {
-        let second = Duration::from_secs(1);
-        assert_eq!(Lag::bytes(0, second), Lag::default());
-        assert_eq!(Lag::bytes(1, second).age, second);
+        let hour = Duration::from_secs(3600);
+        let ago = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - hour;
+        let written = i64::try_from(ago.as_secs()).ok();
+        assert_eq!(Lag::bytes(0, written), Lag::default());
+        assert!(Lag::bytes(1, written).age >= hour);
+        assert_eq!(Lag::bytes(1, Some(i64::MAX)).age, Duration::ZERO);
     }
 }

@@ -1,6 +1,7 @@
 //! The commands: what a person types, what a script relies on.
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use crate::support::{Ended, TestDb, folder, generate, judge, streamer};
 
@@ -17,8 +18,10 @@ async fn status_tells_scripts_and_people_how_far_each_file_is() {
     let run =
         |args: &[&str]| Ended::of(streamer(folder.path(), args).env("DATABASE_URL", db.url()));
     run(&["run", "--available-now", "--max-rows", "200"]).expect(3);
-    fs::write(folder.path().join("user_events_new.csv"), format!("{HEADER}{}", line(1, "1")))
-        .unwrap();
+    let new = folder.path().join("user_events_new.csv");
+    fs::write(&new, format!("{HEADER}{}", line(1, "1"))).unwrap();
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options().write(true).open(&new).unwrap().set_modified(hour_ago).unwrap();
     let status = run(&["status", "--json"]).expect(0).stdout;
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     let streams = status["streams"].as_array().unwrap();
@@ -34,6 +37,7 @@ async fn status_tells_scripts_and_people_how_far_each_file_is() {
     let pending = files.iter().find(|file| file["state"] == "pending").unwrap();
     assert_eq!(pending["file"], "user_events_new.csv");
     assert_eq!(pending["lag_bytes"], stream["lag_bytes"]);
+    assert!(stream["lag_age_seconds"].as_u64().unwrap() >= 3600, "{stream}");
     assert_eq!(stream["last_micro_batches"].as_array().unwrap().len(), 4);
     let text = run(&["status"]).expect(0).stdout;
     let line = text.lines().find(|line| line.contains("pending")).unwrap();
