@@ -47,7 +47,10 @@ pub enum MigrateError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The objects of the streamer before are not as it has made them.
-    #[error("take over the database of the streamer before, of which nothing was changed: {0}")]
+    #[error(
+        "take over the database of the streamer before, as whoever owns its tables can by `streamer \
+         migrate` (nothing was changed): {0}"
+    )]
     Takeover(String),
     /// The rollup can't be given the window that the settings name.
     #[error(

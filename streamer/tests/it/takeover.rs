@@ -186,10 +186,7 @@ async fn what_stands_in_the_way_of_a_takeover_is_named_and_nothing_is_changed() 
     db.execute("create view public.mine as select campaign_id from public.ad_events").await;
     let before = db.rows("select * from streamer.schema_history").await;
     let told = run(&db, folder.path(), &["migrate"]).expect(1).stderr;
-    assert!(
-        told.contains("of which nothing was changed: ") && told.contains("view mine"),
-        "{told}"
-    );
+    assert!(told.contains("nothing was changed") && told.contains("view mine"), "{told}");
     assert_eq!(db.rows("select * from streamer.schema_history").await, before);
     assert_eq!(db.rows("select to_regclass('streamer.former_campaign')").await, ["∅"]);
     db.execute("drop view public.mine").await;
