@@ -1,7 +1,8 @@
 //! Any text for each type of column: no encoder panics, and what it accepts is a value that
 //! PostgreSQL's function for the binary form would read to its end.
 //!
-//! That the value is the right one is asked of PostgreSQL itself in `streamer/tests/it/encode_oracle`.
+//! That the value is the right one is asked of PostgreSQL itself in
+//! `streamer/tests/it/encode_oracle`.
 
 #![no_main]
 

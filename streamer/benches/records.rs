@@ -1,4 +1,5 @@
-//! From bytes to rows, in memory: the splitter, each kind of value, and whole records of user events.
+//! From bytes to rows, in memory: the splitter, each kind of value, and whole records of user
+//! events.
 //!
 //! Run by `cargo bench -p streamer`. The input is fixed: the generator's records of one seed.
 
@@ -52,7 +53,8 @@ fn split_and_encode(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// When the events of rows in key order were created, as the latency needs it where not all rows of a micro-batch went in.
+/// When the events of rows in key order were created, as the latency needs it where not all rows of
+/// a micro-batch went in.
 #[divan::bench]
 fn created(bencher: Bencher<'_, '_>) {
     let records = records();
@@ -92,7 +94,8 @@ fn value(bencher: Bencher<'_, '_>, kind: &str) {
     });
 }
 
-/// A type of PostgreSQL's: the functions of its text and binary forms, its number in pg_type, its typmod.
+/// A type of PostgreSQL's: the functions of its text and binary forms, its number in pg_type, its
+/// typmod.
 struct Kind {
     input: &'static str,
     receive: &'static str,

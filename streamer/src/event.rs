@@ -1,8 +1,8 @@
 //! What the engine reports while it works, and to whom.
 //!
-//! Each event goes to all listeners of a [`Reporter`], in their order, on the task that reports it: so a
-//! listener does little. What only counts needs no listener of its own: the reporter keeps [`Counters`],
-//! which anybody may sample at any time.
+//! Each event goes to all listeners of a [`Reporter`], in their order, on the task that reports it:
+//! so a listener does little. What only counts needs no listener of its own: the reporter keeps
+//! [`Counters`], which anybody may sample at any time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,7 +52,8 @@ pub struct Commit<'a> {
     pub bytes: u64,
     /// What is left to read.
     pub lag: Lag,
-    /// Of records that came by a listener: how many have waited for how long since they were synced.
+    /// Of records that came by a listener: how many have waited for how long since they were
+    /// synced.
     pub latencies: &'a [(u64, Duration)],
     /// Of the rows: when their events were created, and when they were visible.
     pub visible: &'a Visible,

@@ -1,9 +1,9 @@
-//! How a running streamer is: what ails it now and how late its rows are, told to `streamer health` and
-//! `streamer status` through a Unix socket.
+//! How a running streamer is: what ails it now and how late its rows are, told to `streamer health`
+//! and `streamer status` through a Unix socket.
 //!
-//! The reply has a line for each ailment; none means that all is well. Behind an empty line stand the
-//! latencies of its streams, as JSON. It needs nothing but the process itself, so it is true also when the
-//! database is away and when nothing can be written.
+//! The reply has a line for each ailment; none means that all is well. Behind an empty line stand
+//! the latencies of its streams, as JSON. It needs nothing but the process itself, so it is true
+//! also when the database is away and when nothing can be written.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};

@@ -1,7 +1,8 @@
-//! Latency: from the creation of an event, as a column of its row tells it, to its row being visible.
+//! Latency: from the creation of an event, as a column of its row tells it, to its row being
+//! visible.
 //!
-//! The clock of whoever made the event is compared with that of this machine. A creation that lies ahead counts
-//! as a latency of nothing.
+//! The clock of whoever made the event is compared with that of this machine. A creation that lies
+//! ahead counts as a latency of nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,14 +19,15 @@ const LATENCY_MAX: u64 = 100 * 365 * 86_400 * 1_000_000;
 /// Quantiles are known to two digits: to 1 %.
 const DIGITS: u8 = 2;
 
-/// The least bound of the buckets that are told to Prometheus; each of the others is twice the one before it.
-/// Unit: microseconds.
+/// The least bound of the buckets that are told to Prometheus; each of the others is twice the one
+/// before it. Unit: microseconds.
 const BUCKET_MIN: u64 = 1_000;
 
 /// How many bounds there are: the last is 2^33 ms, 99 days.
 const BUCKETS: usize = 34;
 
-/// When the events of a transaction's rows were created, as far as they tell, and when the rows were visible.
+/// When the events of a transaction's rows were created, as far as they tell, and when the rows
+/// were visible.
 #[derive(Debug, Clone, Default)]
 pub struct Visible {
     /// Microseconds since 1970.
@@ -43,7 +45,8 @@ pub struct Latencies(Arc<Mutex<BTreeMap<String, Latency>>>);
 pub struct Latency {
     /// In microseconds.
     histogram: Histogram<u64>,
-    /// How many were within each bound and not within the one before it; behind them those beyond all.
+    /// How many were within each bound and not within the one before it; behind them those beyond
+    /// all.
     buckets: [u64; BUCKETS + 1],
     sum: Duration,
 }
@@ -64,7 +67,8 @@ pub struct Quantiles {
 }
 
 impl Visible {
-    /// Rows that are to be committed, with the creations of their events in microseconds since 1970.
+    /// Rows that are to be committed, with the creations of their events in microseconds since
+    /// 1970.
     pub(crate) fn soon(created_us: impl Iterator<Item = i64>) -> Visible {
         Visible { created_us: created_us.collect(), at_us: 0 }
     }
@@ -79,7 +83,8 @@ impl Visible {
         self.at_us
     }
 
-    /// Of each event its creation, in microseconds since 1970, and the latency of its row, in microseconds.
+    /// Of each event its creation, in microseconds since 1970, and the latency of its row, in
+    /// microseconds.
     pub fn events(&self) -> impl Iterator<Item = (i64, u64)> {
         let latency = |created: i64| u64::try_from(self.at_us.saturating_sub(created)).unwrap_or(0);
         self.created_us.iter().map(move |&created| (created, latency(created)))
@@ -216,8 +221,8 @@ pub(crate) fn shown(seconds: f64) -> String {
 /// Microseconds from 1970 to 2000, where PostgreSQL's timestamps start.
 pub(crate) const EPOCH_2000_US: i64 = 946_684_800_000_000;
 
-/// Microseconds since 1970. In which unit a number counts, its size tells: seconds, milli-, micro- or
-/// nanoseconds, as long as the time is between 1973 and 5138.
+/// Microseconds since 1970. In which unit a number counts, its size tells: seconds, milli-, micro-
+/// or nanoseconds, as long as the time is between 1973 and 5138.
 pub(crate) fn since_1970_us(number: i64) -> i64 {
     match number.unsigned_abs() {
         0..100_000_000_000 => number * 1_000_000,

@@ -3,7 +3,8 @@
 //! In reading order: [`config`] says which streams there are; [`source`] finds and reads files;
 //! [`receiver`] takes what comes by a door and spools it to files, too;
 //! [`mod@format`] cuts their bytes into records; [`schema`], [`layout`] and [`encode`] turn records into
-//! rows of the target table; [`batch`] is what one transaction takes; [`sink`] commits it; [`latency`] is how late that was;
+//! rows of the target table; [`batch`] is what one transaction takes; [`sink`] commits it;
+//! [`latency`] is how late that was;
 //! [`engine`] drives all of this; [`command`] is what a user types.
 
 pub mod batch;

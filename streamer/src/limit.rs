@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Records that a share is of at least: at the beginning of a file, and in a short one, a few bad records
-/// are a large share and mean nothing.
+/// Records that a share is of at least: at the beginning of a file, and in a short one, a few bad
+/// records are a large share and mean nothing.
 const SHARE_RECORDS_MIN: u64 = 1000;
 
 /// Parts per million in one percent.

@@ -15,8 +15,9 @@ pub enum LogFormat {
     Json,
 }
 
-/// Writes each event as one line: a line end or a carriage return in it, from a file's name or an error's
-/// text, could else pose as an event of its own. Escape characters are tracing-subscriber's to escape.
+/// Writes each event as one line: a line end or a carriage return in it, from a file's name or an
+/// error's text, could else pose as an event of its own. Escape characters are tracing-subscriber's
+/// to escape.
 struct OneLine<W>(W);
 
 impl<W: Write> Write for OneLine<W> {

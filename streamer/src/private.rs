@@ -7,9 +7,9 @@ use std::path::Path;
 
 use nix::unistd::Uid;
 
-/// Makes the folder, unless it is there, and says whose it is. None if it is not to be used: anybody
-/// could have made a folder or symlink of this name before us, so one that is there must be a folder, of
-/// one of `owners`, and closed to others; then nobody else can replace it either.
+/// Makes the folder, unless it is there, and says whose it is. None if it is not to be used:
+/// anybody could have made a folder or symlink of this name before us, so one that is there must be
+/// a folder, of one of `owners`, and closed to others; then nobody else can replace it either.
 pub(crate) fn make_folder(folder: &Path, owners: &[Uid]) -> io::Result<Option<Uid>> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),

@@ -16,8 +16,8 @@ pub enum Remedy {
     Retry,
     /// A record is at fault: it becomes a duplicate or a dead letter, the others go on.
     Data,
-    /// A setting, a right or a table is at fault: stop and tell the user. Also for all that is unknown,
-    /// because going on could lose data.
+    /// A setting, a right or a table is at fault: stop and tell the user. Also for all that is
+    /// unknown, because going on could lose data.
     Stop,
 }
 
@@ -39,15 +39,16 @@ pub struct TableChanged {
 pub fn remedy(error: &sqlx::Error) -> Remedy {
     match error {
         sqlx::Error::Database(error) => remedy_of(error.as_ref()),
-        // Protocol: the server went away in the middle of a message, or answered out of turn after a
-        // cut connection; a new connection starts afresh.
+        // Protocol: the server went away in the middle of a message, or answered out of turn after
+        // a cut connection; a new connection starts afresh.
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Remedy::Retry,
         _ => Remedy::Stop,
     }
 }
 
-/// The remedy for an error that PostgreSQL reports. What a trigger or a function of the table raises by
-/// RAISE is about its row, whatever SQLSTATE it chooses, unless that asks for another try.
+/// The remedy for an error that PostgreSQL reports. What a trigger or a function of the table
+/// raises by RAISE is about its row, whatever SQLSTATE it chooses, unless that asks for another
+/// try.
 ///
 /// Source: src/pl/plpgsql/src/pl_exec.c, exec_stmt_raise; the protocol's field R names the routine.
 pub fn remedy_of(error: &dyn DatabaseError) -> Remedy {
@@ -78,14 +79,14 @@ pub fn remedy_of_sqlstate(code: &str) -> Remedy {
     match (code.get(..2).unwrap_or_default(), code) {
         // Idle-in-transaction timeout: the streamer itself was stopped for too long.
         (_, "25P03") => Remedy::Retry,
-        // Connection, rollback (serialization, deadlock), resources, not in the right state (locks),
-        // operator intervention, errors of the system below.
+        // Connection, rollback (serialization, deadlock), resources, not in the right state
+        // (locks), operator intervention, errors of the system below.
         ("08" | "40" | "53" | "55" | "57" | "58", _) => Remedy::Retry,
         // A sequence has come to its end: no record is at fault.
         (_, "2200H") => Remedy::Stop,
-        // Data exception, integrity constraint, a value too large for an index or a row; what a trigger
-        // of the table comes to with a row: a CASE without a match, a subquery with too many rows, an
-        // exception, in PL/pgSQL or another language.
+        // Data exception, integrity constraint, a value too large for an index or a row; what a
+        // trigger of the table comes to with a row: a CASE without a match, a subquery with too
+        // many rows, an exception, in PL/pgSQL or another language.
         ("22" | "23" | "54" | "20" | "21" | "38" | "P0", _) => Remedy::Data,
         _ => Remedy::Stop,
     }

@@ -14,12 +14,13 @@ use crate::sql::quote;
 pub struct Table {
     /// The table's full name, quoted: `"public"."user_events"`.
     pub quoted_name: String,
-    /// Whether PostgreSQL itself keeps its rows in one heap: it is not partitioned, not foreign, not distributed by
-    /// Citus, and of no other access method.
+    /// Whether PostgreSQL itself keeps its rows in one heap: it is not partitioned, not foreign,
+    /// not distributed by Citus, and of no other access method.
     pub is_one_heap: bool,
     /// Its columns in the table's order; dropped and generated ones are left out.
     pub columns: Vec<Column>,
-    /// Its unique keys that can tell a duplicate, the primary key first. Each is a list of column names.
+    /// Its unique keys that can tell a duplicate, the primary key first. Each is a list of column
+    /// names.
     pub keys: Vec<Key>,
     /// The column that tells when an event was created.
     pub event_time: Option<String>,
@@ -115,7 +116,8 @@ pub const BATCH_ID: (&str, u32) = ("batch_id", 20);
 /// See [`BATCH_ID`]: the name, and the type's number in pg_type.
 pub const INGESTED_AT: (&str, u32) = ("ingested_at", 1184);
 
-/// The columns that tell when an event was created, the first that is there, unless a stream names another.
+/// The columns that tell when an event was created, the first that is there, unless a stream names
+/// another.
 const EVENT_TIMES: [&str; 2] = ["produce_time", "event_time"];
 
 /// The numbers in pg_type of bigint, timestamp and timestamptz.
@@ -129,8 +131,8 @@ const DATE_OID: u32 = 1082;
 const JSONB_OID: u32 = 3802;
 
 impl Table {
-    /// Reads the description of a table, whose name is written as in SQL: `user_events`, `shop."Orders"`.
-    /// It must have what `fitting` asks for.
+    /// Reads the description of a table, whose name is written as in SQL: `user_events`,
+    /// `shop."Orders"`. It must have what `fitting` asks for.
     ///
     /// # Errors
     /// [`SchemaError`] when there is no such table, it does not fit the stream's settings, or the
@@ -176,7 +178,8 @@ impl fmt::Display for Key {
     }
 }
 
-/// The column that tells when an event was created: the one that the stream names, which must be there.
+/// The column that tells when an event was created: the one that the stream names, which must be
+/// there.
 fn event_time(
     columns: &[Column],
     table: &str,

@@ -26,14 +26,15 @@ use crate::partition::{Lag, Partition, Position};
 pub struct MicroBatch {
     /// How the records fit the table.
     pub fit: Fit,
-    /// The layouts that the rows have: one under a header, else one for each set of columns that are sent.
+    /// The layouts that the rows have: one under a header, else one for each set of columns that
+    /// are sent.
     pub layouts: Vec<Arc<Layout>>,
     /// What comes from each partition, in the order it was read.
     pub parts: Vec<Part>,
     /// The encoded rows, one behind the other, in the order of [`MicroBatch::rows`]' making.
     pub bytes: Vec<u8>,
-    /// The records of the rows as they stand in their files, one behind the other, without their line ends:
-    /// for those that the table refuses.
+    /// The records of the rows as they stand in their files, one behind the other, without their
+    /// line ends: for those that the table refuses.
     pub raw: Vec<u8>,
     /// The rows in key order. Rows with equal keys stand together, the first read first.
     pub rows: Vec<RowPlace>,
@@ -54,13 +55,15 @@ pub struct Part {
     pub partition: Partition,
     /// Whether there is no checkpoint of it yet: it is made with the micro-batch.
     pub is_new: bool,
-    /// The file's header as it stands there, without its line end; `None` where its records need none.
+    /// The file's header as it stands there, without its line end; `None` where its records need
+    /// none.
     pub header: Option<Arc<[u8]>>,
     /// Where it stood before: the compare of the compare-and-set.
     pub start_offset: u64,
     /// Where it stands after: the set.
     pub end: Position,
-    /// How many bytes were read for it, header and blank lines included; of a packed file, of its content.
+    /// How many bytes were read for it, header and blank lines included; of a packed file, of its
+    /// content.
     pub bytes: u64,
     /// Records taken, the header not counted.
     pub records: u64,
@@ -141,8 +144,8 @@ impl MicroBatch {
         columns
     }
 
-    /// Takes a record in as a row, unless there are reasons against it. It belongs to the part that is read
-    /// now, the one behind those in [`MicroBatch::parts`].
+    /// Takes a record in as a row, unless there are reasons against it. It belongs to the part that
+    /// is read now, the one behind those in [`MicroBatch::parts`].
     pub fn take(&mut self, record: &Record<'_>, reasons: &mut Vec<Reason>) {
         let at = self.bytes.len();
         let (layout, key_end) = match &self.fit {

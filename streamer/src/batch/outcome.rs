@@ -41,7 +41,8 @@ pub struct PartOutcome {
     pub counts: Counts,
 }
 
-/// Records of one partition whose outcome somebody waits for. Some of them may be in other micro-batches.
+/// Records of one partition whose outcome somebody waits for. Some of them may be in other
+/// micro-batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watched {
     /// Which part of the micro-batch they belong to.

@@ -5,7 +5,8 @@
 pub struct RowPlace {
     /// The first bytes of the key, for quick comparison.
     pub(super) prefix: u128,
-    /// Where the row starts in [`MicroBatch::bytes`](super::MicroBatch::bytes); the count of columns is first.
+    /// Where the row starts in [`MicroBatch::bytes`](super::MicroBatch::bytes); the count of
+    /// columns is first.
     pub(super) start: usize,
     /// Where its key ends.
     pub(super) key_end: usize,
@@ -88,8 +89,8 @@ pub(super) fn prefix(key: &[u8]) -> u128 {
     u128::from_be_bytes(bytes)
 }
 
-/// Puts rows in the order of their keys: of the first bytes of the first value, then of all bytes; those of equal keys in
-/// the order of reading.
+/// Puts rows in the order of their keys: of the first bytes of the first value, then of all bytes;
+/// those of equal keys in the order of reading.
 pub(super) fn sort(rows: &mut [RowPlace], bytes: &[u8]) {
     // Two numbers are moved while they are sorted, in place of the rows.
     rows.sort_by_cached_key(|row| row.prefix);

@@ -65,7 +65,8 @@ pub struct Global {
         help_heading = "Settings"
     )]
     pub data: PathBuf,
-    /// The folder for what comes by HTTP, TCP and stdin until it is loaded [default: spool, in the data folder]
+    /// The folder for what comes by HTTP, TCP and stdin until it is loaded [default: spool, in the
+    /// data folder]
     #[arg(
         long,
         global = true,
@@ -74,8 +75,8 @@ pub struct Global {
         help_heading = "Settings"
     )]
     pub spool: Option<PathBuf>,
-    /// The database; without one an embedded PostgreSQL is run in the data folder. Everybody on this
-    /// machine can read a command line: give a password in DATABASE_URL
+    /// The database; without one an embedded PostgreSQL is run in the data folder. Everybody on
+    /// this machine can read a command line: give a password in DATABASE_URL
     #[arg(
         long,
         global = true,
@@ -105,40 +106,46 @@ pub enum Command {
     Run(RunArgs),
     /// Load records from stdin, CSV with a header or JSON lines, print a summary and end
     Load(LoadArgs),
-    /// Make a file of events, load it into the embedded PostgreSQL before your eyes, and show what can be
-    /// asked
+    /// Make a file of events, load it into the embedded PostgreSQL before your eyes, and show what
+    /// can be asked
     Demo(DemoArgs),
     /// Send events at a rate through a streamer made for it, and report how late their rows were
     ///
-    /// Nothing of yours is touched: it has a data folder of its own, and a database of its own on the server of
-    /// the database URL, or an embedded one without. Both are removed at the end. The exit code is 0 only if
-    /// every event was accepted and is a row, a duplicate or a dead letter.
+    /// Nothing of yours is touched: it has a data folder of its own, and a database of its own on
+    /// the server of the database URL, or an embedded one without. Both are removed at the end. The
+    /// exit code is 0 only if every event was accepted and is a row, a duplicate or a dead letter.
     Bench(BenchArgs),
     /// Show how far each stream and file is
     Status(StatusArgs),
-    /// Show the records of a stream as they pass, each as it stands, whether it came by a file or a door
+    /// Show the records of a stream as they pass, each as it stands, whether it came by a file or a
+    /// door
     ///
-    /// It reads the files and the spool itself, from now on, and changes nothing. So it shows what is refused or a
-    /// duplicate too, and what came by a door perhaps before it is acknowledged. It does not slow the streamer:
-    /// if it is read too slowly, it misses what is loaded and deleted meanwhile.
+    /// It reads the files and the spool itself, from now on, and changes nothing. So it shows what
+    /// is refused or a duplicate too, and what came by a door perhaps before it is acknowledged. It
+    /// does not slow the streamer: if it is read too slowly, it misses what is loaded and deleted
+    /// meanwhile.
     Tap(TapArgs),
     /// Show the views of a dataset, or how long its events took, as tables, CSV or JSON
     Report(ReportArgs),
     /// Check settings, database and table, and try all pending files without keeping anything
     Check,
-    /// Tell whether the `streamer run` on this data folder is well: exit code 0 if it is, else 1 and why
+    /// Tell whether the `streamer run` on this data folder is well: exit code 0 if it is, else 1
+    /// and why
     Health,
     /// List, show, export, retry or discard records that could not be loaded
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
     /// Go on with a file that has stopped its stream by more dead letters than max_dead_letters
     ///
-    /// It goes on where it stands, or from its start if it was replaced meanwhile; its dead letters are
-    /// counted anew. A streamer that is running notices. Also lets the stream go on when the file is gone.
+    /// It goes on where it stands, or from its start if it was replaced meanwhile; its dead letters
+    /// are counted anew. A streamer that is running notices. Also lets the stream go on when the
+    /// file is gone.
     RetryFile(RetryFileArgs),
-    /// Forget what a stream has read, its micro-batches and its dead letters; with --rows also the rows
+    /// Forget what a stream has read, its micro-batches and its dead letters; with --rows also the
+    /// rows
     ///
-    /// Its files are read again from their beginnings by the next `streamer run`. Stop the streamer first.
+    /// Its files are read again from their beginnings by the next `streamer run`. Stop the streamer
+    /// first.
     Reset(ResetArgs),
     /// Create or update the streamer's tables; `run` does this too
     Migrate,
@@ -158,15 +165,16 @@ pub struct RunArgs {
     /// Records that a micro-batch has at most [default: 1000]
     #[arg(long, value_name = "N", env = "STREAMER_MAX_ROWS", value_parser = positive)]
     pub max_rows: Option<usize>,
-    /// Files that a stream works on at a time, with --available-now or --every 0s [default: the number of
-    /// cores, at most 4]
+    /// Files that a stream works on at a time, with --available-now or --every 0s [default: the
+    /// number of cores, at most 4]
     #[arg(long, value_name = "N", env = "STREAMER_WRITERS", value_parser = positive)]
     pub writers: Option<usize>,
-    /// Take events by HTTP at this address, or none [default: 127.0.0.1:8080; none with --available-now]
+    /// Take events by HTTP at this address, or none [default: 127.0.0.1:8080; none with
+    /// --available-now]
     #[arg(long, value_name = "ADDRESS", env = "STREAMER_LISTEN")]
     pub listen: Option<Listen>,
-    /// Ask for a token that stands in this file, for streams that name none of their own; so does a token in
-    /// STREAMER_TOKEN
+    /// Ask for a token that stands in this file, for streams that name none of their own; so does a
+    /// token in STREAMER_TOKEN
     #[arg(long, value_name = "FILE", env = "STREAMER_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
     /// Load everything there is as fast as possible, print a summary and end
@@ -249,8 +257,8 @@ pub enum DeadLettersCommand {
     /// Write them as they stood in their files, to be mended and dropped back
     ///
     /// Below the original header stand the original records, byte for byte: raw, so that what a
-    /// spreadsheet or a terminal would obey is in them too. All that are open, unless some are chosen.
-    /// They stay open: once the mended file is loaded, discard them.
+    /// spreadsheet or a terminal would obey is in them too. All that are open, unless some are
+    /// chosen. They stay open: once the mended file is loaded, discard them.
     Export(ExportArgs),
     /// Try to load them again, after the table or the settings have changed
     Retry(Chosen),
@@ -267,8 +275,8 @@ pub struct ExportArgs {
     /// Which.
     #[command(flatten)]
     pub which: Selection,
-    /// Write to this file, never over another; or into this folder (an existing one, or a path that ends
-    /// in /), a file for each stream, format and header [default: stdout]
+    /// Write to this file, never over another; or into this folder (an existing one, or a path that
+    /// ends in /), a file for each stream, format and header [default: stdout]
     #[arg(long, value_name = "FILE|FOLDER/")]
     pub out: Option<PathBuf>,
 }

@@ -18,7 +18,8 @@ pub struct ReportArgs {
     /// Only this view
     #[arg(long, value_name = "VIEW")]
     pub view: Option<String>,
-    /// Show so many rows of each view, of windows the newest [default: 10; all with --csv and --json]
+    /// Show so many rows of each view, of windows the newest [default: 10; all with --csv and
+    /// --json]
     #[arg(long, value_name = "N")]
     pub rows: Option<i64>,
     /// How and where to.
@@ -31,8 +32,8 @@ pub struct ReportArgs {
 pub enum OtherReport {
     /// Show how long events took to become rows, per window
     ///
-    /// From produce_time where the table has it, else from the time of the event, to ingested_at, when the
-    /// transaction that brought the row began. It reads the whole table.
+    /// From produce_time where the table has it, else from the time of the event, to ingested_at,
+    /// when the transaction that brought the row began. It reads the whole table.
     Latency(LatencyArgs),
 }
 
@@ -60,8 +61,8 @@ pub struct Output {
     /// Write JSON
     #[arg(long)]
     pub json: bool,
-    /// Write to this file, in the place of the one that is there; with --csv also into this folder (an
-    /// existing one, or a path that ends in /), a file for each view [default: stdout]
+    /// Write to this file, in the place of the one that is there; with --csv also into this folder
+    /// (an existing one, or a path that ends in /), a file for each view [default: stdout]
     #[arg(long, value_name = "FILE|FOLDER/")]
     pub out: Option<PathBuf>,
 }

@@ -1,4 +1,5 @@
-//! `streamer check`: settings, database and table, and a trial of each pending file that keeps nothing.
+//! `streamer check`: settings, database and table, and a trial of each pending file that keeps
+//! nothing.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! `streamer load`: records from stdin, by way of the spool, so that none is loaded twice or lost on the way.
+//! `streamer load`: records from stdin, by way of the spool, so that none is loaded twice or lost
+//! on the way.
 
 use std::io::Read;
 use std::sync::Arc;

@@ -128,8 +128,8 @@ fn say(line: impl AsRef<str>) {
     drop(writeln!(std::io::stdout(), "{}", harmless(line.as_ref())));
 }
 
-/// What a terminal shows and does not obey: control characters but line ends and tabs are written as JSON
-/// has them.
+/// What a terminal shows and does not obey: control characters but line ends and tabs are written
+/// as JSON has them.
 fn harmless(text: &str) -> Cow<'_, str> {
     let is_obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
     if !text.contains(is_obeyed) {

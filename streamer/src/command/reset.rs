@@ -61,8 +61,8 @@ async fn carry_out(settings: &Settings, database: &Database, args: &ResetArgs) -
     Ok(done_text(stream, &known, &rows))
 }
 
-/// Demands that no streamer works on the stream, as far as that can be told: one that does would not notice, and
-/// leave out what it thinks it has read.
+/// Demands that no streamer works on the stream, as far as that can be told: one that does would
+/// not notice, and leave out what it thinks it has read.
 async fn nobody_works(
     conn: &mut PgConnection,
     settings: &Settings,
@@ -159,8 +159,8 @@ fn is_agreed(question: &str) -> Result<bool> {
     Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }
 
-/// Forgets all in one transaction. A micro-batch in flight elsewhere ends before it, or finds no checkpoint and is
-/// rolled back.
+/// Forgets all in one transaction. A micro-batch in flight elsewhere ends before it, or finds no
+/// checkpoint and is rolled back.
 async fn carry_through(
     conn: &mut PgConnection,
     stream: &Stream,

@@ -70,8 +70,8 @@ async fn retry(
     Ok((text, exit))
 }
 
-/// What a file may be called in the checkpoint: as it was typed, or as the path that was typed, which
-/// may begin with the data folder.
+/// What a file may be called in the checkpoint: as it was typed, or as the path that was typed,
+/// which may begin with the data folder.
 fn names(file: &Path, data: &Path) -> Vec<String> {
     let below = file.strip_prefix(data).unwrap_or(file);
     let mut names = [file, below].map(|path| file_text(path).into_owned()).to_vec();

@@ -100,7 +100,8 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     }
 }
 
-/// Where the token is that all streams ask for. The variable is the one that the generator has its token in.
+/// Where the token is that all streams ask for. The variable is the one that the generator has its
+/// token in.
 fn token(args: &RunArgs) -> Option<TokenSource> {
     let has_one = std::env::var_os(TOKEN).is_some_and(|token| !token.is_empty());
     let file = args.token_file.clone().map(TokenSource::File);
@@ -117,8 +118,8 @@ pub(super) fn finish(summary: &Summary, wall: Duration) -> Result<Exit> {
     Ok(summary.exit())
 }
 
-/// Starts what is to listen, until the work is to stop. Nothing does, where all is to be loaded that is there
-/// now and none is asked for.
+/// Starts what is to listen, until the work is to stop. Nothing does, where all is to be loaded
+/// that is there now and none is asked for.
 async fn start_listeners(
     settings: &Settings,
     args: &RunArgs,

@@ -1,8 +1,9 @@
-//! `streamer tap`: the records of a stream as they pass, each as it stands in its file or in the spool.
+//! `streamer tap`: the records of a stream as they pass, each as it stands in its file or in the
+//! spool.
 //!
-//! It reads on its own what the streamer reads, and changes nothing: no checkpoint, no lock, no database. So it
-//! never slows the streamer, and shows what comes whatever becomes of it. What is deleted before it comes to it,
-//! it does not show.
+//! It reads on its own what the streamer reads, and changes nothing: no checkpoint, no lock, no
+//! database. So it never slows the streamer, and shows what comes whatever becomes of it. What is
+//! deleted before it comes to it, it does not show.
 
 use std::collections::HashMap;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};

@@ -32,8 +32,8 @@ pub struct Reading {
 /// How records become rows of the table.
 #[derive(Debug, Clone)]
 pub struct Fitting {
-    /// Columns that are not called like their JSON key: the keys that lead to them, from the outermost
-    /// on.
+    /// Columns that are not called like their JSON key: the keys that lead to them, from the
+    /// outermost on.
     pub paths: BTreeMap<String, Vec<String>>,
     /// What becomes of columns that the table does not have.
     pub extra: Extra,

@@ -1,5 +1,5 @@
-//! Settings: flags win over the environment, which wins over streams.toml, which wins over the defaults.
-//! Everything is checked before anything is started.
+//! Settings: flags win over the environment, which wins over streams.toml, which wins over the
+//! defaults. Everything is checked before anything is started.
 
 mod dataset;
 mod groups;

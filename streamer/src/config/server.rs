@@ -98,8 +98,8 @@ fn resolved(path: &Path) -> PathBuf {
 }
 
 impl ServerFile {
-    /// The folder of the spools: where it is said, else in the data folder under the name that no pattern reaches
-    /// into.
+    /// The folder of the spools: where it is said, else in the data folder under the name that no
+    /// pattern reaches into.
     pub(super) fn spool(&self, path: &str, overrides: &Overrides) -> Result<PathBuf, ConfigError> {
         let usual = overrides.data.join(SPOOL);
         let Some(spool) = overrides.spool.clone().or_else(|| self.spool.clone()) else {

@@ -21,12 +21,13 @@ const EMBEDDED_FOLDER: &str = ".postgres";
 /// How long the embedded server may take to stop before it is left to its guard.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
-/// How a new connection is set up. What a trigger tells by RAISE WARNING may hold values and is not asked
-/// for. A transaction that a stopped process left open is ended by the server, and a peer that vanished is
-/// noticed, also while a statement waits for a lock: else it would hold its own locks for as long. Not
-/// every server can look after its client (PostgreSQL 14 and later on Linux). A micro-batch's rows are kept
-/// for the triggers of rollups in `work_mem`, and what is more goes to a file: with the default, 10,000 rows of
-/// 300 bytes do, and the rollup costs half as much again. Who has set another `work_mem` keeps it.
+/// How a new connection is set up. What a trigger tells by RAISE WARNING may hold values and is not
+/// asked for. A transaction that a stopped process left open is ended by the server, and a peer
+/// that vanished is noticed, also while a statement waits for a lock: else it would hold its own
+/// locks for as long. Not every server can look after its client (PostgreSQL 14 and later on
+/// Linux). A micro-batch's rows are kept for the triggers of rollups in `work_mem`, and what is
+/// more goes to a file: with the default, 10,000 rows of 300 bytes do, and the rollup costs half as
+/// much again. Who has set another `work_mem` keeps it.
 const SESSION_SETTINGS: &str = "set client_min_messages = error;
     set idle_in_transaction_session_timeout = '60s';
     set statement_timeout = 0;
@@ -120,7 +121,8 @@ pub enum DatabaseError {
 }
 
 impl Database {
-    /// The database at `url`; without one the embedded server below `data`, which is started or joined.
+    /// The database at `url`; without one the embedded server below `data`, which is started or
+    /// joined.
     ///
     /// # Errors
     /// When the URL can't be understood or the embedded server can't be started.

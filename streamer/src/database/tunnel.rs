@@ -1,9 +1,9 @@
 //! A TCP connection with the socket options that sqlx 0.9.0 can't be told to set.
 //!
 //! Without TCP_NODELAY every few small transactions wait 40 ms for an acknowledgement, and without
-//! keepalive and a timeout for unacknowledged data a peer that vanished is waited for half an hour. So
-//! the TCP connection is made here, and sqlx talks to it through a Unix socket of this process. TLS goes
-//! on between sqlx and the server, with the server's own name.
+//! keepalive and a timeout for unacknowledged data a peer that vanished is waited for half an hour.
+//! So the TCP connection is made here, and sqlx talks to it through a Unix socket of this process.
+//! TLS goes on between sqlx and the server, with the server's own name.
 
 use std::io;
 use std::path::Path;

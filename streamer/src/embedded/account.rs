@@ -15,8 +15,8 @@ use nix::unistd::{Gid, Uid, User, geteuid};
 
 use super::EmbeddedError;
 
-/// Variables that the server's programs get. Others are none of their business: some are settings of
-/// PostgreSQL's clients, some are secrets.
+/// Variables that the server's programs get. Others are none of their business: some are settings
+/// of PostgreSQL's clients, some are secrets.
 const KEPT_VARIABLES: [&str; 4] = ["PATH", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"];
 
 /// The account that runs the server.
@@ -30,8 +30,8 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// For root the owner of `data`, where that exists, else `postgres`, else `nobody`; ourselves for
-    /// anybody else.
+    /// For root the owner of `data`, where that exists, else `postgres`, else `nobody`; ourselves
+    /// for anybody else.
     ///
     /// # Errors
     /// For root, if there is no such account.

@@ -1,8 +1,9 @@
 //! A private PostgreSQL server, for when no database is configured.
 //!
-//! The server's files live in one folder, its home. One streamer owns the server: it holds a lock on
-//! the home, starts the server and, by ending in whatever way, stops it. Others join the server that
-//! is there. Nothing listens on TCP: the server is reached through a socket in a folder of mode 0700.
+//! The server's files live in one folder, its home. One streamer owns the server: it holds a lock
+//! on the home, starts the server and, by ending in whatever way, stops it. Others join the server
+//! that is there. Nothing listens on TCP: the server is reached through a socket in a folder of
+//! mode 0700.
 //!
 //! `account` says who runs the server; `place` where its files are; `programs` and `fetch`
 //! which PostgreSQL it is; `server` starts and stops it. Durability is PostgreSQL's default:

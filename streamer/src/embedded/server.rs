@@ -23,8 +23,8 @@ use super::{EmbeddedError, NAME, START_TIMEOUT};
 const GUARD: &str = include_str!("guard.sh");
 
 /// Settings of every server. The log stays small and holds no values from rows: what a statement of
-/// ours did wrong is told to us, not to the log. The role has the name of the streamer's own schema, where
-/// a user's `create table` would land without a search path.
+/// ours did wrong is told to us, not to the log. The role has the name of the streamer's own
+/// schema, where a user's `create table` would land without a search path.
 const SETTINGS: [(&str, &str); 7] = [
     ("listen_addresses", ""),
     ("search_path", "public"),
@@ -69,7 +69,8 @@ pub(super) async fn launch(place: &Place) -> Result<Server, EmbeddedError> {
     let (log, log_start) = open_log(&place.log())?;
 
     let mut command = place.account.command("/bin/sh");
-    // A process group of its own: Ctrl-C in the terminal is for us, and we stop the server in order.
+    // A process group of its own: Ctrl-C in the terminal is for us, and we stop the server in
+    // order.
     command.process_group(0).args(["-c", GUARD, "guard"]).arg(&socket);
     command.arg(programs.bin.join("postgres")).arg("-D").arg(place.data());
     for (name, value) in SETTINGS {
@@ -171,11 +172,11 @@ fn is_postgres(pid: i32) -> bool {
     program.as_bytes().starts_with(b"postgres")
 }
 
-/// Removes the `postmaster.pid` of a server that died. If its process id belongs to something else by
-/// now, or the file is not complete, PostgreSQL would refuse to start.
+/// Removes the `postmaster.pid` of a server that died. If its process id belongs to something else
+/// by now, or the file is not complete, PostgreSQL would refuse to start.
 ///
-/// A `postmaster.pid` whose process is a PostgreSQL is left for PostgreSQL to judge: the data folder
-/// may be in use by a server that somebody started by hand.
+/// A `postmaster.pid` whose process is a PostgreSQL is left for PostgreSQL to judge: the data
+/// folder may be in use by a server that somebody started by hand.
 fn forget_dead_server(place: &Place) -> Result<(), EmbeddedError> {
     if running(place).is_some() {
         return Ok(());

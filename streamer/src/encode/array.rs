@@ -51,8 +51,8 @@ pub(super) fn encode(text: &str, array: &Array, out: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
-/// The same of a JSON array. Where the elements are JSON themselves, it has one dimension, else as many as
-/// arrays stand in each other at its beginning.
+/// The same of a JSON array. Where the elements are JSON themselves, it has one dimension, else as
+/// many as arrays stand in each other at its beginning.
 pub(super) fn encode_json(text: &str, array: &Array, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let start = out.len();
     let opened = text.bytes().filter(|byte| !byte.is_ascii_whitespace());

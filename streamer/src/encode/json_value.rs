@@ -1,7 +1,8 @@
 //! JSON values -> values of a column.
 //!
-//! A string stands for its text, a number, `true` or `false` for itself, as if it stood in a CSV field. A
-//! `json` or `jsonb` column takes any value as it stands; an array is one for a column of arrays, too.
+//! A string stands for its text, a number, `true` or `false` for itself, as if it stood in a CSV
+//! field. A `json` or `jsonb` column takes any value as it stands; an array is one for a column of
+//! arrays, too.
 
 use std::borrow::Cow;
 

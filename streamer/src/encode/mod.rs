@@ -1,8 +1,8 @@
 //! Text of a field -> one value in PostgreSQL's binary COPY format.
 //!
 //! The rule: what is accepted is stored exactly as PostgreSQL's own input function stores the same
-//! text (`$1::type`, in a session with the stream's time zone); what PostgreSQL would take but change,
-//! cut or guess at is refused. Only the loading of the catalog talks to the server.
+//! text (`$1::type`, in a session with the stream's time zone); what PostgreSQL would take but
+//! change, cut or guess at is refused. Only the loading of the catalog talks to the server.
 //!
 //! Refused though PostgreSQL takes it:
 //!

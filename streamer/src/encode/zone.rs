@@ -38,8 +38,8 @@ impl Zone {
     /// The instant at which the local clock shows `local_us`; both in microseconds since 2000-01-01
     /// 00:00.
     ///
-    /// Of a time that comes twice the second is meant, as PostgreSQL takes it. One that never comes is
-    /// refused; PostgreSQL moves it. Origin: src/backend/utils/adt/datetime.c,
+    /// Of a time that comes twice the second is meant, as PostgreSQL takes it. One that never comes
+    /// is refused; PostgreSQL moves it. Origin: src/backend/utils/adt/datetime.c,
     /// `DetermineTimeZoneOffset`.
     pub(super) fn utc_us(&self, local_us: i64) -> Result<i64, Refusal> {
         let Zone::Of(zone) = self else { return Ok(local_us) };

@@ -1,5 +1,5 @@
-//! Reading ahead: the next micro-batch is read and encoded on a thread of its own while the present one
-//! is being committed.
+//! Reading ahead: the next micro-batch is read and encoded on a thread of its own while the present
+//! one is being committed.
 
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 

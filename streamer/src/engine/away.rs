@@ -1,4 +1,5 @@
-//! Moving a file to the archive, or removing it: never by way of a link, and never over another file.
+//! Moving a file to the archive, or removing it: never by way of a link, and never over another
+//! file.
 
 use std::fs::File;
 use std::io;
@@ -36,7 +37,8 @@ impl Away {
         }
     }
 
-    /// Takes the file `below` the folder away; `name` is what it is called, `stat` what it looks like.
+    /// Takes the file `below` the folder away; `name` is what it is called, `stat` what it looks
+    /// like.
     ///
     /// # Errors
     /// When it can't be moved or removed; it is then where it was.

@@ -1,8 +1,8 @@
-//! Files that were read to their end and committed: they are moved to the archive or removed, if the
-//! stream wants that, once nobody writes them any more.
+//! Files that were read to their end and committed: they are moved to the archive or removed, if
+//! the stream wants that, once nobody writes them any more.
 //!
-//! What is to be done follows from the checkpoints alone, so a crash between the commit and the move
-//! is made good at the next start without reading a record twice.
+//! What is to be done follows from the checkpoints alone, so a crash between the commit and the
+//! move is made good at the next start without reading a record twice.
 
 use std::collections::HashMap;
 use std::io;
@@ -208,8 +208,8 @@ impl Done {
         Ok(Verdict::Gone)
     }
 
-    /// Whether nobody has written the file for the time of `settle`, by our own watch or an old time
-    /// stamp.
+    /// Whether nobody has written the file for the time of `settle`, by our own watch or an old
+    /// time stamp.
     fn is_still(&self, finished: &Finished, stat: Stat) -> bool {
         let watched = finished.seen.filter(|(seen, _)| *seen == stat);
         watched.is_some_and(|(_, since)| since.elapsed() >= self.settle)

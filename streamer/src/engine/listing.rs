@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
-/// What the last listing of each stream cost, all together: they share the processor and the disk, and often
-/// the folder.
+/// What the last listing of each stream cost, all together: they share the processor and the disk,
+/// and often the folder.
 #[derive(Clone, Default)]
 pub(super) struct Costs {
     microseconds: Arc<AtomicU64>,
@@ -41,7 +41,8 @@ impl Listing {
         Listing { ended: None, is_requested: true, cost: Duration::ZERO, all }
     }
 
-    /// Waits until no other stream lists its folder: side by side each would cost more than it does.
+    /// Waits until no other stream lists its folder: side by side each would cost more than it
+    /// does.
     pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
         self.all.turn.clone().lock_owned().await
     }
@@ -74,18 +75,21 @@ impl Listing {
         self.cost
     }
 
-    /// Whether it is time for another: when one was asked for, at a change, or when `scan_every` has passed.
+    /// Whether it is time for another: when one was asked for, at a change, or when `scan_every`
+    /// has passed.
     pub(super) fn is_due(&self, scan_every: Duration, changed: bool) -> bool {
         let pause = if changed { self.spacing() } else { self.rest(scan_every) };
         self.is_requested || self.ended.is_none_or(|ended| ended.elapsed() >= pause)
     }
 
-    /// The pause between two listings while the stream's files keep changing, of which they take at most a tenth.
+    /// The pause between two listings while the stream's files keep changing, of which they take at
+    /// most a tenth.
     pub(super) fn spacing(&self) -> Duration {
         self.cost * 10
     }
 
-    /// The pause while nothing happens, of which those of all streams together take at most half a hundredth.
+    /// The pause while nothing happens, of which those of all streams together take at most half a
+    /// hundredth.
     pub(super) fn rest(&self, scan_every: Duration) -> Duration {
         scan_every.max(self.all.total() * 200)
     }

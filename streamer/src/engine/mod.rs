@@ -27,8 +27,9 @@ use crate::sink::SinkError;
 use crate::spool::Spools;
 use listing::{Costs, Listing};
 
-/// How long the micro-batches in flight may take to end once the streamer is to stop. What takes longer
-/// is left to PostgreSQL, which commits or rolls it back; the checkpoint tells at the next start.
+/// How long the micro-batches in flight may take to end once the streamer is to stop. What takes
+/// longer is left to PostgreSQL, which commits or rolls it back; the checkpoint tells at the next
+/// start.
 const STOP_GRACE: Duration = Duration::from_millis(2500);
 
 /// How the streams are worked on.
@@ -73,8 +74,8 @@ pub enum EngineError {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// Works on all streams until `plan.stop`, or until all is read. The first stream that fails stops the
-/// others.
+/// Works on all streams until `plan.stop`, or until all is read. The first stream that fails stops
+/// the others.
 ///
 /// # Errors
 /// The first stream's failure.

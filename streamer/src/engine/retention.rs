@@ -150,8 +150,8 @@ impl Target {
         }))
     }
 
-    /// Removes some rows in a transaction of their own, and says how many. The rollups' triggers are told that it
-    /// is no correction.
+    /// Removes some rows in a transaction of their own, and says how many. The rollups' triggers
+    /// are told that it is no correction.
     async fn step(&self, conn: &mut PgConnection, keep: Duration) -> Result<u64, sqlx::Error> {
         let mut tx = conn.begin().await?;
         sqlx::query(

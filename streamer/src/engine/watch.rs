@@ -1,5 +1,5 @@
-//! Notifications of the folder's changes. They only make a listing come sooner: they may be lost, and
-//! some file systems deliver none.
+//! Notifications of the folder's changes. They only make a listing come sooner: they may be lost,
+//! and some file systems deliver none.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -94,8 +94,8 @@ impl Watch {
     }
 }
 
-/// Whether an event can mean new records: not mere reading, not in a hidden folder such as the embedded
-/// server's, not in the spool, which tells by itself, and not of another stream's files.
+/// Whether an event can mean new records: not mere reading, not in a hidden folder such as the
+/// embedded server's, not in the spool, which tells by itself, and not of another stream's files.
 fn concerns_files(event: &Event, folder: &Folder, root: &Path) -> bool {
     let is_reading = match event.kind {
         EventKind::Access(kind) => kind != AccessKind::Close(AccessMode::Write),

@@ -1,5 +1,5 @@
-//! The work on one stream: its leader lists the folder, keeps to the trigger and writes; further writers
-//! help it where nothing is to be waited for.
+//! The work on one stream: its leader lists the folder, keeps to the trigger and writes; further
+//! writers help it where nothing is to be waited for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -139,8 +139,8 @@ impl Leader {
         })
     }
 
-    /// Works with as many writers as the stream is to have. With a pause between micro-batches there is
-    /// one at a time, and so one writer.
+    /// Works with as many writers as the stream is to have. With a pause between micro-batches
+    /// there is one at a time, and so one writer.
     async fn work_with_helpers(self) -> Result<(), Ended> {
         let stop = self.shared.plan.stop.clone();
         let stream = &self.shared.stream;
@@ -186,8 +186,8 @@ impl Leader {
         Ok(())
     }
 
-    /// All that was listed is read: finds out whether there is more, and waits for it if there is none now.
-    /// False if the work is done.
+    /// All that was listed is read: finds out whether there is more, and waits for it if there is
+    /// none now. False if the work is done.
     async fn look_for_more(&mut self) -> Result<bool, Ended> {
         if self.take_spooled().await? {
             return Ok(true);
@@ -214,7 +214,8 @@ impl Leader {
         is_time || self.shared.files.needs_listing()
     }
 
-    /// Lists the folder. A folder that is away may come back, unless there is no time to wait for it.
+    /// Lists the folder. A folder that is away may come back, unless there is no time to wait for
+    /// it.
     async fn list(&mut self) -> Result<(), Ended> {
         let turn = self.listing.turn().await;
         let started = Instant::now();
@@ -241,8 +242,8 @@ impl Leader {
         self.tidy().await
     }
 
-    /// Takes down what has come by the stream's doors; returns whether there is anything. Deletes what of it is
-    /// committed.
+    /// Takes down what has come by the stream's doors; returns whether there is anything. Deletes
+    /// what of it is committed.
     async fn take_spooled(&mut self) -> Result<bool, Ended> {
         let Some(spool) = self.shared.places.spool() else { return Ok(false) };
         if spool.has_finished() {
@@ -269,9 +270,9 @@ impl Leader {
         Ok(())
     }
 
-    /// Whether all is read that was there. A last line that is still being written, and a finished file
-    /// that is to be moved or removed, are waited for until they would be still, but not longer: their
-    /// writer may go on for ever.
+    /// Whether all is read that was there. A last line that is still being written, and a finished
+    /// file that is to be moved or removed, are waited for until they would be still, but not
+    /// longer: their writer may go on for ever.
     async fn is_drained(&mut self) -> bool {
         let files = &self.shared.files;
         if !files.is_idle() || files.is_passed_over() {
@@ -286,12 +287,13 @@ impl Leader {
         }
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let until = since + self.shared.stream.reading.settle + WAITING_PAUSE * 2;
-        // Only a look that began after that time would have seen them still, however slow the machine is.
+        // Only a look that began after that time would have seen them still, however slow the
+        // machine is.
         self.listing.ended_after(until + self.listing.cost())
     }
 
-    /// Files have stopped the stream: says which, and waits until a person lets them go on. False if
-    /// there is no time to wait.
+    /// Files have stopped the stream: says which, and waits until a person lets them go on. False
+    /// if there is no time to wait.
     async fn rest(&mut self) -> Result<bool, Ended> {
         let shared = self.shared.clone();
         let (stream, plan) = (&shared.stream, &shared.plan);
@@ -318,12 +320,12 @@ impl Leader {
         Ok(true)
     }
 
-    /// Waits until there may be something new: in the folder, which is then to be listed again, or told by
-    /// another writer.
+    /// Waits until there may be something new: in the folder, which is then to be listed again, or
+    /// told by another writer.
     async fn wait_for_more(&mut self) {
         let shared = &self.shared;
-        // Where somebody waits for the end, the next listing is not put off to spare the disk; but none is
-        // needed as long as others are at work on what there was.
+        // Where somebody waits for the end, the next listing is not put off to spare the disk; but
+        // none is needed as long as others are at work on what there was.
         let drains = shared.plan.until_drained;
         let listens = !(drains && shared.files.is_any_in_hand());
         let pause = match drains {

@@ -1,5 +1,5 @@
-//! One writer of a stream: a connection, and a feed that is read ahead of it. Several work side by side,
-//! each on files of its own, so that the order within a file is kept.
+//! One writer of a stream: a connection, and a feed that is read ahead of it. Several work side by
+//! side, each on files of its own, so that the order within a file is kept.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -141,8 +141,8 @@ impl Writer {
         Writer::new(self.shared.clone(), self.sink.beside())
     }
 
-    /// Works on what the leader lists, until the end. `listed` tells of each listing. As long as there is
-    /// nothing to read, the stream gets by with its leader's connection.
+    /// Works on what the leader lists, until the end. `listed` tells of each listing. As long as
+    /// there is nothing to read, the stream gets by with its leader's connection.
     pub(super) async fn help(mut self, mut listed: watch::Receiver<()>) -> Result<(), Ended> {
         let stop = self.shared.plan.stop.clone();
         let mut is_late = false;
@@ -176,9 +176,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Connects before it takes up anything: only who had a connection notices that the database is another
-    /// one. A helper that gets none is no trouble, the leader works without it. Returns whether the first try
-    /// was good.
+    /// Connects before it takes up anything: only who had a connection notices that the database is
+    /// another one. A helper that gets none is no trouble, the leader works without it. Returns
+    /// whether the first try was good.
     async fn connect(&mut self) -> bool {
         let mut pauses = pauses();
         let mut is_first = true;
@@ -242,8 +242,8 @@ impl Writer {
         }
     }
 
-    /// Claims the next files, behind those that are read, and committed but for `uncommitted`; false if
-    /// there are none.
+    /// Claims the next files, behind those that are read, and committed but for `uncommitted`;
+    /// false if there are none.
     async fn claim(&mut self, uncommitted: Option<&MicroBatch>) -> Result<bool, Ended> {
         let max = self.sink.claims_max();
         let request = self.source.at_rest(|feed| feed.request(max, uncommitted)).await?;
@@ -326,8 +326,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Another streamer was faster: leaves it the work for a while, longer each time. Should it end,
-    /// the next try succeeds.
+    /// Another streamer was faster: leaves it the work for a while, longer each time. Should it
+    /// end, the next try succeeds.
     async fn yield_to_rival(&mut self) {
         let pauses = self.rivalry.get_or_insert_with(|| {
             tracing::info!(

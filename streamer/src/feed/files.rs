@@ -1,8 +1,8 @@
-//! The files of a stream, as its readers share them: what is to be read, who has what in hand, and what
-//! needs no look.
+//! The files of a stream, as its readers share them: what is to be read, who has what in hand, and
+//! what needs no look.
 //!
-//! It is a memory of what the checkpoints and the folder say, and never the truth of either: who is granted
-//! a file is given its checkpoint anew.
+//! It is a memory of what the checkpoints and the folder say, and never the truth of either: who is
+//! granted a file is given its checkpoint anew.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -48,12 +48,13 @@ pub(super) struct State {
     /// When it was last learned from the checkpoints.
     loaded: Instant,
     lag_bytes: u64,
-    /// When the oldest file that had something to read at the last listing was written last, in seconds since 1970.
+    /// When the oldest file that had something to read at the last listing was written last, in
+    /// seconds since 1970.
     oldest: Option<i64>,
 }
 
-/// Files that a listing has found and not looked up yet. One by one, each look-up would wait for memory
-/// alone; and a name of its own is only for what is to be read.
+/// Files that a listing has found and not looked up yet. One by one, each look-up would wait for
+/// memory alone; and a name of its own is only for what is to be read.
 #[derive(Default)]
 struct Entries {
     /// With where the name of each ends in `names`.
@@ -90,14 +91,14 @@ impl Files {
         Files(Arc::new(Mutex::new(state)))
     }
 
-    /// A reader will put down what it has in hand, and then call [`Files::reload`]: until then there is something left
-    /// to read.
+    /// A reader will put down what it has in hand, and then call [`Files::reload`]: until then
+    /// there is something left to read.
     pub fn begin_rewind(&self) {
         self.state().rewinding += 1;
     }
 
-    /// Goes on from where the checkpoints stand now; what was listed is forgotten, and so is to be listed
-    /// again. What readers have in hand stays theirs.
+    /// Goes on from where the checkpoints stand now; what was listed is forgotten, and so is to be
+    /// listed again. What readers have in hand stays theirs.
     pub fn reload(&self, standing: Standing) {
         let mut state = self.state();
         state.take_up(standing);
@@ -109,7 +110,8 @@ impl Files {
         self.state().loaded
     }
 
-    /// Lists the folder: what there is to read, oldest first, of which at most `max` are kept in mind.
+    /// Lists the folder: what there is to read, oldest first, of which at most `max` are kept in
+    /// mind.
     ///
     /// # Errors
     /// When the folder can't be listed.
@@ -142,8 +144,8 @@ impl Files {
         is_any
     }
 
-    /// Whether the folder holds more than was taken down and that is read, or was never listed since the
-    /// checkpoints were learned.
+    /// Whether the folder holds more than was taken down and that is read, or was never listed
+    /// since the checkpoints were learned.
     pub fn needs_listing(&self) -> bool {
         let state = self.state();
         state.is_cut && state.unclaimed.is_empty()
@@ -229,8 +231,8 @@ impl State {
         Lag::bytes(self.lag_bytes, self.oldest)
     }
 
-    /// What is left of a file behind its checkpoint, in bytes. Of a packed file all is left until the
-    /// last of it is read.
+    /// What is left of a file behind its checkpoint, in bytes. Of a packed file all is left until
+    /// the last of it is read.
     pub(super) fn rest_bytes(&self, found: &Found) -> u64 {
         if found.is_packed() {
             return found.stat.size;

@@ -9,7 +9,8 @@ use crate::partition::fingerprint::Fingerprint;
 use crate::partition::{Checkpoint, Partition};
 use crate::schema::Table;
 
-/// A folder of files of four bytes, each last written a minute after the one before it; and the stream.
+/// A folder of files of four bytes, each last written a minute after the one before it; and the
+/// stream.
 fn files_of(names: &[&str]) -> (tempfile::TempDir, Stream, Places) {
     let data = tempfile::tempdir().unwrap();
     let mut time = SystemTime::UNIX_EPOCH;

@@ -1,7 +1,7 @@
 //! What is known of files between two listings, so that each is opened only when it is time to.
 //!
-//! Of a file that needs no look no more is kept than a hash and the number of a listing, so that a folder of a million
-//! finished files costs little.
+//! Of a file that needs no look no more is kept than a hash and the number of a listing, so that a
+//! folder of a million finished files costs little.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -51,8 +51,8 @@ impl Known {
         }
     }
 
-    /// The file needs no further look until it changes, if a change would be sure to show. Returns whether
-    /// that is so.
+    /// The file needs no further look until it changes, if a change would be sure to show. Returns
+    /// whether that is so.
     pub(super) fn settle(&mut self, name: &Name, stat: Stat) -> bool {
         self.waiting.remove(name);
         let Some(stat) = stat.if_conclusive() else { return false };
@@ -94,8 +94,8 @@ impl Known {
         }
     }
 
-    /// Forgets files that the listing has not met: they are gone, or nothing is left in them. What other
-    /// threads have learned meanwhile is kept.
+    /// Forgets files that the listing has not met: they are gone, or nothing is left in them. What
+    /// other threads have learned meanwhile is kept.
     pub(super) fn end_listing(&mut self) {
         let now = self.listing;
         self.settled.retain(|_, listing| *listing == now);
@@ -121,7 +121,8 @@ impl Known {
         !self.waiting.is_empty()
     }
 
-    /// Whether the file was not written whole when it was last looked at, and has not been still since.
+    /// Whether the file was not written whole when it was last looked at, and has not been still
+    /// since.
     pub(super) fn is_being_written(&mut self, found: &Found) -> bool {
         let is_waiting = self.waiting.contains_key(&found.name);
         if is_waiting {
@@ -130,8 +131,8 @@ impl Known {
         is_waiting && !self.is_still(&found.name, found.stat)
     }
 
-    /// Whether nobody has written the file for the time of `settle`, by our own watch or an old time
-    /// stamp.
+    /// Whether nobody has written the file for the time of `settle`, by our own watch or an old
+    /// time stamp.
     pub(super) fn is_still(&self, name: &Name, stat: Stat) -> bool {
         let watched = self.waiting.get(name).filter(|waiting| waiting.stat == stat);
         watched.is_some_and(|waiting| waiting.since.elapsed() >= self.settle)

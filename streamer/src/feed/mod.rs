@@ -1,4 +1,5 @@
-//! The files of a stream: what is known of them, which comes next, and how much of it makes a micro-batch.
+//! The files of a stream: what is known of them, which comes next, and how much of it makes a
+//! micro-batch.
 
 mod again;
 pub mod files;
@@ -120,7 +121,8 @@ impl Feed {
         }
     }
 
-    /// Takes back a micro-batch that is committed, so that its memory is used again; not that of a giant.
+    /// Takes back a micro-batch that is committed, so that its memory is used again; not that of a
+    /// giant.
     pub fn reuse(&mut self, batch: MicroBatch) {
         self.spare = Some(batch).filter(|batch| batch.held_bytes <= 2 * BATCH_BYTES_MAX);
     }

@@ -35,7 +35,8 @@ impl Places {
         self.spool.as_ref()
     }
 
-    /// Shows all logs to `see`, those of the spool behind those of the folder: the kind, the name as
+    /// Shows all logs to `see`, those of the spool behind those of the folder: the kind, the name
+    /// as
     /// [`Name::as_str`] has it, and what the log looks like. Returns what kept from listing a folder.
     ///
     /// # Errors
@@ -48,7 +49,8 @@ impl Places {
         Ok(unlisted)
     }
 
-    /// Opens a log for reading: never by way of a link, and only a regular file, so that nothing blocks.
+    /// Opens a log for reading: never by way of a link, and only a regular file, so that nothing
+    /// blocks.
     ///
     /// # Errors
     /// When it can't be opened, or is no regular file.

@@ -1,5 +1,5 @@
-//! Sharing the files with other readers, of this streamer and of others: one reads only those that were
-//! granted to it.
+//! Sharing the files with other readers, of this streamer and of others: one reads only those that
+//! were granted to it.
 
 use std::collections::HashSet;
 
@@ -8,12 +8,13 @@ use crate::batch::MicroBatch;
 use crate::partition::claim::{Claim, ClaimRequest, Wanted};
 use crate::partition::{Checkpoints, Name, Partition};
 
-/// How much is asked for at a time, in bytes, give or take one file: large files one by one, so that
-/// there is something left for others.
+/// How much is asked for at a time, in bytes, give or take one file: large files one by one, so
+/// that there is something left for others.
 const WANTED_BYTES: u64 = 1 << 20;
 
 impl Feed {
-    /// Whether less is left to read in what was granted than `batch` took: the next one might not be full.
+    /// Whether less is left to read in what was granted than `batch` took: the next one might not
+    /// be full.
     pub fn is_low(&self, batch: &MicroBatch) -> bool {
         let taken: u64 = batch.parts.iter().map(|part| part.bytes).sum();
         let files = self.files.state();
@@ -21,8 +22,8 @@ impl Feed {
         left.map(|found| files.rest_bytes(found)).sum::<u64>() < taken
     }
 
-    /// The next files to ask for, at most `max`. All that was granted before is read, and committed but for
-    /// `uncommitted`.
+    /// The next files to ask for, at most `max`. All that was granted before is read, and committed
+    /// but for `uncommitted`.
     pub fn request(&mut self, max: usize, uncommitted: Option<&MicroBatch>) -> ClaimRequest {
         let mut request = ClaimRequest::default();
         let mut files = self.files.state();
@@ -51,7 +52,8 @@ impl Feed {
         request
     }
 
-    /// Takes the answer to what was `wanted`. Files that are not granted are passed over until the next listing.
+    /// Takes the answer to what was `wanted`. Files that are not granted are passed over until the
+    /// next listing.
     pub fn grant(&mut self, wanted: &[Wanted], mut claim: Claim) {
         for (found, wanted) in self.asked.drain(..).zip(wanted) {
             if claim.granted.contains(&found.name) {
@@ -70,7 +72,8 @@ impl Feed {
         }
     }
 
-    /// Takes all that was listed, where nobody else is to be asked: each file stands as `checkpoints` say.
+    /// Takes all that was listed, where nobody else is to be asked: each file stands as
+    /// `checkpoints` say.
     pub fn take_all(&mut self, checkpoints: &Checkpoints) {
         loop {
             let ClaimRequest { wanted, .. } = self.request(usize::MAX, None);

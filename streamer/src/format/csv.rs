@@ -1,9 +1,10 @@
 //! CSV (RFC 4180): cuts one record at a time off the front of a buffer.
 //!
-//! The csv crate's parser splits and unescapes what is not plain (see `plain.rs`); this module adds what it leaves
-//! out: bad quoting is noticed (see `quoting.rs`), a record has a greatest length, and `""` is told from nothing.
-//! Where the quoting is bad only the physical line that opened the quote is refused, and the next line
-//! is read as a record of its own: one stray quote never swallows its neighbours.
+//! The csv crate's parser splits and unescapes what is not plain (see `plain.rs`); this module adds
+//! what it leaves out: bad quoting is noticed (see `quoting.rs`), a record has a greatest length,
+//! and `""` is told from nothing. Where the quoting is bad only the physical line that opened the
+//! quote is refused, and the next line is read as a record of its own: one stray quote never
+//! swallows its neighbours.
 
 use csv_core::ReadRecordResult;
 use memchr::{memchr, memchr2};
@@ -113,8 +114,8 @@ impl Splitter {
         Cut::Record { start, end, next, lines: line_ends(&buffer[start..next]) }
     }
 
-    /// Takes a plain record from the front of `window`: its length without its line end. `None` if it is not plain,
-    /// or if there is anything about its end or length.
+    /// Takes a plain record from the front of `window`: its length without its line end. `None` if
+    /// it is not plain, or if there is anything about its end or length.
     fn take_plain(&mut self, window: &[u8]) -> Option<usize> {
         let len = memchr2(b'\n', b'\r', window)?;
         let is_half = window[len] == b'\r' && len + 1 == window.len();

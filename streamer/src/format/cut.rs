@@ -29,12 +29,13 @@ pub(super) enum Cut {
         /// What is wrong.
         fault: Fault,
     },
-    /// The record is longer than allowed and its line does not end in the buffer: the bytes up to the
-    /// first line end behind `fault_at` are to be skipped.
+    /// The record is longer than allowed and its line does not end in the buffer: the bytes up to
+    /// the first line end behind `fault_at` are to be skipped.
     Endless {
         /// Where it starts: behind any blank lines.
         start: usize,
-        /// Where the line that is refused has its fault: the record's first line need not be the one.
+        /// Where the line that is refused has its fault: the record's first line need not be the
+        /// one.
         fault_at: usize,
         /// What is wrong.
         fault: Fault,

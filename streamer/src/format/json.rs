@@ -1,8 +1,8 @@
 //! JSON lines (NDJSON): an object on each line, cut off the front of a buffer like any record.
 //!
-//! Values are handed on as they stand in the line, so that numbers keep their digits; only strings that
-//! are keys are unescaped. Line ends are those of CSV: LF, CRLF and lone CR. JSON allows none of them inside
-//! a string, so a line never ends within a value by mistake.
+//! Values are handed on as they stand in the line, so that numbers keep their digits; only strings
+//! that are keys are unescaped. Line ends are those of CSV: LF, CRLF and lone CR. JSON allows none
+//! of them inside a string, so a line never ends within a value by mistake.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -87,9 +87,9 @@ pub enum NotAnObject {
     },
 }
 
-/// Shows each member of the object that `text` is to `take`: its key, and its value as it stands. Values are
-/// valid JSON, but what their strings' escapes mean is not looked at. Goes only into the object itself, so
-/// that no depth of nesting matters.
+/// Shows each member of the object that `text` is to `take`: its key, and its value as it stands.
+/// Values are valid JSON, but what their strings' escapes mean is not looked at. Goes only into the
+/// object itself, so that no depth of nesting matters.
 ///
 /// # Errors
 /// When `text` is not one object; `take` may have seen its first members by then.

@@ -1,4 +1,5 @@
-//! JSON as it is handed over in one piece, not line by line as a file grows: checked, and made into lines.
+//! JSON as it is handed over in one piece, not line by line as a file grows: checked, and made into
+//! lines.
 
 use std::fmt;
 
@@ -14,14 +15,15 @@ use super::{Format, Next, Reader, without_mark};
 pub struct BadRecord {
     /// The how-manyth it is, from 1.
     pub index: usize,
-    /// Where it starts in the body, in bytes from 0; where the body breaks off, if it is no JSON at all.
+    /// Where it starts in the body, in bytes from 0; where the body breaks off, if it is no JSON at
+    /// all.
     pub offset: usize,
     /// What is wrong with it.
     pub reason: NotAnObject,
 }
 
-/// Counts the records of `body`, one JSON object on each line; blank lines are none, nor is a byte order mark.
-/// A record is as the streamer would read it from a file.
+/// Counts the records of `body`, one JSON object on each line; blank lines are none, nor is a byte
+/// order mark. A record is as the streamer would read it from a file.
 ///
 /// # Errors
 /// The first line that is not one object.
@@ -43,9 +45,9 @@ pub fn check_lines(body: &[u8]) -> Result<usize, BadRecord> {
     }
 }
 
-/// Appends the records of `body` to `out`, each on a line of its own: one JSON object, or an array of objects.
-/// White space between their tokens is left out; all else, such as the digits of numbers, stays as it is.
-/// Returns how many there are.
+/// Appends the records of `body` to `out`, each on a line of its own: one JSON object, or an array
+/// of objects. White space between their tokens is left out; all else, such as the digits of
+/// numbers, stays as it is. Returns how many there are.
 ///
 /// # Errors
 /// The first that is not an object; `out` is then as it was.

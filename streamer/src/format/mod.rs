@@ -72,8 +72,8 @@ macro_rules! formats {
             }
         }
 
-        /// The splitter of a reader's format. It is where its reader is: to look for it elsewhere would cost
-        /// each record some time.
+        /// The splitter of a reader's format. It is where its reader is: to look for it elsewhere
+        /// would cost each record some time.
         #[derive(Debug)]
         #[allow(clippy::large_enum_variant, reason = "there are few readers at a time")]
         enum Splitter {

@@ -1,15 +1,16 @@
-//! Fields of a CSV record that need no unescaping: those of nearly all records. Between delimiters and quotes, which
-//! are searched for many bytes at a time, they are what they are.
+//! Fields of a CSV record that need no unescaping: those of nearly all records. Between delimiters
+//! and quotes, which are searched for many bytes at a time, they are what they are.
 
 use memchr::memchr;
 
 use super::fields::Field;
 
-/// A record that has more fields is not plain. Origin: a table's greatest number of columns, `MaxHeapAttributeNumber`.
+/// A record that has more fields is not plain. Origin: a table's greatest number of columns,
+/// `MaxHeapAttributeNumber`.
 const FIELDS_MAX: usize = 1600;
 
-/// Splits a record that stands on one line, `line` without its end. False if it takes more than that: a quote is
-/// doubled, goes on behind the line, or is wrong; or there are very many fields.
+/// Splits a record that stands on one line, `line` without its end. False if it takes more than
+/// that: a quote is doubled, goes on behind the line, or is wrong; or there are very many fields.
 pub(super) fn split(line: &[u8], delimiter: u8, fields: &mut Vec<Field>) -> bool {
     fields.clear();
     let mut at = 0;

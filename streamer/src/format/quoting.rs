@@ -14,8 +14,8 @@ pub(super) struct QuoteError {
     pub text_follows: bool,
 }
 
-/// Checks the record at the start of `bytes`, up to its line end or the end of `bytes`, and notes for
-/// each of its fields in `quoted` whether it is quoted.
+/// Checks the record at the start of `bytes`, up to its line end or the end of `bytes`, and notes
+/// for each of its fields in `quoted` whether it is quoted.
 ///
 /// A quote inside an unquoted field (`5" pipe`) is text. Source: RFC 4180, section 2.
 ///

@@ -17,7 +17,8 @@ use crate::batch::Counts;
 use crate::receiver::records::{self, Records};
 use crate::spool::{Append, Key, Receipt, SpoolError};
 
-/// How long a client may wait for the commit; later it is told what is certain, that its records are synced.
+/// How long a client may wait for the commit; later it is told what is certain, that its records
+/// are synced.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Bodies that are larger are looked through on another thread, so that nobody waits for it.
@@ -117,7 +118,8 @@ async fn committed(app: &App, outcome: oneshot::Receiver<Counts>) -> Option<Coun
     }
 }
 
-/// The door to a stream, for one who may pass. Whoever shows no token is not told which streams there are.
+/// The door to a stream, for one who may pass. Whoever shows no token is not told which streams
+/// there are.
 fn door<'a>(app: &'a App, stream: &str, headers: &HeaderMap) -> Result<&'a Door, Refusal> {
     let passes = |door: &Door| door.tokens.is_empty() || auth::shows_one(headers, &door.tokens);
     match app.doors.get(stream) {
@@ -174,7 +176,8 @@ fn key(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Refusal> {
     Ok(Some(key.to_vec()))
 }
 
-/// Whether the body is so large that looking through it takes a while; one whose length is not announced may be.
+/// Whether the body is so large that looking through it takes a while; one whose length is not
+/// announced may be.
 fn waits_long(headers: &HeaderMap) -> bool {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let is_packed = headers.contains_key(header::CONTENT_ENCODING);

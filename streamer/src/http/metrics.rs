@@ -46,8 +46,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Everything at zero, for `streams`, beside what `counters` have; the latencies of their rows are noted in
-    /// `latencies`.
+    /// Everything at zero, for `streams`, beside what `counters` have; the latencies of their rows
+    /// are noted in `latencies`.
     pub fn new<'s>(
         streams: impl IntoIterator<Item = &'s str>,
         counters: Counters,
@@ -166,8 +166,8 @@ impl Collector for Sampler {
     }
 }
 
-/// Told as a histogram, from which a server reckons the quantiles of any time, and as the quantiles since the
-/// start, which are more exact.
+/// Told as a histogram, from which a server reckons the quantiles of any time, and as the quantiles
+/// since the start, which are more exact.
 impl Collector for Latencies {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let unit = Some(&Unit::Seconds);

@@ -1,7 +1,9 @@
-//! The HTTP server: `POST /streams/{stream}/events` into the spool, and what tells how the streamer is.
+//! The HTTP server: `POST /streams/{stream}/events` into the spool, and what tells how the streamer
+//! is.
 //!
-//! Everything has a limit: connections, the time for a request's head and body, the bytes of a body, those of
-//! all bodies in hand, and what waits to be committed. Nothing that a client sent is in the log or in an answer.
+//! Everything has a limit: connections, the time for a request's head and body, the bytes of a
+//! body, those of all bodies in hand, and what waits to be committed. Nothing that a client sent is
+//! in the log or in an answer.
 
 mod accept;
 mod answer;
@@ -111,8 +113,8 @@ pub struct Parts {
 }
 
 impl Bound {
-    /// Takes the address that the settings name, or the usual one; nothing, if there is to be no server. The
-    /// usual address may be taken by another streamer: that is no failure.
+    /// Takes the address that the settings name, or the usual one; nothing, if there is to be no
+    /// server. The usual address may be taken by another streamer: that is no failure.
     ///
     /// # Errors
     /// [`ServerError`].
@@ -219,7 +221,8 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
         .into_response()
 }
 
-/// What was counted. It names the streams, and so is told to other machines only for a token of one of them.
+/// What was counted. It names the streams, and so is told to other machines only for a token of one
+/// of them.
 async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let shows_one = |door: &Door| auth::shows_one(&headers, &door.tokens);
     if !app.address.ip().is_loopback() && !app.doors.values().any(shows_one) {

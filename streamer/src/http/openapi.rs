@@ -1,9 +1,10 @@
-//! The description of the server, for programs. A test sees to it that each status in it does occur.
+//! The description of the server, for programs. A test sees to it that each status in it does
+//! occur.
 
 use serde_json::{Value, json};
 
-/// The description, with the names of the streams there are, as far as they are told. `is_open` says that some
-/// stream asks for no token, `is_locked` that some does.
+/// The description, with the names of the streams there are, as far as they are told. `is_open`
+/// says that some stream asks for no token, `is_locked` that some does.
 pub(super) fn description(streams: &[&str], is_open: bool, is_locked: bool) -> Value {
     json!({
         "openapi": "3.1.0",

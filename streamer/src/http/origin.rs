@@ -14,9 +14,9 @@ use super::answer::Refusal;
 /// For how long a browser need not ask again, in seconds.
 const MAX_AGE: &str = "600";
 
-/// Lets a request pass if it is not a strange page's: the names that it has this server under must be those of
-/// this machine where only this machine is served, for a name of the page's own may lead here too; and the page
-/// must be listed, or be this server's.
+/// Lets a request pass if it is not a strange page's: the names that it has this server under must
+/// be those of this machine where only this machine is served, for a name of the page's own may
+/// lead here too; and the page must be listed, or be this server's.
 pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     if app.address.ip().is_loopback() && !host(headers).is_some_and(is_local) {
@@ -42,7 +42,8 @@ pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     response
 }
 
-/// What a browser asks before it lets a page post. Without a listed origin the answer allows nothing.
+/// What a browser asks before it lets a page post. Without a listed origin the answer allows
+/// nothing.
 pub(super) async fn preflight() -> Response {
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),

@@ -19,8 +19,8 @@ pub enum Fit {
     Keys(Arc<Keys>),
 }
 
-/// How files fit the table of a stream. Files with the very same fit can share micro-batches, so each
-/// header has one fit, and all files without have one. Clones share them.
+/// How files fit the table of a stream. Files with the very same fit can share micro-batches, so
+/// each header has one fit, and all files without have one. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Fits(Arc<Inner>);
 

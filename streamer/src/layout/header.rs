@@ -92,8 +92,8 @@ impl HeaderError {
     }
 }
 
-/// A header's name as a message may show it. What looks like no name may be a record in the header's
-/// place, and is not shown.
+/// A header's name as a message may show it. What looks like no name may be a record in the
+/// header's place, and is not shown.
 pub(super) fn shown_name(field: usize, name: &str) -> String {
     let is_name = name.len() <= 63
         && name.starts_with(|c: char| c.is_alphabetic() || c == '_')

@@ -7,7 +7,8 @@ use super::reason::NOT_UTF8;
 use super::{HeaderError, Reason};
 use crate::format::Fields;
 
-/// The version of PostgreSQL's binary form of jsonb. Origin: src/backend/utils/adt/jsonb.c, `jsonb_recv`.
+/// The version of PostgreSQL's binary form of jsonb. Origin: src/backend/utils/adt/jsonb.c,
+/// `jsonb_recv`.
 pub(super) const JSONB_VERSION: u8 = 1;
 
 /// Which fields of a record go into the object.
@@ -54,8 +55,8 @@ impl Kept {
         Ok(Kept { column: column.to_owned(), fields })
     }
 
-    /// Appends the object with its length: texts by the names of their columns, null where an unquoted
-    /// text `is_null`. What can't be in it adds a reason.
+    /// Appends the object with its length: texts by the names of their columns, null where an
+    /// unquoted text `is_null`. What can't be in it adds a reason.
     pub(super) fn put(
         &self,
         record: &Fields<'_>,

@@ -1,8 +1,8 @@
 //! How JSON objects fit a table: keys matched to columns, and which layout each object has.
 //!
-//! A column that an object lacks gets its default, which COPY gives only to columns that are not sent. So
-//! objects with different sets of keys may need different layouts; one that has no default is sent as NULL,
-//! and makes no difference.
+//! A column that an object lacks gets its default, which COPY gives only to columns that are not
+//! sent. So objects with different sets of keys may need different layouts; one that has no default
+//! is sent as NULL, and makes no difference.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,8 +29,8 @@ pub struct Keys {
     table: Arc<Table>,
     /// Where the keys lead.
     root: Node,
-    /// Of each of the table's columns, which bit tells whether an object has it; none where that makes no
-    /// difference.
+    /// Of each of the table's columns, which bit tells whether an object has it; none where that
+    /// makes no difference.
     bits: Vec<Option<usize>>,
     extra: Extra,
     /// The column that [`Extra::Keep`] fills.
@@ -64,8 +64,8 @@ impl Layouts {
 }
 
 impl Keys {
-    /// Matches keys to the columns of `table`: by the paths of `fitting`, else by name. A key that a path
-    /// names means nothing else.
+    /// Matches keys to the columns of `table`: by the paths of `fitting`, else by name. A key that
+    /// a path names means nothing else.
     pub fn new(table: Arc<Table>, fitting: &Fitting) -> Keys {
         let mut root = Node::default();
         let columns = || table.columns.iter().enumerate();
@@ -92,8 +92,9 @@ impl Keys {
         Keys { table, root, bits, extra, extra_column, layouts }
     }
 
-    /// Appends the row of the object that `raw` is to `out`, as [`Layout::encode`] does; what it appended is
-    /// of no use when there are reasons. Returns the row's layout, and where its key ends in `out`.
+    /// Appends the row of the object that `raw` is to `out`, as [`Layout::encode`] does; what it
+    /// appended is of no use when there are reasons. Returns the row's layout, and where its key
+    /// ends in `out`.
     pub fn encode(
         &self,
         raw: &[u8],
@@ -206,7 +207,8 @@ impl Keys {
         self.extra_column.as_ref() == Some(&column.name)
     }
 
-    /// What a key of the record itself means: exact names first, then whatever the case, as in a CSV header.
+    /// What a key of the record itself means: exact names first, then whatever the case, as in a
+    /// CSV header.
     fn find(&self, key: &str) -> Option<&Node> {
         let key = key.trim();
         self.root.children.get(key).or_else(|| {

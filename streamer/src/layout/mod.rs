@@ -98,7 +98,8 @@ pub enum Filled {
 pub struct EventTime {
     /// Which of a row's columns it is.
     pub place: usize,
-    /// Whether it counts from 1970, in a unit that the size of the number tells; else it is a timestamp.
+    /// Whether it counts from 1970, in a unit that the size of the number tells; else it is a
+    /// timestamp.
     pub is_number: bool,
 }
 
@@ -201,11 +202,11 @@ impl Layout {
         self.key.as_ref().map_or(0, |key| key.columns.len())
     }
 
-    /// Appends a record's row to `out`, in the binary COPY format, without the filled columns; what it
-    /// appended is of no use when there are reasons. Returns where the key ends in `out`.
+    /// Appends a record's row to `out`, in the binary COPY format, without the filled columns; what
+    /// it appended is of no use when there are reasons. Returns where the key ends in `out`.
     ///
-    /// Source: PostgreSQL, COPY, "Binary Format": a count of columns, then each with its length, -1 for
-    /// NULL.
+    /// Source: PostgreSQL, COPY, "Binary Format": a count of columns, then each with its length, -1
+    /// for NULL.
     pub fn encode(
         &self,
         record: &Fields<'_>,

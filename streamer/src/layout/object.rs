@@ -13,7 +13,8 @@ use crate::format::json::{NotAnObject, each_member};
 pub(super) struct Object<'a> {
     /// By column of the table.
     pub(super) values: Vec<Option<&'a str>>,
-    /// Those that are no column, with their keys; with dots between them where paths lead into an object.
+    /// Those that are no column, with their keys; with dots between them where paths lead into an
+    /// object.
     pub(super) extras: Vec<(Cow<'a, str>, &'a str)>,
     /// Those that are to be objects by a path, and are not.
     pub(super) misfits: Vec<(Cow<'a, str>, &'a str)>,
@@ -24,7 +25,8 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Reads a record, for a table of so many columns; `find` tells what a key of the record itself means.
+    /// Reads a record, for a table of so many columns; `find` tells what a key of the record itself
+    /// means.
     ///
     /// # Errors
     /// It is not one JSON object.
@@ -44,8 +46,8 @@ impl<'a> Object<'a> {
         Ok(object)
     }
 
-    /// Takes a member whose key means `node`. `is_stored` says that a column has the whole object that it is
-    /// a member of.
+    /// Takes a member whose key means `node`. `is_stored` says that a column has the whole object
+    /// that it is a member of.
     fn take(&mut self, node: Option<&Node>, name: Cow<'a, str>, value: &'a str, is_stored: bool) {
         let Some(node) = node else {
             if !is_stored {

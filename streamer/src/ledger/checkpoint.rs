@@ -1,9 +1,9 @@
 //! Checkpoints: how far each partition is committed.
 //!
-//! Where checkpoints of several partitions are looked for, the stream's name stands in each row of what
-//! they are joined to, behind a fence (`offset 0`, or an expression used twice). Beside it, as
-//! `stream = $1`, it lets old statistics that do not know the stream promise next to no rows: PostgreSQL
-//! then reads all of the stream's checkpoints for each partition.
+//! Where checkpoints of several partitions are looked for, the stream's name stands in each row of
+//! what they are joined to, behind a fence (`offset 0`, or an expression used twice). Beside it, as
+//! `stream = $1`, it lets old statistics that do not know the stream promise next to no rows:
+//! PostgreSQL then reads all of the stream's checkpoints for each partition.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -123,9 +123,9 @@ pub async fn refuse(
     Ok(())
 }
 
-/// Moves the checkpoints from where the parts start to where they end, in key order; `None` if any of
-/// them stands elsewhere, or a file has stopped the stream. Waits for another transaction that is moving
-/// one of them.
+/// Moves the checkpoints from where the parts start to where they end, in key order; `None` if any
+/// of them stands elsewhere, or a file has stopped the stream. Waits for another transaction that
+/// is moving one of them.
 ///
 /// # Errors
 /// When they can't be written.

@@ -1,4 +1,5 @@
-//! Dead letters: records that could not become rows, from when they are written until they are resolved.
+//! Dead letters: records that could not become rows, from when they are written until they are
+//! resolved.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -135,8 +136,8 @@ pub struct Exported {
     pub files: i64,
 }
 
-/// Writes dead letters, which came under a header with these names. One that was written before, of the
-/// same place, is open again.
+/// Writes dead letters, which came under a header with these names. One that was written before, of
+/// the same place, is open again.
 ///
 /// # Errors
 /// When they can't be written.
@@ -393,8 +394,8 @@ pub async fn exported(
     .await
 }
 
-/// The next records of a group that are kept whole, behind the place `after`: each with its place, which
-/// is its partition as text and where it starts.
+/// The next records of a group that are kept whole, behind the place `after`: each with its place,
+/// which is its partition as text and where it starts.
 ///
 /// # Errors
 /// When the database can't be asked.

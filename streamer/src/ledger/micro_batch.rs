@@ -15,8 +15,8 @@ pub const NEWEST: &str = "select batch_id, partition as file, start_offset, end_
  order by batch_id desc
  limit 3";
 
-/// Writes down what the transaction did with each part of `batch`, and demands that the table is still
-/// what the rows were encoded for: in one statement, because each costs a round trip.
+/// Writes down what the transaction did with each part of `batch`, and demands that the table is
+/// still what the rows were encoded for: in one statement, because each costs a round trip.
 ///
 /// # Errors
 /// When it can't be written, or the table has changed: see [`unchanged`].
@@ -57,7 +57,8 @@ pub async fn record(
     unchanged::refuse(batch, changed)
 }
 
-/// Whether the micro-batch of this number is there: whether the transaction that wrote it was committed.
+/// Whether the micro-batch of this number is there: whether the transaction that wrote it was
+/// committed.
 ///
 /// # Errors
 /// When the database can't be asked.
@@ -68,7 +69,8 @@ pub async fn exists(conn: &mut PgConnection, batch_id: i64) -> Result<bool, sqlx
         .await
 }
 
-/// The number of a micro-batch that is to be written in this transaction, and when the transaction began.
+/// The number of a micro-batch that is to be written in this transaction, and when the transaction
+/// began.
 ///
 /// # Errors
 /// When the database can't be asked.
@@ -89,8 +91,8 @@ pub struct Retried<'a> {
     pub duplicates: u64,
 }
 
-/// Writes down that dead letters were retried: their records were counted when they were read, so that
-/// only rows and duplicates are added, and as many dead letters taken away.
+/// Writes down that dead letters were retried: their records were counted when they were read, so
+/// that only rows and duplicates are added, and as many dead letters taken away.
 ///
 /// # Errors
 /// When it can't be written.

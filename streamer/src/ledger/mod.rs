@@ -1,13 +1,14 @@
 //! The ledger: the streamer's own tables in PostgreSQL, and the only place with SQL on them.
 //!
-//! `streamer.checkpoint` has a row for each partition: how far it is committed. `streamer.micro_batch`
-//! has a row for what each transaction took from a partition. `streamer.dead_letter` has a row for each
-//! record that could not become a row of its table. They change in the transaction that writes the rows,
-//! so together they always tell the truth: per partition, the records of its micro-batches are the
-//! checkpoint's records, and `records = rows + duplicates + dead letters`.
+//! `streamer.checkpoint` has a row for each partition: how far it is committed.
+//! `streamer.micro_batch` has a row for what each transaction took from a partition.
+//! `streamer.dead_letter` has a row for each record that could not become a row of its table. They
+//! change in the transaction that writes the rows, so together they always tell the truth: per
+//! partition, the records of its micro-batches are the checkpoint's records, and `records = rows +
+//! duplicates + dead letters`.
 //!
-//! All functions take a connection. Which of them are called in one transaction, and in which order, the
-//! sink decides; a commit and a rollback are never here.
+//! All functions take a connection. Which of them are called in one transaction, and in which
+//! order, the sink decides; a commit and a rollback are never here.
 
 pub mod checkpoint;
 pub mod dead_letter;

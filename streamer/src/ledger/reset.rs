@@ -34,9 +34,9 @@ pub async fn known(conn: &mut PgConnection, stream: &str) -> Result<Known, sqlx:
     .await
 }
 
-/// Whether a table has rows that `stream` has not brought, by their `batch_id`: those of other streams,
-/// also of ones that other settings name, and of programs that are no streamer. `quoted_table` is its
-/// full name, quoted.
+/// Whether a table has rows that `stream` has not brought, by their `batch_id`: those of other
+/// streams, also of ones that other settings name, and of programs that are no streamer.
+/// `quoted_table` is its full name, quoted.
 ///
 /// # Errors
 /// When the database can't be asked.
@@ -52,9 +52,9 @@ pub async fn has_rows_of_others(
     sqlx::query_scalar(made(statement)).bind(stream).fetch_one(conn).await
 }
 
-/// Keeps all micro-batches from being committed until the transaction's end: those in flight end before
-/// it, later ones find no checkpoint where they start, and are rolled back. Waits for ten seconds at
-/// most: who waits for a table keeps all others waiting behind.
+/// Keeps all micro-batches from being committed until the transaction's end: those in flight end
+/// before it, later ones find no checkpoint where they start, and are rolled back. Waits for ten
+/// seconds at most: who waits for a table keeps all others waiting behind.
 ///
 /// # Errors
 /// When the lock can't be had.
@@ -66,7 +66,8 @@ pub async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Removes the rows that `stream` has brought to a table, whose full name is `quoted_table`, quoted.
+/// Removes the rows that `stream` has brought to a table, whose full name is `quoted_table`,
+/// quoted.
 ///
 /// # Errors
 /// When they can't be removed.

@@ -37,7 +37,8 @@ pub struct File {
     pub refusal: Option<String>,
 }
 
-/// Adds the micro-batch's dead letters to those of their files, and stops the files that pass the limit.
+/// Adds the micro-batch's dead letters to those of their files, and stops the files that pass the
+/// limit.
 ///
 /// # Errors
 /// When it can't be written.
@@ -140,9 +141,9 @@ pub async fn release(
     Ok(stopped)
 }
 
-/// Lets the files of these names go on that have stopped a stream, of `stream` alone where one is named,
-/// and counts their dead letters anew. Returns them. A name is that of a partition, or of all generations
-/// under it.
+/// Lets the files of these names go on that have stopped a stream, of `stream` alone where one is
+/// named, and counts their dead letters anew. Returns them. A name is that of a partition, or of
+/// all generations under it.
 ///
 /// # Errors
 /// When it can't be written.

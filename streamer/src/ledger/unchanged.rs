@@ -1,6 +1,6 @@
-//! Whether the table still has the types that rows were encoded for. The binary format names no types:
-//! PostgreSQL takes eight bytes of a bigint for a double precision without a word, and rounds what has
-//! more digits than the column keeps.
+//! Whether the table still has the types that rows were encoded for. The binary format names no
+//! types: PostgreSQL takes eight bytes of a bigint for a double precision without a word, and
+//! rounds what has more digits than the column keeps.
 
 use sqlx::postgres::PgArguments;
 use sqlx::postgres::types::Oid;
@@ -48,8 +48,8 @@ pub(crate) fn refuse(batch: &MicroBatch, changed: Option<Changed>) -> Result<(),
     Err(sqlx::Error::Configuration(Box::new(TableChanged { table, column, before, now })))
 }
 
-/// Demands that the columns are what `batch` was encoded for. It holds for the whole transaction once rows
-/// were copied in it: until its end nobody else can change the table.
+/// Demands that the columns are what `batch` was encoded for. It holds for the whole transaction
+/// once rows were copied in it: until its end nobody else can change the table.
 pub(crate) async fn demand(tx: &mut PgConnection, batch: &MicroBatch) -> Result<(), sqlx::Error> {
     let statement = bind(sqlx::query_as(changed!()), batch);
     refuse(batch, statement.fetch_optional(tx).await?)

@@ -1,5 +1,5 @@
-//! Knowing a file again. A file is its path and what was consumed of it: hashes of its beginning and of
-//! the bytes before the next offset. Size, inode and times only tell when to look again.
+//! Knowing a file again. A file is its path and what was consumed of it: hashes of its beginning
+//! and of the bytes before the next offset. Size, inode and times only tell when to look again.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -26,12 +26,13 @@ pub trait ReadAt {
 /// How many bytes each of the two hashes covers at most.
 pub const WINDOW_BYTES: usize = 4096;
 
-/// Changes within this time of the last look may carry the same time stamps (the kernel's clock for files
-/// ticks every few milliseconds, some file systems every second or two), so such stamps prove nothing.
+/// Changes within this time of the last look may carry the same time stamps (the kernel's clock for
+/// files ticks every few milliseconds, some file systems every second or two), so such stamps prove
+/// nothing.
 const STAMP_GRAIN: Duration = Duration::from_secs(2);
 
-/// A time stamp is trusted to say how long a file has been still when it is older than this: no file
-/// server's clock is that wrong.
+/// A time stamp is trusted to say how long a file has been still when it is older than this: no
+/// file server's clock is that wrong.
 pub const STAMP_TRUSTED: Duration = Duration::from_secs(3600);
 
 /// When files were first looked at, by the wall clock and by one that nobody sets.
@@ -45,7 +46,8 @@ pub struct Fingerprint {
     head: Window,
     /// The last bytes that were consumed.
     tail: Window,
-    /// What the file looked like; `None` when it had changed too recently for this to prove anything.
+    /// What the file looked like; `None` when it had changed too recently for this to prove
+    /// anything.
     pub stat: Option<Stat>,
 }
 
@@ -129,9 +131,9 @@ impl Stat {
         self.modified
     }
 
-    /// How long ago the file last changed, nothing when that lies in the future: by a clock that nobody
-    /// sets and that stands still while the machine sleeps, so that no file that is being written grows
-    /// old by a leap.
+    /// How long ago the file last changed, nothing when that lies in the future: by a clock that
+    /// nobody sets and that stands still while the machine sleeps, so that no file that is being
+    /// written grows old by a leap.
     pub fn age(&self) -> Option<Duration> {
         self.age_at(BEGAN.0 + BEGAN.1.elapsed())
     }

@@ -11,13 +11,14 @@ pub struct Lag {
     pub left: u64,
     /// What that counts.
     pub unit: Unit,
-    /// How long ago the oldest log that has some of it was written last; nothing if nothing is left.
+    /// How long ago the oldest log that has some of it was written last; nothing if nothing is
+    /// left.
     pub age: Duration,
 }
 
 impl Lag {
-    /// So many bytes. The oldest log that has some of them was written last at `written`, in seconds
-    /// since 1970.
+    /// So many bytes. The oldest log that has some of them was written last at `written`, in
+    /// seconds since 1970.
     pub fn bytes(left: u64, written: Option<i64>) -> Lag {
         let written = written.filter(|_| left > 0).and_then(|seconds| u64::try_from(seconds).ok());
         let written =

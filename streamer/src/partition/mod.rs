@@ -2,8 +2,9 @@
 //!
 //! A log has a [`Name`] and holds records one behind the other, each at its offset. A log that was
 //! replaced or truncated under its name is another [`Partition`]: the next generation. How far a
-//! partition was read is a [`Position`] while it is in hand, and a [`Checkpoint`] once it is committed.
-//! Offsets are always the next to read, and ranges are `[start, end)`; what they count, the log's
+//! partition was read is a [`Position`] while it is in hand, and a [`Checkpoint`] once it is
+//! committed. Offsets are always the next to read, and ranges are `[start, end)`; what they count,
+//! the log's
 //! [`Kind`] knows. Nothing here reads a log or knows where one is kept.
 
 pub mod claim;

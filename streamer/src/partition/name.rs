@@ -46,8 +46,8 @@ pub struct Name {
     kind: Kind,
 }
 
-/// A partition: the unit of order and of checkpoints. A log that was replaced or truncated under its
-/// name is another partition of the next generation.
+/// A partition: the unit of order and of checkpoints. A log that was replaced or truncated under
+/// its name is another partition of the next generation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition {
     /// The log's name.
@@ -117,7 +117,8 @@ impl Partition {
         self.name.kind
     }
 
-    /// How it is written: the name, and behind it `#2`, `#3` and so on from the second generation on.
+    /// How it is written: the name, and behind it `#2`, `#3` and so on from the second generation
+    /// on.
     pub fn text(&self) -> Cow<'_, str> {
         match self.generation {
             1 => Cow::Borrowed(&self.name.text),
@@ -138,9 +139,9 @@ impl fmt::Display for Partition {
     }
 }
 
-/// A file's path as text that a table and a log can hold. Bytes that are no UTF-8, control characters,
-/// `\` and `#` are written as `\xNN`, so that different paths have different names and `#2` can mark a
-/// second generation.
+/// A file's path as text that a table and a log can hold. Bytes that are no UTF-8, control
+/// characters, `\` and `#` are written as `\xNN`, so that different paths have different names and
+/// `#2` can mark a second generation.
 pub fn file_text(below: &Path) -> Cow<'_, str> {
     let is_odd = |c: char| c.is_control() || c == '\\' || c == '#';
     if let Some(plain) = below.to_str().filter(|name| !name.contains(is_odd)) {

@@ -1,6 +1,8 @@
-//! A stream of bytes, cut into records for the spool: what comes from stdin or by TCP, in no requests.
+//! A stream of bytes, cut into records for the spool: what comes from stdin or by TCP, in no
+//! requests.
 //!
-//! Nobody can be told of a record that is none, so it goes into the spool in a way that makes it a dead letter.
+//! Nobody can be told of a record that is none, so it goes into the spool in a way that makes it a
+//! dead letter.
 
 use crate::format::{Beginning, Format, Header, Next, Reader, State};
 use crate::spool::{Append, Content};
@@ -38,8 +40,8 @@ pub enum Follows {
 pub struct NoHeader;
 
 impl Intake {
-    /// For records of at most `record_bytes_max` bytes. Where no format is given, the first byte tells it: `{`
-    /// begins JSON, anything else a CSV header.
+    /// For records of at most `record_bytes_max` bytes. Where no format is given, the first byte
+    /// tells it: `{` begins JSON, anything else a CSV header.
     pub fn new(record_bytes_max: usize, format: Option<Format>) -> Intake {
         Intake {
             record_bytes_max,
@@ -86,7 +88,8 @@ impl Intake {
         Some(Reader::new(format, self.record_bytes_max))
     }
 
-    /// Reads what the stream begins with: which segments its records go into. Nothing while that can't be told.
+    /// Reads what the stream begins with: which segments its records go into. Nothing while that
+    /// can't be told.
     fn begin(
         &mut self,
         reader: &mut Reader,
@@ -134,8 +137,8 @@ impl Intake {
             }
             match reader.next(buffer, &mut at, is_complete) {
                 Next::Record(place) => {
-                    // The last one, and without a line end. With so many fields more it has too many, whatever
-                    // it has; half an object is none.
+                    // The last one, and without a line end. With so many fields more it has too
+                    // many, whatever it has; half an object is none.
                     let is_half = follows == Follows::Unknown && place.end == buffer.len();
                     let fields = self.header.as_ref().filter(|_| is_half).map_or(0, Vec::len);
                     appends.add(place.of(buffer), fields);
@@ -177,7 +180,8 @@ impl Appends<'_> {
         self.records += 1;
     }
 
-    /// What is no record. Where line ends do not end it, it must not be read together with its neighbours.
+    /// What is no record. Where line ends do not end it, it must not be read together with its
+    /// neighbours.
     fn add_malformed(&mut self, line: &[u8]) {
         if !self.content.format.spans_lines() {
             return self.add(line, 0);

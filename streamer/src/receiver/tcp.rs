@@ -1,8 +1,8 @@
 //! TCP: lines from whoever connects, or from a server that is connected to.
 //!
-//! What was read is synced before more is read, so a client that sends more than the disk or the database takes
-//! is slowed down by not being read. Nothing is answered: what was on its way when a connection broke is lost,
-//! as it is with every plain TCP source.
+//! What was read is synced before more is read, so a client that sends more than the disk or the
+//! database takes is slowed down by not being read. Nothing is answered: what was on its way when a
+//! connection broke is lost, as it is with every plain TCP source.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -100,7 +100,8 @@ impl Line {
         connections.wait().await;
     }
 
-    /// Reads from the server at `place`, and connects again whenever it has gone, until it is to stop.
+    /// Reads from the server at `place`, and connects again whenever it has gone, until it is to
+    /// stop.
     pub async fn connect(self, place: String) {
         let name = &self.stream.name;
         let mut waits = pauses();
@@ -170,7 +171,8 @@ impl Line {
         }
     }
 
-    /// Waits until the table is known and not too much waits to be committed; false if it is to stop.
+    /// Waits until the table is known and not too much waits to be committed; false if it is to
+    /// stop.
     async fn wait_for_room(&self) -> bool {
         while !self.spool.is_open() || self.spool.check_room().is_err() {
             tokio::select! {

@@ -53,8 +53,8 @@ impl From<sqlx::Error> for Failure {
 }
 
 impl Attempt<'_> {
-    /// Runs the transaction. `in_doubt` is set before the commit is sent, and tells afterwards what was
-    /// committed if the reply is lost.
+    /// Runs the transaction. `in_doubt` is set before the commit is sent, and tells afterwards what
+    /// was committed if the reply is lost.
     pub(super) async fn run(
         &self,
         conn: &mut PgConnection,
@@ -82,16 +82,16 @@ impl Attempt<'_> {
         dead_letter::write(&mut tx, stream, batch.header(), &letters).await?;
         committed.stopped = stop::judge(&mut tx, stream, self.limit, parts).await?;
         *in_doubt = Some(committed.clone());
-        // Noted while the server writes its log. If it is not committed after all, it is looked up in vain when it is
-        // tried again, and what it repeats is taken for recent.
+        // Noted while the server writes its log. If it is not committed after all, it is looked up
+        // in vain when it is tried again, and what it repeats is taken for recent.
         let note = async { self.recent.note(self.batch) };
         tokio::join!(biased; tx.commit(), note).0?;
         committed.visible.note_commit();
         Ok(committed)
     }
 
-    /// Whether the careful path would get further: it alone finds out which row is at fault, or whether
-    /// the table has changed, of which 08P01 (the data of a column is too short) is a sign.
+    /// Whether the careful path would get further: it alone finds out which row is at fault, or
+    /// whether the table has changed, of which 08P01 (the data of a column is too short) is a sign.
     fn is_refusal(&self, error: &dyn DatabaseError) -> bool {
         let is_data = remedy_of(error) == Remedy::Data || error.code().as_deref() == Some("08P01");
         self.path != Path::Careful && is_data
@@ -197,8 +197,8 @@ pub(super) async fn begin(
     conn.begin_with("begin; set constraints all immediate").await
 }
 
-/// Whether a commit whose reply was lost did happen. To be asked once the compare-and-set has failed:
-/// only then is the other transaction known to have ended.
+/// Whether a commit whose reply was lost did happen. To be asked once the compare-and-set has
+/// failed: only then is the other transaction known to have ended.
 pub(super) async fn landed(
     conn: &mut PgConnection,
     in_doubt: Option<&Committed>,

@@ -11,8 +11,8 @@ use crate::ledger::checkpoint::Advanced;
 use crate::ledger::unchanged;
 use crate::retry::{Remedy, remedy};
 
-/// How few rows are tried together behind one that was refused: of what is sent behind a refused row, all is
-/// in vain.
+/// How few rows are tried together behind one that was refused: of what is sent behind a refused
+/// row, all is in vain.
 const WINDOW_MIN: usize = 64;
 
 /// Rows that are to be tried together.
@@ -22,9 +22,10 @@ struct Try<'b> {
     is_accused: bool,
 }
 
-/// Copies rows in, in key order, those of one layout after those of another. Where PostgreSQL refuses one and tells which, those before it, it alone and
-/// those behind it are tried apart; where it does not, or was wrong once, the two halves. A row that repeats
-/// the key of a refused one takes its turn after it.
+/// Copies rows in, in key order, those of one layout after those of another. Where PostgreSQL
+/// refuses one and tells which, those before it, it alone and those behind it are tried apart;
+/// where it does not, or was wrong once, the two halves. A row that repeats the key of a refused
+/// one takes its turn after it.
 ///
 /// Whether the table is still the same at the end, the caller has to ask.
 ///
@@ -87,8 +88,8 @@ impl<'b> Try<'b> {
     }
 }
 
-/// Copies rows in behind the savepoint, and moves it behind them: what PostgreSQL has against one of them, if
-/// anything; then none of them is in.
+/// Copies rows in behind the savepoint, and moves it behind them: what PostgreSQL has against one
+/// of them, if anything; then none of them is in.
 async fn refusal(
     tx: &mut PgConnection,
     batch: &MicroBatch,
@@ -108,14 +109,14 @@ async fn refusal(
     }
 }
 
-/// Which row of a COPY was refused, from 1, where PostgreSQL tells: not in another language than English, nor
-/// when it looks at a row only behind the last one, as for a foreign key.
+/// Which row of a COPY was refused, from 1, where PostgreSQL tells: not in another language than
+/// English, nor when it looks at a row only behind the last one, as for a foreign key.
 fn refused_line(error: &dyn DatabaseError) -> Option<usize> {
     line_in(error.try_downcast_ref::<PgDatabaseError>()?.r#where()?)
 }
 
-/// The line in an error's context, whose last line is that of the statement: `COPY bookings, line 6`, perhaps
-/// with a column behind it.
+/// The line in an error's context, whose last line is that of the statement: `COPY bookings, line
+/// 6`, perhaps with a column behind it.
 fn line_in(context: &str) -> Option<usize> {
     let (_, rest) = context.lines().last()?.strip_prefix("COPY ")?.rsplit_once(", line ")?;
     let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());

@@ -1,8 +1,9 @@
-//! Claims on files, so that several streamers share a folder instead of getting in each other's way:
-//! advisory locks of the stream's connection, which PostgreSQL releases however the streamer ends.
+//! Claims on files, so that several streamers share a folder instead of getting in each other's
+//! way: advisory locks of the stream's connection, which PostgreSQL releases however the streamer
+//! ends.
 //!
-//! A claim is a courtesy. What keeps records from being written twice is the compare-and-set; so a file
-//! that another streamer has claimed and does not get on with is taken over without the lock.
+//! A claim is a courtesy. What keeps records from being written twice is the compare-and-set; so a
+//! file that another streamer has claimed and does not get on with is taken over without the lock.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -14,16 +15,16 @@ use crate::ledger::checkpoint;
 use crate::partition::claim::{Claim, ClaimRequest, Wanted};
 use crate::partition::{Checkpoints, Kind, Name, Partition};
 
-/// A claim whose file stands still for so long is passed over: its owner hangs, or the lock was left
-/// behind on a connection of a pool.
+/// A claim whose file stands still for so long is passed over: its owner hangs, or the lock was
+/// left behind on a connection of a pool.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
-/// The share of the server's table of locks that one claim of all writers of a stream takes at most. Each
-/// holds two at a time: that of the files it reads, and that of those it commits.
+/// The share of the server's table of locks that one claim of all writers of a stream takes at
+/// most. Each holds two at a time: that of the files it reads, and that of those it commits.
 const LOCKS_SHARE: usize = 16;
 
-/// Of more files than these it is forgotten that others have claimed them, if they were not asked for again
-/// within [`STANDSTILL`]: they are done, or gone.
+/// Of more files than these it is forgotten that others have claimed them, if they were not asked
+/// for again within [`STANDSTILL`]: they are done, or gone.
 const REFUSED_MAX: usize = 1000;
 
 /// The claims of one writer.
@@ -87,8 +88,9 @@ impl Claims {
         .fetch_one(&mut *conn)
         .await?;
         self.max = usize::try_from(locks).unwrap_or(0).div_ceil(LOCKS_SHARE * self.writers);
-        // Nobody else reads what came by a door: this process holds a lock on it, and gives it to one writer at a
-        // time. A lock of the one before, not given up yet, would only put it off until the next listing.
+        // Nobody else reads what came by a door: this process holds a lock on it, and gives it to
+        // one writer at a time. A lock of the one before, not given up yet, would only put it off
+        // until the next listing.
         let shared = wanted.iter().filter(|file| file.name.kind() == Kind::File);
         let keys: Vec<i64> = shared.map(|file| key(stream, &file.name)).collect();
         let taken = if keys.is_empty() { HashSet::new() } else { try_lock(conn, &keys).await? };
@@ -165,7 +167,8 @@ async fn try_lock(conn: &mut PgConnection, keys: &[i64]) -> Result<HashSet<i64>,
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// The lock's number. Should two files, or another program, have the same, they only wait for each other.
+/// The lock's number. Should two files, or another program, have the same, they only wait for each
+/// other.
 fn key(stream: &str, name: &Name) -> i64 {
     let hash = xxh3_64(format!("streamer\0{stream}\0{name}").as_bytes());
     i64::from_ne_bytes(hash.to_ne_bytes())

@@ -25,7 +25,8 @@ pub struct DryRun<'c> {
 }
 
 impl<'c> DryRun<'c> {
-    /// Begins it. It waits no longer than a few seconds for a streamer that is at work on the same keys.
+    /// Begins it. It waits no longer than a few seconds for a streamer that is at work on the same
+    /// keys.
     ///
     /// # Errors
     /// When the database can't be asked.

@@ -34,8 +34,8 @@ impl FirstPath {
         self.path
     }
 
-    /// Goes by what the next micro-batch had. Once there were duplicates, those of recent rows are looked for: that
-    /// costs little, a refused COPY much.
+    /// Goes by what the next micro-batch had. Once there were duplicates, those of recent rows are
+    /// looked for: that costs little, a refused COPY much.
     pub(super) fn note(&mut self, duplicates: Duplicates) {
         self.clean = if duplicates == Duplicates::None { self.clean.saturating_add(1) } else { 0 };
         self.path = match duplicates {

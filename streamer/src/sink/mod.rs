@@ -1,10 +1,11 @@
-//! The sink: each micro-batch becomes one transaction of rows, dead letters and checkpoint, exactly once.
+//! The sink: each micro-batch becomes one transaction of rows, dead letters and checkpoint, exactly
+//! once.
 //!
-//! Three paths lead to the same result. *Direct* copies the rows straight in. When PostgreSQL refuses a
-//! duplicate key, *filtered* asks first which keys are there: of all, and later only of the recent ones, as long as
-//! the duplicates are of those. When it refuses a row for another reason, *careful* splits the rows until each
-//! offender stands alone. The checkpoint moves by compare-and-set
-//! first of all, so a replay or a second writer is stopped before it writes a row.
+//! Three paths lead to the same result. *Direct* copies the rows straight in. When PostgreSQL
+//! refuses a duplicate key, *filtered* asks first which keys are there: of all, and later only of
+//! the recent ones, as long as the duplicates are of those. When it refuses a row for another
+//! reason, *careful* splits the rows until each offender stands alone. The checkpoint moves by
+//! compare-and-set first of all, so a replay or a second writer is stopped before it writes a row.
 
 mod attempt;
 mod careful;
@@ -47,7 +48,8 @@ use recent::Recent;
 /// whether it was committed.
 const STALL: Duration = Duration::from_secs(300);
 
-/// How often the keys are looked up anew when another writer keeps adding some, before the careful path.
+/// How often the keys are looked up anew when another writer keeps adding some, before the careful
+/// path.
 const FILTERED_TRIES: u32 = 2;
 
 /// Writes the micro-batches of one stream.
@@ -80,7 +82,8 @@ pub struct Committed {
     pub stopped: Vec<Stopped>,
     /// What became of the records that somebody waits for, in the order of [`MicroBatch::watched`].
     pub watched: Vec<Counts>,
-    /// How late the rows were, as of the COMMIT's reply; where that was lost, of when it was found out.
+    /// How late the rows were, as of the COMMIT's reply; where that was lost, of when it was found
+    /// out.
     pub visible: Visible,
 }
 
@@ -130,9 +133,10 @@ impl Sink {
         }
     }
 
-    /// Commits `batch`, whatever it takes: waits for a database that is away, and takes the careful path
-    /// for rows that it refuses. `busy` is called, perhaps more than once, when the server has work for a while:
-    /// what it starts does not compete with this for the processor, as it would if it were started before.
+    /// Commits `batch`, whatever it takes: waits for a database that is away, and takes the careful
+    /// path for rows that it refuses. `busy` is called, perhaps more than once, when the server has
+    /// work for a while: what it starts does not compete with this for the processor, as it would
+    /// if it were started before.
     ///
     /// # Errors
     /// [`SinkError`]; nothing of the micro-batch is then in the database.
@@ -278,8 +282,8 @@ impl Sink {
         }
     }
 
-    /// What came of work on the connection, which is kept if it was good. `None` if the work is to be tried
-    /// again, by then after a pause.
+    /// What came of work on the connection, which is kept if it was good. `None` if the work is to
+    /// be tried again, by then after a pause.
     async fn judge<T>(
         &mut self,
         conn: PgConnection,

@@ -1,8 +1,8 @@
 //! Plans of prepared statements that fit tables which grow.
 //!
-//! PostgreSQL plans a prepared statement anew five times, and then may keep one plan until a table is analysed
-//! (src/backend/utils/cache/plancache.c, `choose_custom_plan`). A plan kept from when few checkpoints were
-//! there reads all of them for each file.
+//! PostgreSQL plans a prepared statement anew five times, and then may keep one plan until a table
+//! is analysed (src/backend/utils/cache/plancache.c, `choose_custom_plan`). A plan kept from when
+//! few checkpoints were there reads all of them for each file.
 
 use sqlx::{Connection, PgConnection};
 

@@ -1,8 +1,9 @@
-//! Keys that were lately written. Most duplicates repeat such: a request or an export that was sent again.
+//! Keys that were lately written. Most duplicates repeat such: a request or an export that was sent
+//! again.
 //!
-//! They are kept in Bloom filters, which say of a key that it is certainly not among them, or that it probably is: then
-//! the table is asked. Whether a key is in the table, only the table knows; a duplicate that is not recent is refused
-//! by it.
+//! They are kept in Bloom filters, which say of a key that it is certainly not among them, or that
+//! it probably is: then the table is asked. Whether a key is in the table, only the table knows; a
+//! duplicate that is not recent is refused by it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,16 +12,17 @@ use fastbloom::BloomFilter;
 
 use crate::batch::{MicroBatch, RowPlace};
 
-/// How many keys a generation has, those counted twice that came twice; the one before it is kept too.
+/// How many keys a generation has, those counted twice that came twice; the one before it is kept
+/// too.
 const GENERATION_KEYS: usize = 1_000_000;
 /// Bits of a filter for each key.
 const BITS: usize = 16;
-/// How many of them a key sets. Of 10,000 other keys a full filter takes 24 for recent: (1 - e^(-4/16))^4. Two are
-/// asked.
+/// How many of them a key sets. Of 10,000 other keys a full filter takes 24 for recent: (1 -
+/// e^(-4/16))^4. Two are asked.
 const HASHES: u32 = 4;
 
-/// The keys that the writers of one stream have lately written, those of the last million rows at least, in 2 to 4 MB.
-/// Clones share them.
+/// The keys that the writers of one stream have lately written, those of the last million rows at
+/// least, in 2 to 4 MB. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Recent(Arc<Mutex<Generations>>);
 

@@ -41,8 +41,8 @@ struct Trial {
     span: (i64, i64),
 }
 
-/// Tries the unresolved dead letters of `stream` again: those
-/// that are meant by `which`. Each ends as a row, a duplicate or a dead letter with its new reasons.
+/// Tries the unresolved dead letters of `stream` again: those that are meant by `which`. Each ends
+/// as a row, a duplicate or a dead letter with its new reasons.
 ///
 /// # Errors
 /// Any that is not the fault of a record; what earlier transactions resolved stays resolved.
@@ -121,7 +121,8 @@ async fn replay_alike(
     Ok(Replayed { rows, duplicates, refused })
 }
 
-/// What a dead letter was read as. Settings may have changed since, but not whether there was a header.
+/// What a dead letter was read as. Settings may have changed since, but not whether there was a
+/// header.
 fn format_of(stream: &Stream, letter: &Open) -> Format {
     let partition = Partition::parse(&letter.partition);
     let name = partition.name.as_str();

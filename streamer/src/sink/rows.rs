@@ -22,27 +22,29 @@ const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// What it ends with.
 const COPY_TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 
-/// Bytes of one CopyData message, give or take a row. The server reads a message whole before it looks at it,
-/// into memory that it asks the system for anew each time if it is much more than this: with messages of 1 MiB
-/// a COPY of 1,000 rows took a third longer, one of 10,000 a quarter.
+/// Bytes of one CopyData message, give or take a row. The server reads a message whole before it
+/// looks at it, into memory that it asks the system for anew each time if it is much more than
+/// this: with messages of 1 MiB a COPY of 1,000 rows took a third longer, one of 10,000 a quarter.
 const COPY_MESSAGE_BYTES: usize = 32 * 1000;
 
 /// With so many messages a server is busy for some milliseconds.
 const BUSY_MESSAGES: u32 = 4;
 
-/// How many rows of a COPY PostgreSQL writes into a heap quicker one by one than many at once. It prepares a slot for
-/// each of the first 1,000 that it writes at once, at a price that grows with the square of their number: without, a
-/// COPY of 1,000 takes about a sixth less and a fifth more log; one of 500 or 1,600 gains little or nothing.
-/// `bench/README.md` has the figures.
+/// How many rows of a COPY PostgreSQL writes into a heap quicker one by one than many at once. It
+/// prepares a slot for each of the first 1,000 that it writes at once, at a price that grows with
+/// the square of their number: without, a COPY of 1,000 takes about a sixth less and a fifth more
+/// log; one of 500 or 1,600 gains little or nothing. `bench/README.md` has the figures.
 ///
 /// Source: src/backend/commands/copyfrom.c, `MAX_BUFFERED_TUPLES`.
 const ONE_BY_ONE: RangeInclusive<usize> = 600..=1400;
-/// What makes it do so: a condition that PostgreSQL can't know the outcome of beforehand. It is true of any row.
+/// What makes it do so: a condition that PostgreSQL can't know the outcome of beforehand. It is
+/// true of any row.
 ///
 /// Source: src/backend/commands/copyfrom.c, `CopyFrom`, `contain_volatile_functions`.
 const VOLATILE: &str = "where pg_catalog.random() is not null";
 
-/// What is called when the server has work for a while, and this process none; perhaps more than once.
+/// What is called when the server has work for a while, and this process none; perhaps more than
+/// once.
 pub(super) type Busy<'a> = &'a mut (dyn FnMut() + Send);
 
 /// What became of rows; those in neither list are duplicates.
@@ -58,7 +60,8 @@ pub(super) fn by_layout(rows: &[RowPlace]) -> impl Iterator<Item = &[RowPlace]> 
     rows.chunk_by(|one, next| one.layout() == next.layout())
 }
 
-/// Copies rows into the table, by one COPY for each layout: all or none. `busy` is called once the server has enough to work on.
+/// Copies rows into the table, by one COPY for each layout: all or none. `busy` is called once the
+/// server has enough to work on.
 pub(super) async fn copy(
     tx: &mut PgConnection,
     batch: &MicroBatch,
@@ -144,7 +147,8 @@ pub(super) async fn existing(
         if asked.is_empty() {
             continue;
         }
-        // Planned for the table as it is: a plan from when it was small could read all of it for each key.
+        // Planned for the table as it is: a plan from when it was small could read all of it for
+        // each key.
         let mut statement = sqlx::query(sql::made(lookup_statement(key))).persistent(false);
         for (at, column) in key.columns.iter().enumerate() {
             let values = asked.iter().map(|&row| batch.key_values(&rows[row]).nth(at).flatten());
@@ -176,8 +180,8 @@ pub(super) fn apart(rows: &[RowPlace], exists: &[bool]) -> (Vec<RowPlace>, Vec<R
     (rows(found), rows(missing))
 }
 
-/// Asks which of the keys in the arrays are in the table, by their places from 1. Behind `offset 0` the keys are
-/// looked up one by one, which the server does a quarter faster than it joins them.
+/// Asks which of the keys in the arrays are in the table, by their places from 1. Behind `offset 0`
+/// the keys are looked up one by one, which the server does a quarter faster than it joins them.
 fn lookup_statement(key: &LayoutKey) -> String {
     let numbers = || 1..=key.columns.len();
     let arrays: Vec<String> = numbers().map(|n| format!("${n}")).collect();

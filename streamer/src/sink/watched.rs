@@ -52,8 +52,8 @@ impl<'b> Tally<'b> {
         Tally { ranges }
     }
 
-    /// Calls `note` with the place of each range that the record at `offset` is in. Ranges are either apart or
-    /// the same: those of different requests, or of one that was repeated.
+    /// Calls `note` with the place of each range that the record at `offset` is in. Ranges are
+    /// either apart or the same: those of different requests, or of one that was repeated.
     fn each(&self, part: usize, offset: u64, mut note: impl FnMut(usize)) {
         let behind =
             self.ranges.partition_point(|(_, one)| (one.part, one.offsets.start) <= (part, offset));

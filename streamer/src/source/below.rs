@@ -9,7 +9,8 @@ use nix::fcntl::OFlag;
 
 use crate::partition::fingerprint::Stat;
 
-/// Opens the regular file at `path` below `root`: never by way of a link, and so that nothing blocks.
+/// Opens the regular file at `path` below `root`: never by way of a link, and so that nothing
+/// blocks.
 ///
 /// # Errors
 /// When it can't be opened, or is no regular file.

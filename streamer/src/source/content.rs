@@ -1,5 +1,5 @@
-//! The bytes of a file, unpacked where its name says that they are packed. Offsets are always those of
-//! the unpacked bytes.
+//! The bytes of a file, unpacked where its name says that they are packed. Offsets are always those
+//! of the unpacked bytes.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};

@@ -156,8 +156,8 @@ impl OpenFile {
         }
     }
 
-    /// The next record or whatever stands in its place. `still` says that nobody is writing the file: a
-    /// last line without a line end counts.
+    /// The next record or whatever stands in its place. `still` says that nobody is writing the
+    /// file: a last line without a line end counts.
     ///
     /// # Errors
     /// When the file can't be read.
@@ -228,8 +228,8 @@ impl OpenFile {
         Ok(still && self.at_end && self.is_unchanged()?)
     }
 
-    /// Whether the file is as it was judged to be, and the buffer holds all that is left of it. Else a
-    /// last line without a line end may just be growing.
+    /// Whether the file is as it was judged to be, and the buffer holds all that is left of it.
+    /// Else a last line without a line end may just be growing.
     fn is_unchanged(&self) -> io::Result<bool> {
         let stat = self.content.stat()?;
         let rest = count(self.buffer.len() - self.begin);
@@ -252,8 +252,8 @@ impl OpenFile {
         self.consumed.fingerprint(self.stat)
     }
 
-    /// Passes over a record longer than it may be, up to the end of the line on which its fault stands,
-    /// in bounded memory. Its beginning is kept.
+    /// Passes over a record longer than it may be, up to the end of the line on which its fault
+    /// stands, in bounded memory. Its beginning is kept.
     fn pass_over(&mut self, place: Place, fault: Fault, still: bool) -> io::Result<Step<'_>> {
         self.note_before(place.start);
         let consumed = self.consumed.clone();
@@ -277,8 +277,8 @@ impl OpenFile {
         }
     }
 
-    /// Consumes the bytes before the next line end, or before the end of a file that is `still`; false
-    /// if neither is there yet.
+    /// Consumes the bytes before the next line end, or before the end of a file that is `still`;
+    /// false if neither is there yet.
     fn pass_line(&mut self, still: bool) -> io::Result<bool> {
         loop {
             if self.reader.pass_line(&self.buffer, &mut self.begin) {

@@ -58,18 +58,19 @@ impl Folder {
         self.depth_max > 1
     }
 
-    /// Whether a change at this path below the folder can be one of its files. What becomes of a folder may
-    /// be.
+    /// Whether a change at this path below the folder can be one of its files. What becomes of a
+    /// folder may be.
     pub fn is_concerned(&self, below: &Path) -> bool {
         self.is_deep() || below.as_os_str().is_empty() || self.pattern.is_match(below)
     }
 
-    /// Shows all regular files that match to `see`: each one's name, see [`file_text`], and what it looks like.
-    /// Returns what kept from listing a folder. Hidden files, unfinished ones (`*.part`, `*.tmp`) and links are left
-    /// out, so that nothing outside the folder is ever read.
+    /// Shows all regular files that match to `see`: each one's name, see [`file_text`], and what it
+    /// looks like. Returns what kept from listing a folder. Hidden files, unfinished ones
+    /// (`*.part`, `*.tmp`) and links are left out, so that nothing outside the folder is ever read.
     ///
     /// # Errors
-    /// When the folder itself can't be listed. A file or folder that vanishes meanwhile is no error.
+    /// When the folder itself can't be listed. A file or folder that vanishes meanwhile is no
+    /// error.
     pub fn visit(&self, mut see: impl FnMut(&str, Stat)) -> io::Result<Vec<Unlisted>> {
         let mut unlisted = Vec::new();
         // What is still to be listed, and how deep the files in it lie.
@@ -136,14 +137,15 @@ impl Folder {
         Ok(())
     }
 
-    /// Whether a folder holds no files of the stream's own pattern: finished ones, or those of the spool.
+    /// Whether a folder holds no files of the stream's own pattern: finished ones, or those of the
+    /// spool.
     fn is_apart(&self, below: &Path) -> bool {
         below == Path::new(SPOOL)
             || self.archives.iter().any(|archive| *archive == self.root.join(below))
     }
 
-    /// Opens the file at this path below the folder for reading: never by way of a link, and only a regular file, so
-    /// that nothing blocks.
+    /// Opens the file at this path below the folder for reading: never by way of a link, and only a
+    /// regular file, so that nothing blocks.
     ///
     /// # Errors
     /// When it can't be opened, or is no regular file.
@@ -151,7 +153,8 @@ impl Folder {
         open_file(&self.root, below)
     }
 
-    /// Opens a folder at this path below the folder, never by way of a link; itself, if the path is empty.
+    /// Opens a folder at this path below the folder, never by way of a link; itself, if the path is
+    /// empty.
     ///
     /// # Errors
     /// When it can't be opened, or is no folder.

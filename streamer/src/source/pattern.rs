@@ -9,8 +9,9 @@ use globset::{Glob, GlobMatcher};
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
     glob: GlobMatcher,
-    /// What a path begins and ends with, where the pattern asks for no more than a name between them, as `*.csv` does:
-    /// to compare these takes a small part of the time of a regular expression.
+    /// What a path begins and ends with, where the pattern asks for no more than a name between
+    /// them, as `*.csv` does: to compare these takes a small part of the time of a regular
+    /// expression.
     ends: Option<(Vec<u8>, Vec<u8>)>,
 }
 

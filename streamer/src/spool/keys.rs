@@ -1,8 +1,9 @@
 //! Idempotency keys: what comes twice under one key is stored once, for a day and across restarts.
 //!
-//! Each process writes the keys that it has seen to a journal beside the segments. A key's line is synced before
-//! the first byte of its records is written, and says where they go: a segment that ends before they do was torn
-//! while they were written, and is cut off where they start, so that they are stored whole or not at all.
+//! Each process writes the keys that it has seen to a journal beside the segments. A key's line is
+//! synced before the first byte of its records is written, and says where they go: a segment that
+//! ends before they do was torn while they were written, and is cut off where they start, so that
+//! they are stored whole or not at all.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -173,8 +174,8 @@ impl KeyBook {
     }
 }
 
-/// Where the segment `name`, which is `len` bytes long, is to be cut off because the records of a key were torn
-/// there. Their keys are taken back first.
+/// Where the segment `name`, which is `len` bytes long, is to be cut off because the records of a
+/// key were torn there. Their keys are taken back first.
 pub(super) fn void_torn(folder: &Path, name: &str, len: u64) -> io::Result<Option<u64>> {
     let mut torn = HashMap::new();
     for path in journals(folder)? {

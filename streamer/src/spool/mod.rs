@@ -1,10 +1,11 @@
-//! The spool: what a listener has taken is written to segment files, synced, and then read like any other
-//! file of the stream.
+//! The spool: what a listener has taken is written to segment files, synced, and then read like any
+//! other file of the stream.
 //!
-//! A segment is written by one process, which holds a lock on it until the segment is deleted, or the process
-//! ends however it ends. Other processes leave a locked segment alone; one that nobody holds was left behind,
-//! and is adopted: what of it was never acknowledged is cut off, and it is read to its end. A segment is
-//! deleted once its last record is committed and nobody appends to it any more.
+//! A segment is written by one process, which holds a lock on it until the segment is deleted, or
+//! the process ends however it ends. Other processes leave a locked segment alone; one that nobody
+//! holds was left behind, and is adopted: what of it was never acknowledged is cut off, and it is
+//! read to its end. A segment is deleted once its last record is committed and nobody appends to it
+//! any more.
 //!
 //! A spool has two handles: listeners append to it by a [`SpoolWriter`], the engine reads it by a
 //! [`SpoolReader`].
@@ -102,8 +103,8 @@ impl SpoolWriter {
         self.0.fits.get().is_some()
     }
 
-    /// Whether records under a header with these names fit the stream's table. True before the table is
-    /// known, because nothing is taken then.
+    /// Whether records under a header with these names fit the stream's table. True before the
+    /// table is known, because nothing is taken then.
     ///
     /// # Errors
     /// Why not.

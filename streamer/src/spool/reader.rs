@@ -1,5 +1,5 @@
-//! What the engine needs of a spool: which segments there are, how far each may be read, who waits for
-//! which records, and which segments can go.
+//! What the engine needs of a spool: which segments there are, how far each may be read, who waits
+//! for which records, and which segments can go.
 
 use std::io;
 use std::sync::Arc;
@@ -96,7 +96,8 @@ impl SpoolReader {
         state.waiters.watched(parts, |partition| self.0.segment_of(&partition.name))
     }
 
-    /// Takes note of a commit, and tells whoever waits for it: `outcomes` is what became of the records of
+    /// Takes note of a commit, and tells whoever waits for it: `outcomes` is what became of the
+    /// records of
     /// [`MicroBatch::watched`], `stopped` are the partitions that have stopped the stream. Returns how long
     /// records had waited since they were synced: how many, and for how long.
     pub fn committed<'p>(

@@ -40,7 +40,8 @@ impl Content {
     }
 }
 
-/// The folder of a stream's segments: its name, with all that might mean something in a path written as `%NN`.
+/// The folder of a stream's segments: its name, with all that might mean something in a path
+/// written as `%NN`.
 pub(super) fn folder_name(stream: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
     stream
@@ -95,7 +96,8 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::NotADirectory, "the spool is a link, which is not followed"))
 }
 
-/// The segments of a stream whoever holds them, where the spools of all streams are in `root`; in order.
+/// The segments of a stream whoever holds them, where the spools of all streams are in `root`; in
+/// order.
 pub fn segments(root: &Path, stream: &str) -> Vec<Found> {
     let folder_name = folder_name(stream);
     let folder = root.join(&folder_name);
@@ -107,8 +109,8 @@ pub fn segments(root: &Path, stream: &str) -> Vec<Found> {
     names(&folder).into_iter().filter_map(found).collect()
 }
 
-/// Opens a segment for reading, where the spools of all streams are in `root`: never by way of a link, and
-/// only a regular file, so that nothing blocks.
+/// Opens a segment for reading, where the spools of all streams are in `root`: never by way of a
+/// link, and only a regular file, so that nothing blocks.
 ///
 /// # Errors
 /// When it can't be opened, or is no regular file.
@@ -118,7 +120,8 @@ pub fn open_segment(root: &Path, name: &Name) -> io::Result<(File, Stat)> {
 
 /// The names of the segments in a folder, in order.
 fn names(folder: &Path) -> Vec<String> {
-    // Without a folder there is nothing; one that can't be listed is told by the listing of the data folder.
+    // Without a folder there is nothing; one that can't be listed is told by the listing of the
+    // data folder.
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<String> = names.filter(|name| format_of(name).is_some()).collect();
@@ -131,7 +134,8 @@ fn format_of(name: &str) -> Option<Format> {
     Format::all().find(|format| name.ends_with(format.ending()))
 }
 
-/// A segment that was taken up, and how long it is; nothing, if another process holds it or nothing is in it.
+/// A segment that was taken up, and how long it is; nothing, if another process holds it or nothing
+/// is in it.
 pub(super) type Adopted = io::Result<Option<(File, u64)>>;
 
 /// Takes up all segments of the folder that nobody holds.
@@ -190,7 +194,8 @@ fn adopt(folder: &Path, name: &str, record_bytes_max: usize) -> Adopted {
     Ok(Some((file, len)))
 }
 
-/// How many bytes the whole records at the front of a segment have. A line end inside quotes ends none.
+/// How many bytes the whole records at the front of a segment have. A line end inside quotes ends
+/// none.
 fn whole_records(format: Format, bytes: &[u8], record_bytes_max: usize) -> usize {
     let mut reader = Reader::new(format, record_bytes_max);
     let mut at = 0;

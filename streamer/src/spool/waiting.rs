@@ -46,8 +46,8 @@ struct Arrival {
 }
 
 impl Waiters {
-    /// Somebody waits for the records in `range`. Waiters come in the order of their ranges, but for those who
-    /// ask again.
+    /// Somebody waits for the records in `range`. Waiters come in the order of their ranges, but
+    /// for those who ask again.
     pub(super) fn wait(
         &mut self,
         segment: &str,
@@ -79,7 +79,8 @@ impl Waiters {
         account.arrivals.drain(..before).map(|one| (one.records, one.at.elapsed())).collect()
     }
 
-    /// The ranges of `parts` that somebody waits for; `segment_of` names the segment of a partition.
+    /// The ranges of `parts` that somebody waits for; `segment_of` names the segment of a
+    /// partition.
     pub(super) fn watched(
         &mut self,
         parts: &[Part],
@@ -102,8 +103,8 @@ impl Waiters {
         watched
     }
 
-    /// Adds what a commit has done with the ranges of [`Waiters::watched`], and tells whoever has nothing left to
-    /// wait for.
+    /// Adds what a commit has done with the ranges of [`Waiters::watched`], and tells whoever has
+    /// nothing left to wait for.
     pub(super) fn tell(&mut self, batch: &MicroBatch, outcomes: &[Counts]) {
         for (watched, outcome) in batch.watched.iter().zip(outcomes) {
             let end = batch.parts[watched.part].end.offset;
@@ -124,8 +125,8 @@ impl Waiters {
         }
     }
 
-    /// What stands before `end` was found to be committed. Who asked again is told so; for the others nobody has
-    /// counted.
+    /// What stands before `end` was found to be committed. Who asked again is told so; for the
+    /// others nobody has counted.
     pub(super) fn pass(&mut self, segment: &str, end: u64) {
         let Some(account) = self.segments.get_mut(segment) else { return };
         let waiters = std::mem::take(&mut account.waiters);

@@ -1,4 +1,5 @@
-//! The writer of a spool: requests that come while the disk is busy are written and synced together.
+//! The writer of a spool: requests that come while the disk is busy are written and synced
+//! together.
 
 use std::fs::File;
 use std::io;
@@ -251,8 +252,8 @@ impl Writer {
         drop(reply.send(Ok(Receipt { records, is_repeated: true, outcome })));
     }
 
-    /// A segment can't be written or synced. Whether a later sync would tell the truth is not known: so it ends
-    /// where it was synced last.
+    /// A segment can't be written or synced. Whether a later sync would tell the truth is not
+    /// known: so it ends where it was synced last.
     fn fail(&mut self, at: usize, error: &Arc<io::Error>) {
         tracing::error!(stream = %self.inner.stream, "cannot write to the spool: {error}");
         let open = &mut self.open[at];

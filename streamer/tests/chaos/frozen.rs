@@ -10,7 +10,8 @@ use crate::support::{Running, TestDb, folder, generate, judge, one_stream, strea
 /// Files that are not read to their end.
 const LEFT: &str = "select 2 - count(*) from streamer.checkpoint where state = 'done'";
 
-/// Freezes a streamer when its only connection is in `state`, has another one take over, and thaws it.
+/// Freezes a streamer when its only connection is in `state`, has another one take over, and thaws
+/// it.
 async fn freeze(state: &str, seed: u64) {
     let (db, folder) = (TestDb::create().await, folder());
     one_stream(folder.path());

@@ -23,7 +23,8 @@ pub(crate) struct Inbox {
     pub(crate) folder: TempDir,
     kept: TempDir,
     generator: Generator,
-    /// By name: copies of what stood under it, one after the other. Partition `name#2` is the second.
+    /// By name: copies of what stood under it, one after the other. Partition `name#2` is the
+    /// second.
     versions: BTreeMap<String, Vec<PathBuf>>,
     /// The names that stand in the folder.
     live: Vec<String>,

@@ -127,9 +127,9 @@ async fn cut_connection(world: &mut World, cut: Cut) -> bool {
     hit
 }
 
-/// Takes the lock on the tables, lets a streamer that has moved its checkpoint wait for it, and then
-/// wants the checkpoints. PostgreSQL breaks off whoever waited first, which is a streamer; where several
-/// wait, it may be this transaction in the end.
+/// Takes the lock on the tables, lets a streamer that has moved its checkpoint wait for it, and
+/// then wants the checkpoints. PostgreSQL breaks off whoever waited first, which is a streamer;
+/// where several wait, it may be this transaction in the end.
 async fn deadlock(world: &mut World) -> bool {
     let before = world.told("deadlock detected");
     let mut conn = world.connect().await;

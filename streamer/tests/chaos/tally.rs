@@ -18,7 +18,8 @@ pub(crate) struct Tally {
 #[derive(Debug, Default)]
 struct Line {
     injected: u32,
-    /// How often it met what it was meant for: an open transaction, a step of the protocol, a waiting lock.
+    /// How often it met what it was meant for: an open transaction, a step of the protocol, a
+    /// waiting lock.
     hit: u32,
     lost: i64,
     doubled: i64,

@@ -1,7 +1,8 @@
-//! A folder of other people's CSV files through the real program into a real PostgreSQL, each into a
-//! table of its own, and what came of each against `expected.tsv` there.
+//! A folder of other people's CSV files through the real program into a real PostgreSQL, each into
+//! a table of its own, and what came of each against `expected.tsv` there.
 //!
-//! Run by `tests/corpus/run FOLDER`; without the environment variable `CORPUS` there is nothing to do.
+//! Run by `tests/corpus/run FOLDER`; without the environment variable `CORPUS` there is nothing to
+//! do.
 
 #![allow(clippy::disallowed_types, reason = "tests make SQL of their own")]
 

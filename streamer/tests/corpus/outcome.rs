@@ -1,4 +1,5 @@
-//! What came of a case: how the program ended it, and whether every byte and record is accounted for.
+//! What came of a case: how the program ended it, and whether every byte and record is accounted
+//! for.
 
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 

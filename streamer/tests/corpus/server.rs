@@ -53,8 +53,8 @@ impl Server {
         Server { home, embedded, url, conn: tokio::sync::Mutex::new(conn) }
     }
 
-    /// Loads the cases in one run of the program; if that fails, in halves, so that a failure is that
-    /// of one case. Returns the failures.
+    /// Loads the cases in one run of the program; if that fails, in halves, so that a failure is
+    /// that of one case. Returns the failures.
     pub(crate) fn load(&self, cases: &[(usize, &Case)]) -> Vec<(usize, String)> {
         // Every stream lists the whole folder, so each run has its own.
         let data = tempfile::tempdir_in(self.home.path()).expect("make a folder");

@@ -1,5 +1,5 @@
-//! Any bytes as a file, through the reader that the program has: nothing panics, every byte and every
-//! record is accounted for, and the outcome is the same however the file comes and is cut up.
+//! Any bytes as a file, through the reader that the program has: nothing panics, every byte and
+//! every record is accounted for, and the outcome is the same however the file comes and is cut up.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -198,8 +198,8 @@ fn read_whole(name: &str, bytes: &[u8], max_rows: usize) -> Read {
     read
 }
 
-/// Reads a file each time it has grown to a cut, by a reader that knows the checkpoint alone, and at
-/// last when it is still.
+/// Reads a file each time it has grown to a cut, by a reader that knows the checkpoint alone, and
+/// at last when it is still.
 fn read_growing(name: &str, bytes: &[u8], cuts: &[usize]) -> Read {
     let folder = folder();
     let path = folder.path().join(name);

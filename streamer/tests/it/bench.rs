@@ -40,7 +40,8 @@ async fn a_bench_reports_each_window_and_leaves_nothing_behind() {
     let windows = report["windows"].as_array().unwrap();
     let events: u64 = windows.iter().map(|window| window["events"].as_u64().unwrap()).sum();
     assert_eq!((events, &report["latency"]["events"]), (600, &600.into()));
-    // Of 200 events a second, half of them come sooner or later than they would evenly, but not by seconds.
+    // Of 200 events a second, half of them come sooner or later than they would evenly, but not by
+    // seconds.
     assert!((3..=5).contains(&windows.len()), "{report}");
     let number = |value: &serde_json::Value| value.as_f64().unwrap();
     let latency = ["p50_seconds", "p90_seconds", "p99_seconds", "max_seconds"]

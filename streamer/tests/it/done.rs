@@ -65,7 +65,8 @@ async fn finished_files_go_to_the_archive_and_none_is_written_over() {
     // The archive is not read again, though the pattern matches.
     fs::remove_file(root.join("refused.csv")).unwrap();
     assert_eq!(run(root, &db).expect(0).stdout, "nothing new to load\n");
-    // The same file once more is known; another of its name is loaded. Both are archived beside the first.
+    // The same file once more is known; another of its name is loaded. Both are archived beside the
+    // first.
     fs::write(root.join("a/1.csv"), text(0..10)).unwrap();
     run(root, &db).expect(0);
     fs::write(root.join("a/1.csv"), text(30..40)).unwrap();

@@ -123,7 +123,8 @@ async fn a_table_that_is_renamed_stops_it_and_costs_no_record() {
     loading.db.agrees_with(&loading.verdict).await;
 }
 
-/// Changes the type of `column` while it is loaded, and demands that no value comes out as another one.
+/// Changes the type of `column` while it is loaded, and demands that no value comes out as another
+/// one.
 async fn changes_type((column, first, then, back): (&str, &str, &str, &str), seed: u64) {
     let alter = |to: &str| format!("alter table user_events alter {column} type {to}");
     let prepare = if first.is_empty() { String::new() } else { alter(first) };

@@ -1,4 +1,5 @@
-//! Duplicates across micro-batches: of rows written lately, which are looked for, and of older ones.
+//! Duplicates across micro-batches: of rows written lately, which are looked for, and of older
+//! ones.
 
 use std::fmt::Write;
 use std::fs;
@@ -51,8 +52,8 @@ async fn of_older_rows_are_found_among_those_of_recent_ones() {
         let (db, folder) = (TestDb::create().await, folder());
         write(folder.path(), "user_events_0.csv", 0..2000);
         load(folder.path(), &db, writers);
-        // Of four micro-batches one has no duplicate, one has some of recent rows, one of rows that another streamer
-        // has loaded, one of both.
+        // Of four micro-batches one has no duplicate, one has some of recent rows, one of rows that
+        // another streamer has loaded, one of both.
         for file in 1..=4 {
             let start = file * 10_000;
             let ids = (start..start + 3000).map(|n| match (n / 100 % 4, n % 100) {

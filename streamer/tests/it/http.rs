@@ -350,7 +350,8 @@ async fn each_status_in_the_description_occurs_and_no_other() {
         http.post_with(path, &headers, body.as_bytes()).status
     };
     let mut seen = BTreeMap::new();
-    // Before the table is known; if it is quicker than this test, the database's absence is shown below.
+    // Before the table is known; if it is quicker than this test, the database's absence is shown
+    // below.
     let mut conn = db.connect().await;
     http.wait_until_ready();
     seen.insert(
@@ -372,7 +373,8 @@ async fn each_status_in_the_description_occurs_and_no_other() {
     let full = (0..100).map(|_| post(EVENTS, &[], &csv(10..20))).find(|status| *status != 202);
     let events = seen.get_mut("/streams/{stream}/events").unwrap();
     events.extend(full);
-    // Shown by tests of their own: 408 by the slow ones, 503 by what is said of a disk that is full.
+    // Shown by tests of their own: 408 by the slow ones, 503 by what is said of a disk that is
+    // full.
     events.extend([408, 503]);
     for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
         let with = |headers: &[(&str, &str)]| http.ask("GET", path, headers, b"").unwrap().status;

@@ -1,4 +1,5 @@
-//! The files of the real world: line ends, encodings, sizes, names, copies; each with its right outcome.
+//! The files of the real world: line ends, encodings, sizes, names, copies; each with its right
+//! outcome.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;

@@ -1,4 +1,5 @@
-//! From the creation of an event to its row being visible: what is told of it while the streamer runs.
+//! From the creation of an event to its row being visible: what is told of it while the streamer
+//! runs.
 
 use std::fs;
 
@@ -38,7 +39,8 @@ fn events(now: DateTime<Utc>) -> String {
     text
 }
 
-/// The same ages as positions, whose time another column tells, and as ads, which count it in milliseconds.
+/// The same ages as positions, whose time another column tells, and as ads, which count it in
+/// milliseconds.
 fn others(now: DateTime<Utc>) -> [(&'static str, String); 2] {
     let mut positions = "device_id,position_time,latitude,longitude\n".to_owned();
     let mut ads =

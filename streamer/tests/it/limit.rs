@@ -29,7 +29,8 @@ fn run(db: &TestDb, folder: &Path, args: &[&str]) -> Ended {
     Ended::of(streamer(folder, args).env("DATABASE_URL", db.url()))
 }
 
-// With one writer: others would go on with their micro-batches beside the one that stops the stream.
+// With one writer: others would go on with their micro-batches beside the one that stops the
+// stream.
 const NOW: [&str; 4] = ["run", "--available-now", "--writers", "1"];
 const STATES: &str = "select partition, state, next_line, records from streamer.checkpoint
                        where stream = 'a' order by 1";

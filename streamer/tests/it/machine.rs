@@ -1,5 +1,5 @@
-//! Faults of the machine: full disks, folders and files that can't be used, too few file descriptors,
-//! a wrong clock, no notifications.
+//! Faults of the machine: full disks, folders and files that can't be used, too few file
+//! descriptors, a wrong clock, no notifications.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
@@ -157,7 +157,8 @@ async fn a_file_that_may_not_be_read_is_told_of_and_read_as_soon_as_it_may() {
     if geteuid().is_root() {
         // Root may read everything: let nobody run it, from a place that nobody can reach.
         let program = folder.path().join("streamer");
-        // By a process of its own: what this one writes, the children of other tests hold open for a moment.
+        // By a process of its own: what this one writes, the children of other tests hold open for
+        // a moment.
         let copied = Command::new("cp").arg(command.get_program()).arg(&program).status().unwrap();
         assert!(copied.success());
         let mut other = Command::new(program);

@@ -1,5 +1,5 @@
-//! Hostile names and contents: of columns, tables and files, on the command line and in fields. They stay
-//! names and contents, whatever is in them.
+//! Hostile names and contents: of columns, tables and files, on the command line and in fields.
+//! They stay names and contents, whatever is in them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::support::{Ended, TestDb, folder, streamer};
 
-/// Names that would do harm where they became SQL, a shell command, a line of the log, or something that
-/// a terminal obeys.
+/// Names that would do harm where they became SQL, a shell command, a line of the log, or something
+/// that a terminal obeys.
 const NAMES: [&str; 8] = [
     "a\"; drop table t;--",
     "Robert'); DROP TABLE t;--",

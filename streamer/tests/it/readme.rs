@@ -40,15 +40,15 @@ fn every_command_of_the_readme_works_as_shown() {
             .replace("cargo run --release -p generator -- ", "generator ");
         let program = command.split(' ').next().unwrap_or_default();
         if !["streamer", "generator"].contains(&program) {
-            // The others build, test or install the repository itself, are tried by tests/stack, or need a
-            // server of one's own.
+            // The others build, test or install the repository itself, are tried by tests/stack, or
+            // need a server of one's own.
             let is_other =
                 ["cargo", "docker"].contains(&program) || program.starts_with("DATABASE_URL=");
             assert!(is_other, "{command}");
             continue;
         }
-        // One that goes on for ever is stopped as a person would stop it: once. Without --foreground the signal
-        // goes to the process and to its group.
+        // One that goes on for ever is stopped as a person would stop it: once. Without
+        // --foreground the signal goes to the process and to its group.
         let script = match command.as_str() {
             "streamer run" => "timeout --foreground --preserve-status --signal=INT 5 streamer run",
             command => command,

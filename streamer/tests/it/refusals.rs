@@ -103,8 +103,9 @@ async fn every_kind_of_refusal_costs_only_its_row_and_keeps_postgresqls_words() 
     assert_eq!(retried, "9 rows loaded, 0 duplicates, 2 still refused\n");
 }
 
-/// A table whose constraints refuse rows in different moments: while a row is read, when it goes into the table,
-/// behind the last row of the statement. PostgreSQL's line for `code` is wrong: its name ends with another one.
+/// A table whose constraints refuse rows in different moments: while a row is read, when it goes
+/// into the table, behind the last row of the statement. PostgreSQL's line for `code` is wrong: its
+/// name ends with another one.
 const MOMENTS: &str = "
     create domain evil as integer check (value <> 666);
     create table hotels (hotel integer primary key);

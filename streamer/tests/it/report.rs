@@ -68,7 +68,8 @@ async fn the_views_of_a_dataset_are_shown_as_tables_csv_and_json() {
 #[tokio::test]
 async fn latency_is_told_per_window_and_over_all() {
     let (db, folder) = (TestDb::create().await, folder());
-    // Ten events in each of three windows, which take 1 to 10 times as many milliseconds as their window's number.
+    // Ten events in each of three windows, which take 1 to 10 times as many milliseconds as their
+    // window's number.
     db.execute(
         "insert into user_events (event_id, user_id, product_id, event_type, event_time, ingested_at)
          select gen_random_uuid(), 1, 1, 'view', at, at + interval '1 millisecond' * w * n

@@ -1,4 +1,5 @@
-//! Rollups are what a GROUP BY over the rows gives, whatever happened to the rows and in whose hands.
+//! Rollups are what a GROUP BY over the rows gives, whatever happened to the rows and in whose
+//! hands.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -68,7 +69,8 @@ fn expected() -> [(&'static str, String); 8] {
     ]
 }
 
-/// Demands that every shipped rollup holds what the rows come to; says how many rows the rollups have.
+/// Demands that every shipped rollup holds what the rows come to; says how many rows the rollups
+/// have.
 pub(crate) async fn agree(db: &TestDb, when: &str) -> i64 {
     let mut rows = 0;
     for (rollup, query) in expected() {
@@ -87,7 +89,8 @@ pub(crate) async fn agrees(db: &TestDb, rollup: &str, query: &str, when: &str) -
     db.number(&format!("select count(*) from {rollup} r")).await
 }
 
-/// A file of each dataset that has a rollup, from a minute before the full hour on, with repeated and bad records.
+/// A file of each dataset that has a rollup, from a minute before the full hour on, with repeated
+/// and bad records.
 pub(crate) fn generate(out: &Path, seed: u64, hour: u32) {
     for dataset in [
         Dataset::UserEvents,

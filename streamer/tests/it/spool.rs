@@ -69,7 +69,8 @@ async fn what_is_posted_becomes_rows_and_the_segments_go() {
 #[tokio::test]
 async fn every_accepted_record_survives_kills_exactly_once_where_posts_have_keys() {
     let (db, folder) = (TestDb::create().await, folder());
-    // Without a key in the table, nothing but the requests' keys keeps a record from being there twice.
+    // Without a key in the table, nothing but the requests' keys keeps a record from being there
+    // twice.
     db.execute("create table plain (n bigint, note text)").await;
     fs::write(folder.path().join("streams.toml"), "[stream.plain]\nfiles = 'plain*.csv'\n")
         .unwrap();

@@ -1,4 +1,5 @@
-//! What the stream's settings make of values: NULL, times without a zone, columns that the table lacks.
+//! What the stream's settings make of values: NULL, times without a zone, columns that the table
+//! lacks.
 
 use std::fs;
 

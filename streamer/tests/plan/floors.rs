@@ -18,7 +18,8 @@ impl Floors {
     /// Reads the fenced block of the section: a floor a line, from the top down, its modules
     /// separated by commas.
     ///
-    /// # Errors Where there is no such block, or a module stands on two floors.
+    /// # Errors
+    /// Where there is no such block, or a module stands on two floors.
     pub(crate) fn read(document: &str) -> Result<Floors, String> {
         let lines = document.lines().skip_while(|line| *line != HEADING);
         let lines = lines.skip_while(|line| !line.starts_with("```")).skip(1);

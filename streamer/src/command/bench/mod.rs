@@ -1,7 +1,7 @@
 //! `streamer bench`: events at a rate through all of the streamer, and how late their rows were.
 //!
-//! Everything is made for it and gone afterwards: a data folder, and a database of its own. No table of the
-//! user's is touched.
+//! Everything is made for it and gone afterwards: a data folder, and a database of its own. No
+//! table of the user's is touched.
 
 mod report;
 mod scratch;
@@ -161,8 +161,8 @@ impl Bench<'_> {
         Arc::new(Watch { tally, news, bar })
     }
 
-    /// Sends the events once the streamer takes them, and waits until they are committed. Returns what became
-    /// of them on the way, and when the first was due, in microseconds since 1970.
+    /// Sends the events once the streamer takes them, and waits until they are committed. Returns
+    /// what became of them on the way, and when the first was due, in microseconds since 1970.
     async fn produce_and_drain(&self, address: SocketAddr) -> Result<(generator::Report, i64)> {
         let spool =
             self.plan.spools.writer(&self.stream.name).context("the stream has no spool")?;
@@ -230,7 +230,8 @@ fn stream_of(dataset: BenchDataset, settings: &Settings) -> Stream {
     let stream = settings.streams.iter().find(|stream| stream.name == name);
     let mut stream = stream.expect("each dataset has a stream that is shipped").clone();
     if dataset == BenchDataset::AdEvents {
-        // The generator tells of a produce_time some milliseconds ahead; this is when it makes the event.
+        // The generator tells of a produce_time some milliseconds ahead; this is when it makes the
+        // event.
         stream.fitting.event_time = Some("event_time_ns".to_owned());
     }
     stream

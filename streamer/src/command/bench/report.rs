@@ -25,7 +25,8 @@ pub(super) struct Tally {
     /// When the last rows were visible, in microseconds since 1970.
     ended_us: i64,
     all: Latency,
-    /// By number, from 0: of the events that were created in it. The last one takes all that come later.
+    /// By number, from 0: of the events that were created in it. The last one takes all that come
+    /// later.
     windows: BTreeMap<u64, Latency>,
 }
 
@@ -52,7 +53,8 @@ pub(super) struct Report {
     dead_letters: u64,
     /// Rows that the table holds.
     in_table: u64,
-    /// Whether every event was accepted, and what was accepted is a row, a duplicate or a dead letter.
+    /// Whether every event was accepted, and what was accepted is a row, a duplicate or a dead
+    /// letter.
     pub(super) is_complete: bool,
     /// From the first event to the last row being visible.
     seconds: f64,

@@ -49,8 +49,8 @@ pub(super) async fn run(global: &Global, args: &ReportArgs) -> Result<Exit> {
     write::write(&outcome?, output)
 }
 
-/// The views of the stream's table: those over its rollups and over itself, and the rollups. What is per window
-/// comes last.
+/// The views of the stream's table: those over its rollups and over itself, and the rollups. What
+/// is per window comes last.
 async fn gather(
     conn: &mut PgConnection,
     settings: &Settings,
@@ -93,8 +93,8 @@ fn named<'s>(settings: &'s Settings, name: &str) -> Result<&'s Stream> {
     })
 }
 
-/// The views to show. What a view calls runs with the rights of whoever reads it, so only those are read whose owner
-/// is trusted with that: the table's owner, a superuser, or the reader.
+/// The views to show. What a view calls runs with the rights of whoever reads it, so only those are
+/// read whose owner is trusted with that: the table's owner, a superuser, or the reader.
 async fn views(conn: &mut PgConnection, table: &str) -> Result<Vec<View>, sqlx::Error> {
     sqlx::query_as(
         "with recursive shown (oid) as (

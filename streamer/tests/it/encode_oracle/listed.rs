@@ -1,5 +1,5 @@
-//! The list at the head of `encode/mod.rs`: what is refused though the server takes it. Told by the text
-//! alone, so that a refusal for which the list has no line shows.
+//! The list at the head of `encode/mod.rs`: what is refused though the server takes it. Told by the
+//! text alone, so that a refusal for which the list has no line shows.
 
 /// Types that spaces may stand around, with those made of them.
 const SPACED: [&str; 14] = [
@@ -99,8 +99,8 @@ fn bound(column_type: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether an element of an array is on the list. Blanks around it are not part of it, but where it is
-/// quoted, as ranges are for their commas.
+/// Whether an element of an array is on the list. Blanks around it are not part of it, but where it
+/// is quoted, as ranges are for their commas.
 fn any_element(element: &str, text: &str) -> bool {
     if bound(element).is_some() {
         return text.split('"').any(|text| is_listed(element, text));

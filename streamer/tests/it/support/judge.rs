@@ -1,4 +1,5 @@
-//! An independent reading of files of user events: what the table must hold, by nothing of our own code.
+//! An independent reading of files of user events: what the table must hold, by nothing of our own
+//! code.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,7 +7,8 @@ use std::path::PathBuf;
 /// What a set of files comes to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// The distinct valid records by event_id: the other fields joined by `|`, as PostgreSQL shows them.
+    /// The distinct valid records by event_id: the other fields joined by `|`, as PostgreSQL shows
+    /// them.
     pub(crate) rows: BTreeMap<String, String>,
     pub(crate) records: i64,
     pub(crate) duplicates: i64,
@@ -45,7 +47,8 @@ pub(crate) fn judge(files: &[PathBuf]) -> Verdict {
     verdict
 }
 
-/// The records of a file, each with its line from 1 and, if it is valid, its event_id and other fields.
+/// The records of a file, each with its line from 1 and, if it is valid, its event_id and other
+/// fields.
 pub(crate) fn records(file: &[u8]) -> impl Iterator<Item = (i64, Option<(String, String)>)> {
     let lines = (1..).zip(file.split(|&b| b == b'\n')).skip(1);
     lines.filter(|(_, line)| !line.is_empty()).map(|(at, line)| (at, row(line)))

@@ -1,5 +1,5 @@
-//! What the tests stand on: one PostgreSQL server a test run, a database a test, the real programs as
-//! child processes, and a judge that reads the files on its own.
+//! What the tests stand on: one PostgreSQL server a test run, a database a test, the real programs
+//! as child processes, and a judge that reads the files on its own.
 
 mod http;
 pub(crate) mod judge;
@@ -193,7 +193,8 @@ fn row_text(row: &sqlx::postgres::PgRow) -> String {
     text
 }
 
-/// A folder for a test's files. Root's server runs under another account, which must be able to enter.
+/// A folder for a test's files. Root's server runs under another account, which must be able to
+/// enter.
 pub(crate) fn folder() -> tempfile::TempDir {
     let permissions = Permissions::from_mode(0o755);
     let folder = tempfile::Builder::new().permissions(permissions).tempdir();

@@ -1,4 +1,5 @@
-//! A TCP proxy in front of the server's socket that cuts connections at chosen steps of the protocol.
+//! A TCP proxy in front of the server's socket that cuts connections at chosen steps of the
+//! protocol.
 
 use std::io;
 use std::path::PathBuf;

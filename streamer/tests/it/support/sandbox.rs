@@ -1,5 +1,5 @@
-//! Namespaces of a process's own, in which file systems and limits can be changed without harm. They
-//! need root, or a system on which everybody may make user namespaces.
+//! Namespaces of a process's own, in which file systems and limits can be changed without harm.
+//! They need root, or a system on which everybody may make user namespaces.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
