@@ -4,7 +4,7 @@
 //! Nobody can be told of a record that is none, so it goes into the spool in a way that makes it a
 //! dead letter.
 
-use crate::format::{Beginning, Format, Header, Next, Reader, State};
+use crate::format::{Beginning, Format, Header, Next, Reader, State, without_mark};
 use crate::spool::{Append, Content};
 
 /// Cuts a stream of bytes.
@@ -77,8 +77,13 @@ impl Intake {
     /// The reader of what comes; nothing while that can't be told.
     fn take_reader(&mut self, follows: Follows) -> Option<Reader> {
         if self.reader.as_ref().is_none_or(|reader| reader.state() == State::default()) {
-            let blank = self.buffer.iter().take_while(|b| b.is_ascii_whitespace()).count();
+            let blanks =
+                |bytes: &[u8]| bytes.iter().take_while(|b| b.is_ascii_whitespace()).count();
+            let blank = blanks(&self.buffer);
             self.buffer.drain(..blank);
+            let mark = self.buffer.len() - without_mark(&self.buffer).len();
+            let blank = blanks(&self.buffer[mark..]);
+            self.buffer.drain(mark..mark + blank);
         }
         if let Some(reader) = self.reader.take() {
             return Some(reader);
@@ -305,5 +310,23 @@ mod tests {
         let json = Content { format: Format::Ndjson, header: None };
         assert_eq!((kinds, bytes.as_slice()), (vec![json; 2], &b"[1]\n{}\n"[..]));
         assert!(taken(Format::Ndjson, b"").1.is_empty());
+    }
+
+    #[test]
+    fn blanks_before_the_first_record_are_not_kept() {
+        for format in [None, Some(Format::Ndjson)] {
+            let mut intake = Intake::new(1000, format);
+            let mut take = |bytes: &[u8]| {
+                let appends = intake.take(bytes, Follows::More).unwrap();
+                (appends, intake.buffer.len())
+            };
+            take(b" \n\xef\xbb\xbf");
+            for _ in 0..3 {
+                let (appends, kept) = take(&[b' '; 1000]);
+                assert!(appends.is_empty() && kept <= 3, "{kept} bytes are kept");
+            }
+            let (appends, _) = take(b"\n{\"a\":1}\n");
+            assert_eq!(appends[0].bytes, b"{\"a\":1}\n");
+        }
     }
 }
