@@ -1,7 +1,7 @@
 //! What the engine reports while it works, and to whom.
 //!
-//! Each event goes to all listeners of a [`Reporter`], in their order, on the task that reports it:
-//! so a listener does little. What only counts needs no listener of its own: the reporter keeps
+//! Each event goes to all observers of a [`Reporter`], in their order, on the task that reports it:
+//! so a observer does little. What only counts needs no observer of its own: the reporter keeps
 //! [`Counters`], which anybody may sample at any time.
 
 use std::collections::BTreeMap;
@@ -60,15 +60,15 @@ pub struct Commit<'a> {
 }
 
 /// Who is told of events.
-pub trait Listener: Send + Sync {
+pub trait Observer: Send + Sync {
     /// Takes an event in.
     fn note(&self, event: &Event<'_>);
 }
 
-/// Tells listeners of events, and counts. Clones share both.
+/// Tells observers of events, and counts. Clones share both.
 #[derive(Clone, Default)]
 pub struct Reporter {
-    listeners: Arc<[Arc<dyn Listener>]>,
+    observers: Arc<[Arc<dyn Observer>]>,
     counters: Counters,
 }
 
@@ -92,15 +92,15 @@ pub struct StreamCounters {
 }
 
 impl Reporter {
-    /// Tells these listeners, and counts in `counters`.
-    pub fn new(listeners: Vec<Arc<dyn Listener>>, counters: Counters) -> Reporter {
-        Reporter { listeners: listeners.into(), counters }
+    /// Tells these observers, and counts in `counters`.
+    pub fn new(observers: Vec<Arc<dyn Observer>>, counters: Counters) -> Reporter {
+        Reporter { observers: observers.into(), counters }
     }
 
-    /// Tells all listeners of `event`.
+    /// Tells all observers of `event`.
     pub fn report(&self, event: &Event<'_>) {
         self.counters.note(event);
-        self.listeners.iter().for_each(|listener| listener.note(event));
+        self.observers.iter().for_each(|observer| observer.note(event));
     }
 }
 
@@ -145,7 +145,7 @@ impl Counters {
 #[derive(Debug, Clone, Copy)]
 pub struct Log;
 
-impl Listener for Log {
+impl Observer for Log {
     fn note(&self, event: &Event<'_>) {
         match event {
             Event::Committed(commit) => log_commit(commit),
@@ -173,7 +173,7 @@ fn log_commit(commit: &Commit<'_>) {
         dead_letters,
         path = %commit.path.name(),
         ms = u64::try_from(commit.elapsed.as_millis()).unwrap_or(u64::MAX),
-        lag_bytes = commit.lag.left,
+        lag_bytes = commit.lag.left_bytes(),
         file = %format_args!("{}{more}", commit.parts[0].partition),
         "committed"
     );
@@ -184,11 +184,11 @@ mod tests {
     use super::*;
     use crate::partition::{Partition, Unit};
 
-    /// A listener that only remembers which kinds of events it was told of.
+    /// A observer that only remembers which kinds of events it was told of.
     #[derive(Default)]
     struct Kinds(Mutex<Vec<&'static str>>);
 
-    impl Listener for Kinds {
+    impl Observer for Kinds {
         fn note(&self, event: &Event<'_>) {
             let kind = match event {
                 Event::Committed(_) => "committed",
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn all_listeners_are_told_and_the_counters_can_be_sampled() {
+    fn all_observers_are_told_and_the_counters_can_be_sampled() {
         let (one, other) = (Arc::new(Kinds::default()), Arc::new(Kinds::default()));
         let counters = Counters::new(["a", "b"]);
         let reporter = Reporter::new(vec![one.clone(), other.clone()], counters.clone());

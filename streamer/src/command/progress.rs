@@ -42,7 +42,8 @@ impl Progress {
             Event::Committed(commit) => {
                 self.done_bytes += commit.bytes;
                 self.records += Counts::of(commit.parts).records;
-                self.bar.set_length(self.done_bytes + commit.lag.left);
+                let left_bytes = commit.lag.left_bytes().unwrap_or_default();
+                self.bar.set_length(self.done_bytes + left_bytes);
                 self.bar.set_position(self.done_bytes);
                 self.bar.set_message(format!("{} records", grouped(self.records)));
             }

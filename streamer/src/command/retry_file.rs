@@ -10,7 +10,7 @@ use super::{Exit, connect, open, print};
 use crate::cli::{Global, RetryFileArgs};
 use crate::config::Settings;
 use crate::ledger::stop;
-use crate::partition::file_text;
+use crate::partition::{Partition, file_text};
 
 pub(super) async fn run(global: &Global, args: &RetryFileArgs) -> Result<Exit> {
     let (settings, database) = open(global).await?;
@@ -36,8 +36,9 @@ async fn retry(
     if !released.is_empty() {
         let told = released.iter().map(|file| {
             let line = file.next_line.map(|line| format!("line {}, ", grouped(line)));
+            let unit = Partition::parse(&file.partition).kind().unit();
             format!(
-                "{} of stream {:?} goes on from {}byte {}; its dead letters are counted anew\n",
+                "{} of stream {:?} goes on from {}{unit} {}; its dead letters are counted anew\n",
                 file.partition,
                 file.stream,
                 line.unwrap_or_default(),

@@ -13,7 +13,7 @@ use crate::cli::{Global, RunArgs};
 use crate::config::{DEFAULT_FILE, Overrides, Settings, Stream, TokenSource};
 use crate::database::Database;
 use crate::engine::{self, Plan};
-use crate::event::{Counters, Listener, Log, Reporter};
+use crate::event::{Counters, Log, Observer, Reporter};
 use crate::health::{Ailment, Health};
 use crate::http::{Bound, Metrics, Parts};
 use crate::migrate::{MigrateError, foreign_text, migrate};
@@ -27,11 +27,18 @@ pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
 /// The variable that may hold a token.
 const TOKEN: &str = "STREAMER_TOKEN";
 
-/// When a stop was asked for, the work ends within this time, whatever hangs.
+/// When a stop was asked for, the work and what listens end within this time, whatever hangs.
 const STOP_WITHIN: Duration = Duration::from_millis(4700);
 
-/// How long what listens may take to end once there is no work any more.
-const LISTENERS_GRACE: Duration = Duration::from_secs(2);
+/// What became of the work.
+enum Outcome {
+    /// It is done, and took so long.
+    Worked(Box<Summary>, Duration),
+    /// It was to stop before the database was there.
+    Shutdown,
+    /// The database was none that can be worked on, until this was to stop.
+    Refused,
+}
 
 /// What is counted, and who tells it to others.
 #[derive(Default)]
@@ -51,7 +58,8 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         false => make_folder(&settings.data)?,
     }
     if settings.is_built_in {
-        tracing::info!("{}", built_in_text(&settings.streams));
+        // At least as loud as what a terminal with a progress bar still shows.
+        tracing::warn!("{}", built_in_text(&settings.streams));
     }
     let stop = stop_on_signal()?;
     let plan = Plan {
@@ -83,21 +91,33 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         stop.cancelled().await;
         tokio::time::sleep(STOP_WITHIN).await;
     };
+    tokio::pin!(overdue);
     // Nothing is lost with what is dropped here: what is not committed, PostgreSQL rolls back.
     let outcome = tokio::select! {
-        outcome = work(&settings, plan, starting, shows_progress, &reporting) => Some(outcome),
-        () = overdue => None,
+        outcome = work(&settings, plan, starting, shows_progress, &reporting) => outcome,
+        error = died(&mut listeners) => Err(error),
+        () = &mut overdue => return Ok(Exit::Done),
     };
     stop.cancel();
-    let ended = async { while listeners.join_next().await.is_some() {} };
-    drop(tokio::time::timeout(LISTENERS_GRACE, ended).await);
-    // Where it had to be left to itself, PostgreSQL has rolled it back.
-    let Some(outcome) = outcome else { return Ok(Exit::Done) };
-    match outcome? {
-        None => Ok(Exit::Failed),
-        Some((summary, wall)) if args.available_now => finish(&summary, wall),
-        Some(_) => Ok(Exit::Done),
+    tokio::select! {
+        () = async { while listeners.join_next().await.is_some() {} } => {}
+        () = overdue => {}
     }
+    match outcome? {
+        Outcome::Refused => Ok(Exit::Failed),
+        Outcome::Worked(summary, wall) if args.available_now => finish(&summary, wall),
+        Outcome::Worked(..) | Outcome::Shutdown => Ok(Exit::Done),
+    }
+}
+
+/// Ends if something that listens has panicked: else it listens until the work is to stop.
+async fn died(listeners: &mut JoinSet<()>) -> anyhow::Error {
+    while let Some(ended) = listeners.join_next().await {
+        if let Err(error) = ended {
+            return anyhow::Error::new(error).context("what was listening has ended");
+        }
+    }
+    std::future::pending().await
 }
 
 /// Where the token is that all streams ask for. The variable is the one that the generator has its
@@ -137,7 +157,9 @@ async fn start_listeners(
     for stream in settings.streams.iter().filter(|_| !args.available_now) {
         let Some(spool) = plan.spools.writer(&stream.name) else { continue };
         let (health, stop) = (plan.health.clone(), plan.stop.clone());
-        let line = Line { stream: Arc::new(stream.clone()), spool, health, stop };
+        let record_bytes_max = stream.reading.record_bytes_max;
+        let line =
+            Line { stream: stream.name.as_str().into(), record_bytes_max, spool, health, stop };
         if let Some(address) = stream.listeners.tcp_listen {
             let listener = Line::bind(address).await.with_context(|| {
                 format!("listen on {address}, which tcp_listen of stream {} names", stream.name)
@@ -164,14 +186,13 @@ fn built_in_text(streams: &[Stream]) -> String {
 }
 
 /// Opens the database, applies the migrations, works on the streams, and stops the embedded server.
-/// `None` where the database was none that can be worked on, until this was to stop.
 async fn work(
     settings: &Settings,
     plan: Plan,
     starting: Ailment,
     shows_progress: bool,
     reporting: &Reporting,
-) -> Result<Option<(Summary, Duration)>> {
+) -> Result<Outcome> {
     let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
     let database = Arc::new(database);
     let outcome = match migrate_patiently(&database, &plan, &settings.streams).await {
@@ -180,20 +201,20 @@ async fn work(
             let streams = settings.streams.clone();
             let streaming =
                 stream_all(&database, &settings.data, streams, plan, shows_progress, reporting);
-            streaming.await.map(Some)
+            streaming.await.map(|(summary, wall)| Outcome::Worked(Box::new(summary), wall))
         }
         Err(error) if plan.stop.is_cancelled() => {
             tracing::debug!("stopped before the database was there: {error:#}");
-            Ok(Some((Summary::default(), Duration::ZERO)))
+            Ok(Outcome::Shutdown)
         }
         // Whoever starts it again gets the same: it stays, so that it is told once.
-        Err(error) if !plan.until_drained && error.is::<MigrateError>() => {
+        Err(error) if !plan.until_drained && is_refused(&error) => {
             let told = format!("{error:#}").replace('\n', " ");
             tracing::error!("nothing is loaded: {told}");
             let _ailing = plan.health.note(told);
             drop(starting);
             plan.stop.cancelled().await;
-            Ok(None)
+            Ok(Outcome::Refused)
         }
         Err(error) => Err(error),
     };
@@ -201,6 +222,11 @@ async fn work(
         database.close().await;
     }
     outcome
+}
+
+/// Whether the database has a history that is not the streamer's.
+fn is_refused(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(MigrateError::Refused(_)))
 }
 
 /// Works on `streams`, with a progress bar or without.
@@ -215,11 +241,11 @@ pub(super) async fn stream_all(
     let started = Instant::now();
     // Without an end there is no summary to gather for.
     let shown = Arc::new(Shown::new(plan.until_drained, shows_progress));
-    let mut listeners: Vec<Arc<dyn Listener>> = vec![Arc::new(Log), shown.clone()];
+    let mut observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Log), shown.clone()];
     if let Some(metrics) = &reporting.metrics {
-        listeners.push(metrics.clone());
+        observers.push(metrics.clone());
     }
-    let reporter = Reporter::new(listeners, reporting.counters.clone());
+    let reporter = Reporter::new(observers, reporting.counters.clone());
     let outcome = engine::run(database.clone(), data, streams, plan, reporter).await;
     let summary = shown.finish();
     outcome?;

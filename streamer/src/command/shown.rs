@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::progress::Progress;
 use super::summary::Summary;
-use crate::event::{Event, Listener};
+use crate::event::{Event, Observer};
 
 /// Takes events in for the bar and the summary.
 pub(super) struct Shown {
@@ -30,7 +30,7 @@ impl Shown {
     }
 }
 
-impl Listener for Shown {
+impl Observer for Shown {
     fn note(&self, event: &Event<'_>) {
         if let Some(summary) = &self.summary {
             lock(summary).note(event);

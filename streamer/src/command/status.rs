@@ -52,7 +52,7 @@ struct StreamStatus {
     last_micro_batches: Vec<MicroBatchStatus>,
 }
 
-/// What came by a door and waits.
+/// What came by a listener and waits.
 #[derive(Debug, Serialize)]
 struct SpoolStatus {
     /// Segments with something that is not committed.
@@ -138,7 +138,7 @@ async fn gather_stream(
         rows,
         duplicates,
         dead_letters,
-        lag_bytes: lag.left,
+        lag_bytes,
         lag_age_seconds: lag.age.as_secs(),
         spool: SpoolStatus::of(&files),
         latency: None,

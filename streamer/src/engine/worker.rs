@@ -103,7 +103,7 @@ impl Leader {
             }
         };
         patience.note_success();
-        let mut sink = Sink::new(database, &stream, patience);
+        let mut sink = Sink::new(database, &stream.name, &stream.pace, patience);
         let is_stopped = !sink.stopped().await?.is_empty();
         let done = Done::new(&stream.reading, &stream.when_done, places.folder());
         let loaded = load(&mut sink, &places, done.is_some()).await?;
@@ -242,8 +242,8 @@ impl Leader {
         self.tidy().await
     }
 
-    /// Takes down what has come by the stream's doors; returns whether there is anything. Deletes
-    /// what of it is committed.
+    /// Takes down what has come by the stream's listeners; returns whether there is anything.
+    /// Deletes what of it is committed.
     async fn take_spooled(&mut self) -> Result<bool, Ended> {
         let Some(spool) = self.shared.places.spool() else { return Ok(false) };
         if spool.has_finished() {

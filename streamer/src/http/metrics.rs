@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::event::{Counters, Event, Listener, StreamCounters};
+use crate::event::{Counters, Event, Observer, StreamCounters};
 use crate::latency::Latencies;
 
 /// The type of the text.
@@ -76,11 +76,11 @@ impl Metrics {
         registry.register_collector(Box::new(Sampler(counters)));
         let help = "Records that were accepted by HTTP";
         registry.register("accepted_records", help, self.accepted.clone());
-        let help = "Bytes that came by a door and are not committed";
+        let help = "Bytes that came by a listener and are not committed";
         registry.register_with_unit("spool", help, Unit::Bytes, self.spool.clone());
         let help = "From the first byte of a micro-batch read to its commit";
         registry.register_with_unit("micro_batch", help, Unit::Seconds, self.micro_batch.clone());
-        let help = "From a record accepted by a door to its commit";
+        let help = "From a record accepted by a listener to its commit";
         registry.register_with_unit("latency", help, Unit::Seconds, self.latency.clone());
         registry.register_collector(Box::new(self.latencies.clone()));
         let help = "Requests without a token that is good";
@@ -110,7 +110,7 @@ impl Metrics {
     }
 }
 
-impl Listener for Metrics {
+impl Observer for Metrics {
     fn note(&self, event: &Event<'_>) {
         let Event::Committed(commit) = event else { return };
         let of = of(commit.stream);
@@ -154,7 +154,9 @@ impl Collector for Sampler {
         let unit = Some(&Unit::Bytes);
         let mut metric = encoder.encode_descriptor("lag", help, unit, MetricType::Gauge)?;
         for (stream, counters) in &sample {
-            metric.encode_family(&of(stream))?.encode_gauge(&counters.lag.left)?;
+            if let Some(bytes) = counters.lag.left_bytes() {
+                metric.encode_family(&of(stream))?.encode_gauge(&bytes)?;
+            }
         }
         let help = "How long ago the oldest file with some of them was written, as of then.";
         let unit = Some(&Unit::Seconds);

@@ -27,6 +27,11 @@ impl Lag {
         let age = written.and_then(|written| SystemTime::now().duration_since(written).ok());
         Lag { left, unit: Unit::Bytes, age: age.unwrap_or_default() }
     }
+
+    /// How many bytes are left, where it counts bytes.
+    pub fn left_bytes(&self) -> Option<u64> {
+        (self.unit == Unit::Bytes).then_some(self.left)
+    }
 }
 
 impl Default for Lag {

@@ -28,6 +28,15 @@ pub enum Unit {
     Messages,
 }
 
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unit::Bytes => "byte",
+            Unit::Messages => "message",
+        })
+    }
+}
+
 impl Kind {
     /// What the offsets of such logs count.
     pub fn unit(self) -> Unit {

@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::intake::{Follows, Intake};
-use crate::config::Stream;
 use crate::health::Health;
 use crate::retry::pauses;
 use crate::spool::{Append, SpoolError, SpoolWriter};
@@ -32,8 +31,10 @@ const CONNECTIONS_MAX: usize = 1000;
 /// The line into one stream.
 #[derive(Clone)]
 pub struct Line {
-    /// The stream.
-    pub stream: Arc<Stream>,
+    /// The stream's name.
+    pub stream: Arc<str>,
+    /// How many bytes a record of its may have.
+    pub record_bytes_max: usize,
     /// Where its records go.
     pub spool: SpoolWriter,
     /// Where it is noted that a server is away.
@@ -85,7 +86,7 @@ impl Line {
                     let line = self.clone();
                     connections.spawn(async move {
                         if let Ended::Refused(why) = line.read(peer).await {
-                            tracing::warn!(stream = %line.stream.name, "closed a TCP connection: {why}");
+                            tracing::warn!(stream = %line.stream, "closed a TCP connection: {why}");
                         }
                         drop(permit);
                     });
@@ -103,7 +104,7 @@ impl Line {
     /// Reads from the server at `place`, and connects again whenever it has gone, until it is to
     /// stop.
     pub async fn connect(self, place: String) {
-        let name = &self.stream.name;
+        let name = &self.stream;
         let mut waits = pauses();
         let mut ailment = None;
         loop {
@@ -137,7 +138,7 @@ impl Line {
 
     /// Reads one connection to its end.
     async fn read(&self, mut peer: TcpStream) -> Ended {
-        let mut intake = Intake::new(self.stream.reading.record_bytes_max, None);
+        let mut intake = Intake::new(self.record_bytes_max, None);
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut is_header_checked = false;
         loop {
@@ -191,7 +192,7 @@ impl Line {
                 Ok(_) => return true,
                 Err(error) => {
                     if let SpoolError::Io(error) = &error {
-                        tracing::debug!(stream = %self.stream.name, "trying again: {error}");
+                        tracing::debug!(stream = %self.stream, "trying again: {error}");
                     }
                 }
             }

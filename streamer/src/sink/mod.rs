@@ -29,7 +29,7 @@ use first_path::{Duplicates, FirstPath};
 pub use replay::{Replayed, replay};
 
 use crate::batch::{Counts, MicroBatch, PartOutcome, Path};
-use crate::config::Stream;
+use crate::config::Pace;
 use crate::database::Database;
 use crate::latency::Visible;
 use crate::ledger::checkpoint;
@@ -41,7 +41,7 @@ use crate::partition::standing::{Loaded, Survey};
 use crate::patience::{Impatience, Patience};
 use attempt::{Attempt, Failure};
 use claims::Claims;
-use plans::Plans;
+use plans::StatementPlans;
 use recent::Recent;
 
 /// After this time without an end a transaction's connection is given up; the checkpoint then tells
@@ -63,7 +63,7 @@ pub struct Sink {
     /// How many dead letters a file may have.
     limit: Option<DeadLetterLimit>,
     claims: Claims,
-    plans: Plans,
+    plans: StatementPlans,
     /// Whether there was a connection, and when it was replaced the last time.
     was_connected: bool,
     reconnected: Option<Instant>,
@@ -99,17 +99,17 @@ pub enum SinkError {
 }
 
 impl Sink {
-    /// A sink for `stream`.
-    pub fn new(database: Arc<Database>, stream: &Stream, patience: Patience) -> Sink {
+    /// A sink for the stream of this name.
+    pub fn new(database: Arc<Database>, stream: &str, pace: &Pace, patience: Patience) -> Sink {
         Sink {
             database,
-            stream: stream.name.clone(),
+            stream: stream.to_owned(),
             conn: None,
             first_path: FirstPath::new(),
             recent: Recent::default(),
-            limit: stream.pace.dead_letters_max,
-            claims: Claims::new(stream.pace.writers),
-            plans: Plans::new(),
+            limit: pace.dead_letters_max,
+            claims: Claims::new(pace.writers),
+            plans: StatementPlans::new(),
             was_connected: false,
             reconnected: None,
             patience,
@@ -126,7 +126,7 @@ impl Sink {
             recent: self.recent.clone(),
             limit: self.limit,
             claims: self.claims.beside(),
-            plans: Plans::new(),
+            plans: StatementPlans::new(),
             was_connected: false,
             reconnected: None,
             patience: self.patience.beside(),
@@ -310,7 +310,7 @@ impl Sink {
             let mut conn = self.patience.connect(&self.database).await?;
             match in_time(self.claims.renew(&mut conn)).await {
                 Ok(()) => {
-                    self.plans = Plans::new();
+                    self.plans = StatementPlans::new();
                     if std::mem::replace(&mut self.was_connected, true) {
                         self.reconnected = Some(Instant::now());
                     }

@@ -1,4 +1,4 @@
-//! Plans of prepared statements that fit tables which grow.
+//! StatementPlans of prepared statements that fit tables which grow.
 //!
 //! PostgreSQL plans a prepared statement anew five times, and then may keep one plan until a table
 //! is analysed (src/backend/utils/cache/plancache.c, `choose_custom_plan`). A plan kept from when
@@ -13,17 +13,17 @@ const FEW: usize = 100;
 
 /// When the plans of one connection are to be made anew: each time it has doubled its checkpoints.
 #[derive(Debug)]
-pub(super) struct Plans {
+pub(super) struct StatementPlans {
     /// Partitions that this connection has begun.
     begun: usize,
     /// At how many of them the plans are next to be made anew.
     renewed_at: usize,
 }
 
-impl Plans {
+impl StatementPlans {
     /// Of a new connection.
-    pub(super) fn new() -> Plans {
-        Plans { begun: 0, renewed_at: FEW }
+    pub(super) fn new() -> StatementPlans {
+        StatementPlans { begun: 0, renewed_at: FEW }
     }
 
     /// Notes what `conn` has committed; lets it plan anew where that is due.

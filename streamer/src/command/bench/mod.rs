@@ -16,6 +16,7 @@ use chrono::Utc;
 use generator::{Format, Generator, Pace, Target, Traffic};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::run::{GIVE_UP_AFTER, migrate_patiently};
@@ -23,7 +24,7 @@ use super::{Exit, print, stop_on_signal};
 use crate::cli::{BenchArgs, BenchDataset, Global};
 use crate::config::{Listen, Overrides, Settings, Stream};
 use crate::engine::{self, Plan};
-use crate::event::{Counters, Event, Listener, Log, Reporter};
+use crate::event::{Counters, Event, Log, Observer, Reporter};
 use crate::health::Health;
 use crate::http::{Bound, Metrics, Parts};
 use crate::spool::Spools;
@@ -110,7 +111,9 @@ async fn measure(
     let server = Bound::bind(&settings.server, &streams, parts).await?;
     let server = server.context("the server has no address")?;
     let address = server.address();
-    tokio::spawn(server.serve());
+    // It ends with this set.
+    let mut serving = JoinSet::new();
+    serving.spawn(server.serve());
     let tally = Arc::new(Mutex::new(Tally::new(args.window, args.windows_max())));
     let bench =
         Bench { args, stream, plan: plan.clone(), tally, news: Arc::new(Notify::new()), bar };
@@ -119,7 +122,7 @@ async fn measure(
         &settings.data,
         streams,
         plan.clone(),
-        Reporter::new(vec![Arc::new(Log), bench.listener()], counters),
+        Reporter::new(vec![Arc::new(Log), bench.observer()], counters),
     );
     tokio::pin!(engine);
     let produced = tokio::select! {
@@ -145,7 +148,7 @@ struct Watch {
     bar: ProgressBar,
 }
 
-impl Listener for Watch {
+impl Observer for Watch {
     fn note(&self, event: &Event<'_>) {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.note(event);
@@ -156,7 +159,7 @@ impl Listener for Watch {
 
 impl Bench<'_> {
     /// Who hears what is committed.
-    fn listener(&self) -> Arc<dyn Listener> {
+    fn observer(&self) -> Arc<dyn Observer> {
         let (tally, news, bar) = (self.tally.clone(), self.news.clone(), self.bar.clone());
         Arc::new(Watch { tally, news, bar })
     }
