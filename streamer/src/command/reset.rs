@@ -11,7 +11,7 @@ use crate::cli::{Global, ResetArgs};
 use crate::config::{Settings, Stream};
 use crate::database::Database;
 use crate::health::{self, HealthError};
-use crate::ledger::reset::{self, Known};
+use crate::ledger::reset::{self, Held};
 use crate::partition::{Kind, Name, Partition};
 use crate::schema::{BATCH_ID, Table};
 use crate::sink::claimed;
@@ -67,7 +67,7 @@ async fn nobody_works(
     conn: &mut PgConnection,
     settings: &Settings,
     stream: &Stream,
-    known: &Known,
+    known: &Held,
 ) -> Result<()> {
     if !matches!(health::ask(&settings.data).await, Err(HealthError::NotRunning { .. })) {
         bail!(
@@ -113,7 +113,7 @@ async fn rows(conn: &mut PgConnection, settings: &Settings, stream: &Stream) -> 
     Ok(if is_shared || has_others { Rows::Own(table) } else { Rows::All(table) })
 }
 
-fn question(stream: &Stream, known: &Known, rows: &Rows) -> String {
+fn question(stream: &Stream, known: &Held, rows: &Rows) -> String {
     let what = match rows {
         Rows::Kept => format!(
             "The rows of table {} stay; where it has no unique key, reading the files again doubles them.",
@@ -136,7 +136,7 @@ fn question(stream: &Stream, known: &Known, rows: &Rows) -> String {
 }
 
 /// What no run can read again, in words.
-fn lost(known: &Known) -> String {
+fn lost(known: &Held) -> String {
     let is_segment = |partition: &&String| Partition::parse(partition).kind() == Kind::Segment;
     let mut text = String::new();
     if known.files.iter().any(|partition| is_segment(&partition)) {
@@ -181,7 +181,7 @@ async fn carry_through(
     tx.commit().await
 }
 
-fn done_text(stream: &Stream, known: &Known, rows: &Rows) -> String {
+fn done_text(stream: &Stream, known: &Held, rows: &Rows) -> String {
     let rows = match rows {
         Rows::Kept => format!("the rows of table {} are as they were", stream.table),
         Rows::All(_) => format!("table {} is empty", stream.table),

@@ -130,7 +130,7 @@ impl Files {
         Ok(())
     }
 
-    /// Takes down what has come by the stream's doors since; returns whether there is anything.
+    /// Takes down what has come by the stream's listeners since; returns whether there is anything.
     pub fn take_spooled(&self, places: &Places) -> bool {
         let Some(spool) = places.spool() else { return false };
         let mut state = self.state();

@@ -78,8 +78,8 @@ struct Current {
     was_done: bool,
 }
 
-/// How the records of a file fit the table.
-enum Fitting {
+/// What opening a file came to: how its records fit the table.
+enum Opening {
     /// The file has nothing to tell by yet.
     NotYet,
     /// The file has no record.
@@ -90,8 +90,8 @@ enum Fitting {
     Refused(String),
 }
 
-/// Why reading a file stopped.
-enum Stop {
+/// Why reading a file ended.
+enum ReadEnd {
     /// The micro-batch is full.
     Full,
     /// The file has no more.
@@ -157,16 +157,16 @@ impl Feed {
                 break;
             }
             match self.read(&mut current, into) {
-                Stop::Full => {
+                ReadEnd::Full => {
                     self.current = Some(current);
                     break;
                 }
-                Stop::End | Stop::Wait => {}
-                Stop::Damaged(reason) => {
+                ReadEnd::End | ReadEnd::Wait => {}
+                ReadEnd::Damaged(reason) => {
                     let (partition, stat) = (current.partition, current.file.stat());
                     self.refuse(&current.found, partition, stat, reason);
                 }
-                Stop::Failed(error) => self.cannot_read(&current.found, error),
+                ReadEnd::Failed(error) => self.cannot_read(&current.found, error),
             }
         }
         if let Some(mut batch) = batch.filter(|batch| !batch.parts.is_empty()) {
@@ -230,19 +230,19 @@ impl Feed {
         let mut file = OpenFile::from_start(start, stat, format, self.reading.record_bytes_max);
         let still = resumed.is_some() || self.is_still(&found.name, stat);
         let (fit, header) = match self.fit(&mut file, still)? {
-            Fitting::Fits(fit, header) => (fit, header),
-            Fitting::Empty => {
+            Opening::Fits(fit, header) => (fit, header),
+            Opening::Empty => {
                 self.files.state().settle(&found.name, stat);
                 return Ok(None);
             }
-            Fitting::NotYet => {
+            Opening::NotYet => {
                 match file.damage().filter(|_| still) {
                     Some(damage) => self.refuse(found, partition, stat, damage.to_owned()),
                     None => self.files.state().known.wait_for(&found.name, stat),
                 }
                 return Ok(None);
             }
-            Fitting::Refused(reason) => {
+            Opening::Refused(reason) => {
                 self.refuse(found, partition, stat, reason);
                 return Ok(None);
             }
@@ -266,54 +266,55 @@ impl Feed {
     }
 
     /// How the records of a file that was just opened fit the table.
-    fn fit(&self, file: &mut OpenFile, still: bool) -> io::Result<Fitting> {
+    fn fit(&self, file: &mut OpenFile, still: bool) -> io::Result<Opening> {
         let header = match file.begin(still)? {
-            Beginning::NotYet => return Ok(Fitting::NotYet),
-            Beginning::Empty => return Ok(Fitting::Empty),
-            Beginning::Unreadable(fault) => return Ok(Fitting::Refused(fault.to_string())),
-            Beginning::Records => return Ok(Fitting::Fits(self.fits.of_objects(), None)),
+            Beginning::NotYet => return Ok(Opening::NotYet),
+            Beginning::Empty => return Ok(Opening::Empty),
+            Beginning::Unreadable(fault) => return Ok(Opening::Refused(fault.to_string())),
+            Beginning::Records => return Ok(Opening::Fits(self.fits.of_objects(), None)),
             Beginning::Header(header) => header,
         };
         Ok(match self.fits.of_header(header.names) {
-            Ok(fit) => Fitting::Fits(fit, Some(header.raw)),
-            Err(error) => Fitting::Refused(error.to_string()),
+            Ok(fit) => Opening::Fits(fit, Some(header.raw)),
+            Err(error) => Opening::Refused(error.to_string()),
         })
     }
 
     /// Reads records of one file into `batch` until it is full or the file has no more.
-    fn read(&mut self, current: &mut Current, batch: &mut MicroBatch) -> Stop {
+    fn read(&mut self, current: &mut Current, batch: &mut MicroBatch) -> ReadEnd {
         let still = self.is_still(&current.found.name, current.file.stat());
         let mut part = Taken::default();
-        let stop = loop {
+        let end = loop {
             if part.records + batch.records() >= self.records_max
                 || batch.held_bytes >= BATCH_BYTES_MAX
             {
                 // Looking one byte ahead spares an empty micro-batch that only says: done.
                 break match current.file.ends_here() {
-                    Ok(true) => Stop::End,
-                    Ok(false) => Stop::Full,
-                    Err(error) => Stop::Failed(error),
+                    Ok(true) => ReadEnd::End,
+                    Ok(false) => ReadEnd::Full,
+                    Err(error) => ReadEnd::Failed(error),
                 };
             }
             match current.file.step(still) {
-                Ok(Step::End) => break Stop::End,
+                Ok(Step::End) => break ReadEnd::End,
                 Ok(Step::Wait) => match current.file.damage().filter(|_| still) {
-                    Some(damage) => break Stop::Damaged(damage.to_owned()),
-                    None => break Stop::Wait,
+                    Some(damage) => break ReadEnd::Damaged(damage.to_owned()),
+                    None => break ReadEnd::Wait,
                 },
-                Ok(step) => part.take(step, batch),
-                Err(error) => break Stop::Failed(error),
+                Ok(Step::Record(record)) => part.take(record, batch),
+                Ok(Step::Refused(refused)) => part.refuse(refused, batch),
+                Err(error) => break ReadEnd::Failed(error),
             }
         };
-        match stop {
-            Stop::End => self.files.state().settle(&current.found.name, current.file.stat()),
-            Stop::Wait => {
+        match &end {
+            ReadEnd::End => self.files.state().settle(&current.found.name, current.file.stat()),
+            ReadEnd::Wait => {
                 self.files.state().known.wait_for(&current.found.name, current.file.stat())
             }
-            Stop::Full | Stop::Damaged(_) | Stop::Failed(_) => {}
+            ReadEnd::Full | ReadEnd::Damaged(_) | ReadEnd::Failed(_) => {}
         }
-        self.finish(part, current, batch, matches!(stop, Stop::End));
-        stop
+        self.finish(part, current, batch, matches!(end, ReadEnd::End));
+        end
     }
 
     /// Closes the part that was read, and notes where reading stands.
@@ -363,6 +364,9 @@ impl Feed {
         files.known.give_up(&found.name);
         if files.known.is_news(&found.name, found.stat) {
             files.notices.push_back(Work::Unreadable { name: found.name.to_string(), error });
+            if let Some(spool) = self.places.spool() {
+                spool.note_refused(&found.name);
+            }
         }
     }
 

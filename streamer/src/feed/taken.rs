@@ -1,8 +1,9 @@
 //! Taken records into one part of a micro-batch: each becomes a row or a dead letter.
 
 use crate::batch::{DeadLetter, MicroBatch};
+use crate::format::Record;
 use crate::layout::{BAD_COPY_FILE_FORMAT, Reason};
-use crate::source::file::{Refused, Step};
+use crate::source::file::Refused;
 
 /// The part of a micro-batch that is being read.
 #[derive(Default)]
@@ -15,26 +16,24 @@ pub(super) struct Taken {
 
 impl Taken {
     /// Takes a record in: as a row, or as a dead letter.
-    pub(super) fn take(&mut self, step: Step<'_>, batch: &mut MicroBatch) {
+    pub(super) fn take(&mut self, record: Record<'_>, batch: &mut MicroBatch) {
         self.records += 1;
-        match step {
-            Step::Record(record) => {
-                batch.take(&record, &mut self.reasons);
-                if !self.reasons.is_empty() {
-                    let reasons = std::mem::take(&mut self.reasons);
-                    let letter = DeadLetter::new(record.range, record.line, record.raw, reasons);
-                    self.refuse(letter, batch);
-                }
-            }
-            Step::Refused(Refused { raw, range, line, fault }) => {
-                let reason = Reason::of_record(BAD_COPY_FILE_FORMAT, fault.reason());
-                self.refuse(DeadLetter::new(range, Some(line), raw, vec![reason]), batch);
-            }
-            Step::End | Step::Wait => unreachable!("the caller ends there"),
+        batch.take(&record, &mut self.reasons);
+        if !self.reasons.is_empty() {
+            let reasons = std::mem::take(&mut self.reasons);
+            self.push(DeadLetter::new(record.range, record.line, record.raw, reasons), batch);
         }
     }
 
-    fn refuse(&mut self, letter: DeadLetter, batch: &mut MicroBatch) {
+    /// Takes what is no record in, as a dead letter.
+    pub(super) fn refuse(&mut self, refused: Refused<'_>, batch: &mut MicroBatch) {
+        self.records += 1;
+        let Refused { raw, range, line, fault } = refused;
+        let reason = Reason::of_record(BAD_COPY_FILE_FORMAT, fault.reason());
+        self.push(DeadLetter::new(range, line, raw, vec![reason]), batch);
+    }
+
+    fn push(&mut self, letter: DeadLetter, batch: &mut MicroBatch) {
         batch.held_bytes += letter.raw.len();
         self.dead_letters.push(letter);
     }

@@ -40,7 +40,10 @@ pub fn check_lines(body: &[u8]) -> Result<usize, BadRecord> {
                 check(place.of(body)).map_err(bad)?;
             }
             Next::Incomplete => return Ok(count),
-            other => unreachable!("{other:?} where nothing is too long"),
+            Next::Malformed(place, fault) | Next::Endless(place, fault) => {
+                let reason = NotAnObject::Malformed { what: fault.reason().into(), at: 1 };
+                return Err(BadRecord { index: count + 1, offset: place.start, reason });
+            }
         }
     }
 }

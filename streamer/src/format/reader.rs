@@ -24,9 +24,9 @@ pub struct Reader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
     /// The next byte to read.
-    pub offset: u64,
+    offset: u64,
     /// The line that it stands on, from 1.
-    pub line: u64,
+    line: u64,
 }
 
 /// What stands next in a stream. Blank lines in front of it are passed over.
@@ -184,6 +184,24 @@ impl Reader {
     fn take(&mut self, at: &mut usize, len: usize) {
         *at += len;
         self.state.offset += u64::try_from(len).expect("a count of bytes in memory fits");
+    }
+}
+
+impl State {
+    /// A reader's that is to read the byte at `offset` next, on the line `line`; where that is not
+    /// known, lines are counted from there.
+    pub fn at(offset: u64, line: Option<u64>) -> State {
+        State { offset, line: line.unwrap_or(1) }
+    }
+
+    /// The next byte to read.
+    pub fn offset(self) -> u64 {
+        self.offset
+    }
+
+    /// The line that it stands on, from 1.
+    pub fn line(self) -> u64 {
+        self.line
     }
 }
 

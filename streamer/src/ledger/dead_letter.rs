@@ -17,9 +17,6 @@ use crate::partition::Partition;
 /// How many dead letters one transaction retries.
 const RETRIED_MAX: i64 = 1000;
 
-/// How many records of dead letters are read at a time.
-const RECORDS_MAX: i64 = 500;
-
 /// Which dead letters are meant; all where nothing is named. Resolved ones are never meant.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Which<'a> {
@@ -115,25 +112,6 @@ pub struct Group {
     pub example_line: Option<i64>,
     /// The value that is at fault in it.
     pub example_value: Option<String>,
-}
-
-/// Open dead letters of one stream under one header, or JSON lines: what one file can hold.
-#[derive(Debug, sqlx::FromRow)]
-pub struct Exported {
-    /// The stream's name.
-    pub stream: String,
-    /// The header as it stands in the file.
-    pub header: Option<Vec<u8>>,
-    /// The names in it; none of JSON lines.
-    pub columns: Vec<String>,
-    /// How many are kept whole.
-    pub whole: i64,
-    /// Of how many only the beginning is kept.
-    pub cut: i64,
-    /// The first of the partitions that they come from.
-    pub file: String,
-    /// How many partitions they come from.
-    pub files: i64,
 }
 
 /// Writes dead letters, which came under a header with these names. One that was written before, of
@@ -366,62 +344,5 @@ pub async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<Whole>, sql
     )
     .bind(id)
     .fetch_optional(conn)
-    .await
-}
-
-/// Open dead letters by what one file can hold.
-///
-/// # Errors
-/// When the database can't be asked.
-pub async fn exported(
-    tx: &mut PgConnection,
-    which: Which<'_>,
-) -> Result<Vec<Exported>, sqlx::Error> {
-    sqlx::query_as(
-        "select stream, header, columns,
-                count(*) filter (where octet_length(raw) >= end_offset - start_offset) as whole,
-                count(*) filter (where octet_length(raw) < end_offset - start_offset) as cut,
-                min(partition) as file, count(distinct partition) as files
-           from streamer.dead_letter
-          where resolved_at is null and (cardinality($1::bigint[]) = 0 or dead_letter_id = any($1))
-            and ($2::text is null or stream = $2) and ($3::text is null or partition = $3)
-          group by stream, header, columns order by stream, min(partition), header, columns",
-    )
-    .bind(which.ids)
-    .bind(which.stream)
-    .bind(which.file)
-    .fetch_all(tx)
-    .await
-}
-
-/// The next records of a group that are kept whole, behind the place `after`: each with its place,
-/// which is its partition as text and where it starts.
-///
-/// # Errors
-/// When the database can't be asked.
-pub async fn next_records(
-    tx: &mut PgConnection,
-    which: Which<'_>,
-    group: &Exported,
-    after: &(String, i64),
-) -> Result<Vec<(String, i64, Vec<u8>)>, sqlx::Error> {
-    sqlx::query_as(
-        "select partition, start_offset, raw from streamer.dead_letter
-          where resolved_at is null and (cardinality($1::bigint[]) = 0 or dead_letter_id = any($1))
-            and ($2::text is null or partition = $2)
-            and stream = $3 and header is not distinct from $4 and columns = $5
-            and octet_length(raw) >= end_offset - start_offset
-            and (partition, start_offset) > ($6, $7)
-          order by partition, start_offset limit $8",
-    )
-    .bind(which.ids)
-    .bind(which.file)
-    .bind(&group.stream)
-    .bind(&group.header)
-    .bind(&group.columns)
-    .bind(&after.0)
-    .bind(after.1)
-    .bind(RECORDS_MAX)
-    .fetch_all(tx)
     .await
 }

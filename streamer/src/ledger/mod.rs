@@ -1,4 +1,5 @@
-//! The ledger: the streamer's own tables in PostgreSQL, and the only place with SQL on them.
+//! The ledger: the streamer's own tables in PostgreSQL, and the only place with SQL on them,
+//! but for the migrations that make them, or alter them where a database is taken over.
 //!
 //! `streamer.checkpoint` has a row for each partition: how far it is committed.
 //! `streamer.micro_batch` has a row for what each transaction took from a partition.
@@ -12,6 +13,7 @@
 
 pub mod checkpoint;
 pub mod dead_letter;
+pub mod export;
 pub mod micro_batch;
 pub mod reset;
 pub mod status;

@@ -6,7 +6,7 @@ use crate::sql::made;
 
 /// What is known of a stream.
 #[derive(Debug, sqlx::FromRow)]
-pub struct Known {
+pub struct Held {
     /// Its partitions, as [`Partition::text`](crate::partition::Partition::text) writes them.
     pub files: Vec<String>,
     /// How many micro-batches it has.
@@ -21,7 +21,7 @@ pub struct Known {
 ///
 /// # Errors
 /// When the database can't be asked.
-pub async fn known(conn: &mut PgConnection, stream: &str) -> Result<Known, sqlx::Error> {
+pub async fn known(conn: &mut PgConnection, stream: &str) -> Result<Held, sqlx::Error> {
     sqlx::query_as(
         "select array(select partition from streamer.checkpoint where stream = $1) as files,
                 (select count(*) from streamer.micro_batch where stream = $1) as micro_batches,

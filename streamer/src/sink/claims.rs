@@ -88,9 +88,9 @@ impl Claims {
         .fetch_one(&mut *conn)
         .await?;
         self.max = usize::try_from(locks).unwrap_or(0).div_ceil(LOCKS_SHARE * self.writers);
-        // Nobody else reads what came by a door: this process holds a lock on it, and gives it to
-        // one writer at a time. A lock of the one before, not given up yet, would only put it off
-        // until the next listing.
+        // Nobody else reads what came by a listener: this process holds a lock on it, and gives it
+        // to one writer at a time. A lock of the one before, not given up yet, would only put it
+        // off until the next listing.
         let shared = wanted.iter().filter(|file| file.name.kind() == Kind::File);
         let keys: Vec<i64> = shared.map(|file| key(stream, &file.name)).collect();
         let taken = if keys.is_empty() { HashSet::new() } else { try_lock(conn, &keys).await? };

@@ -31,7 +31,7 @@ pub struct Replayed {
 }
 
 /// Dead letters of one file and header, encoded again.
-struct Trial {
+struct Retrial {
     batch: MicroBatch,
     /// The letters that are rows in the batch, by offset.
     ids: HashMap<u64, i64>,
@@ -88,7 +88,7 @@ async fn replay_alike(
         Ok(fit) => {
             let reader =
                 Reader::new(format_of(stream, &letters[0]), stream.reading.record_bytes_max);
-            Trial::new(fit, letters, reader)
+            Retrial::new(fit, letters, reader)
         }
         Err(error) => {
             let reasons = || vec![Reason::of_record(BAD_COPY_FILE_FORMAT, error.to_string())];
@@ -144,11 +144,11 @@ async fn note_refused(
     Ok(Replayed { refused: refused_len, ..Replayed::default() })
 }
 
-impl Trial {
-    fn new(fit: Fit, letters: &[Open], mut reader: Reader) -> Trial {
+impl Retrial {
+    fn new(fit: Fit, letters: &[Open], mut reader: Reader) -> Retrial {
         let starts = letters.iter().map(|letter| letter.start_offset);
         let ends = letters.iter().map(|letter| letter.end_offset);
-        let mut trial = Trial {
+        let mut trial = Retrial {
             batch: MicroBatch::new(fit),
             ids: HashMap::new(),
             refused: Vec::new(),
@@ -182,7 +182,7 @@ impl Trial {
         }
         let unsigned = |value: i64| u64::try_from(value).expect("constraints keep it positive");
         let (offset, line) = (unsigned(letter.start_offset), letter.line.map(unsigned));
-        reader.resume(State { offset, line: line.unwrap_or(1) });
+        reader.resume(State::at(offset, line));
         let mut at = 0;
         match reader.next(&letter.raw, &mut at, true) {
             Next::Record(_) if at == letter.raw.len() => {}

@@ -55,8 +55,8 @@ pub struct Refused<'a> {
     pub raw: &'a [u8],
     /// Where all of them stand in the file, the line end excluded.
     pub range: Range<u64>,
-    /// The line they start on, from 1.
-    pub line: u64,
+    /// The line they start on, from 1, where there are lines.
+    pub line: Option<u64>,
     /// What is wrong.
     pub fault: Fault,
 }
@@ -89,8 +89,7 @@ impl OpenFile {
         self.buffer.clear();
         (self.begin, self.noted) = (0, 0);
         self.consumed = consumed;
-        let line = checkpoint.next_line.unwrap_or(1);
-        self.reader.resume(State { offset: checkpoint.next_offset, line });
+        self.reader.resume(State::at(checkpoint.next_offset, checkpoint.next_line));
         self.at_end = false;
     }
 
@@ -136,8 +135,9 @@ impl OpenFile {
     /// Where reading stands.
     pub fn position(&mut self, is_end: bool) -> Position {
         let fingerprint = self.fingerprint();
-        let State { offset, line } = self.reader.state();
-        Position { offset, line: Some(line), fingerprint, is_end }
+        let state = self.reader.state();
+        let (offset, line) = (state.offset(), Some(state.line()));
+        Position { offset, line, fingerprint, is_end }
     }
 
     /// Reads what the file begins with. To be called before the first record is read. `still` says
@@ -177,7 +177,7 @@ impl OpenFile {
                     return Ok(Step::Refused(Refused {
                         raw: place.of(&self.buffer),
                         range: place.range(),
-                        line: place.line,
+                        line: Some(place.line),
                         fault,
                     }));
                 }
@@ -205,7 +205,7 @@ impl OpenFile {
     }
 
     fn offset(&self) -> u64 {
-        self.reader.state().offset
+        self.reader.state().offset()
     }
 
     /// Reads more bytes behind those in the buffer.
@@ -257,20 +257,21 @@ impl OpenFile {
     fn pass_over(&mut self, place: Place, fault: Fault, still: bool) -> io::Result<Step<'_>> {
         self.note_before(place.start);
         let consumed = self.consumed.clone();
-        let Place { offset, line, .. } = place;
+        let start = State::at(place.offset, Some(place.line));
         let raw = place.of(&self.buffer);
         self.kept.clear();
         self.kept.extend_from_slice(&raw[..raw.len().min(KEPT_BYTES_MAX)]);
         match self.pass_line(still) {
             Ok(true) => {
-                let range = offset..self.offset();
+                let range = start.offset()..self.offset();
+                let line = Some(place.line);
                 Ok(Step::Refused(Refused { raw: &self.kept, range, line, fault }))
             }
             unfinished => {
                 // The line counts whole or not at all.
                 self.buffer.clear();
                 (self.begin, self.noted, self.at_end) = (0, 0, false);
-                self.reader.resume(State { offset, line });
+                self.reader.resume(start);
                 self.consumed = consumed;
                 unfinished.map(|_| Step::Wait)
             }

@@ -18,7 +18,11 @@ fn read(bytes: &[u8], record_bytes_max: usize, still: bool) -> Vec<(String, u64,
                 read.push((String::from_utf8_lossy(raw).into_owned(), range.start, line.unwrap()));
             }
             Step::Refused(Refused { range, line, .. }) => {
-                read.push((format!("refused {}", range.end - range.start), range.start, line));
+                read.push((
+                    format!("refused {}", range.end - range.start),
+                    range.start,
+                    line.unwrap(),
+                ));
             }
             Step::End | Step::Wait => return read,
         }

@@ -12,7 +12,8 @@ use super::meant;
 use crate::cli::ExportArgs;
 use crate::command::Exit;
 use crate::command::table::counted;
-use crate::ledger::dead_letter::{self, Exported, Which};
+use crate::ledger::dead_letter::Which;
+use crate::ledger::export::{self, Group};
 use crate::partition::Partition;
 
 /// Bytes that a made file's name has of the original's at most.
@@ -23,8 +24,8 @@ pub(super) async fn export(conn: &mut PgConnection, args: &ExportArgs) -> Result
     // One view of the table, however long it takes.
     let mut tx = conn.begin_with("begin isolation level repeatable read read only").await?;
     let which = meant(&args.which);
-    let groups = dead_letter::exported(&mut tx, which).await.context("read the dead letters")?;
-    let whole: Vec<&Exported> = groups.iter().filter(|group| group.whole > 0).collect();
+    let groups = export::groups(&mut tx, which).await.context("read the dead letters")?;
+    let whole: Vec<&Group> = groups.iter().filter(|group| group.whole > 0).collect();
     let mut text = String::new();
     match &args.out {
         Some(out) if out.is_dir() || out.as_os_str().as_encoded_bytes().ends_with(b"/") => {
@@ -70,7 +71,7 @@ pub(super) async fn export(conn: &mut PgConnection, args: &ExportArgs) -> Result
 async fn to_file(
     conn: &mut PgConnection,
     which: Which<'_>,
-    group: &Exported,
+    group: &Group,
     path: &Path,
 ) -> Result<String> {
     let context = || format!("write {}", path.display());
@@ -106,7 +107,7 @@ async fn to_file(
 async fn write(
     conn: &mut PgConnection,
     which: Which<'_>,
-    group: &Exported,
+    group: &Group,
     out: &mut impl Write,
 ) -> Result<()> {
     if !group.columns.is_empty() {
@@ -115,7 +116,7 @@ async fn write(
     }
     let mut after = (String::new(), -1_i64);
     loop {
-        let records = dead_letter::next_records(conn, which, group, &after).await;
+        let records = export::next_records(conn, which, group, &after).await;
         let records = records.context("read the dead letters")?;
         let Some((partition, offset, _)) = records.last() else { break };
         after = (partition.clone(), *offset);
@@ -128,18 +129,18 @@ async fn write(
 }
 
 /// The original header; made anew from its names for letters that lack it.
-fn header(group: &Exported) -> Vec<u8> {
+fn header(group: &Group) -> Vec<u8> {
     let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
     let made = || group.columns.iter().map(quoted).collect::<Vec<_>>().join(",").into_bytes();
     group.header.clone().unwrap_or_else(made)
 }
 
-fn too_many(groups: &[&Exported]) -> String {
+fn too_many(groups: &[&Group]) -> String {
     let mut text = String::from(
         "these dead letters have different headers, formats or streams, and a file has one; name a \
          folder with --out FOLDER/ for one file each, or choose with --stream or --file:",
     );
-    for Exported { stream, whole, file, files, .. } in groups {
+    for Group { stream, whole, file, files, .. } in groups {
         let more = if *files > 1 { format!(" and {} more", files - 1) } else { String::new() };
         text += &format!("\n  stream {stream:?}, file {file}{more}: {}", counted_records(*whole));
     }
@@ -147,7 +148,7 @@ fn too_many(groups: &[&Exported]) -> String {
 }
 
 /// Where each group goes: named after its first file, so that the stream's pattern still matches.
-fn paths(folder: &Path, groups: &[&Exported]) -> Vec<PathBuf> {
+fn paths(folder: &Path, groups: &[&Group]) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for group in groups {
         let partition = Partition::parse(&group.file);
