@@ -1,11 +1,13 @@
 //! Moves records from files into PostgreSQL in micro-batches, each exactly once.
 //!
-//! In reading order: [`config`] says which streams there are; [`source`] finds and reads files;
-//! [`receiver`] takes what comes by a door and spools it to files, too;
-//! [`mod@format`] cuts their bytes into records; [`schema`], [`layout`] and [`encode`] turn records into
-//! rows of the target table; [`batch`] is what one transaction takes; [`sink`] commits it;
-//! [`latency`] is how late that was;
-//! [`engine`] drives all of this; [`command`] is what a user types.
+//! ARCHITECTURE.md has the floors that the modules stand on. The way of a record, in reading order:
+//! [`config`] says which streams there are. [`receiver`] and [`http`] take what comes by no file,
+//! and [`spool`] keeps it in segments; [`source`] finds and reads files, and [`mod@format`] cuts
+//! their bytes into records. [`schema`], [`layout`] and [`encode`] turn records into rows of the
+//! target table, [`feed`] puts them together to a [`batch`], which one transaction takes. [`sink`]
+//! commits it, with what the [`ledger`] is told of each [`partition`]. [`engine`] drives all of
+//! this and reports each [`event`]; [`command`] is what a user types, and [`migrate`] makes the
+//! tables.
 
 pub mod batch;
 pub mod cli;

@@ -118,16 +118,17 @@ pub enum Command {
     /// Show how far each stream and file is
     Status(StatusArgs),
     /// Show the records of a stream as they pass, each as it stands, whether it came by a file or a
-    /// door
+    /// listener
     ///
     /// It reads the files and the spool itself, from now on, and changes nothing. So it shows what
-    /// is refused or a duplicate too, and what came by a door perhaps before it is acknowledged. It
-    /// does not slow the streamer: if it is read too slowly, it misses what is loaded and deleted
-    /// meanwhile.
+    /// is refused or a duplicate too, and what came by a listener perhaps before it is
+    /// acknowledged. It does not slow the streamer: if it is read too slowly, it misses what is
+    /// loaded and deleted meanwhile.
     Tap(TapArgs),
     /// Show the views of a dataset, or how long its events took, as tables, CSV or JSON
     Report(ReportArgs),
-    /// Check settings, database and table, and try all pending files without keeping anything
+    /// Check settings, database and table, and try all pending files without keeping anything; the
+    /// data folder must be there
     Check,
     /// Tell whether the `streamer run` on this data folder is well: exit code 0 if it is, else 1
     /// and why
@@ -147,7 +148,11 @@ pub enum Command {
     /// Its files are read again from their beginnings by the next `streamer run`. Stop the streamer
     /// first.
     Reset(ResetArgs),
-    /// Create or update the streamer's tables; `run` does this too
+    /// Create or update the streamer's tables and those of the datasets that streams name; `run`
+    /// does this too
+    ///
+    /// A dataset's windows are brought to what the settings say. A database that the streamer
+    /// before has made is taken over, with all that is in it, in one transaction.
     Migrate,
     /// Print the completions for a shell
     Completions {
@@ -177,7 +182,8 @@ pub struct RunArgs {
     /// token in STREAMER_TOKEN
     #[arg(long, value_name = "FILE", env = "STREAMER_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
-    /// Load everything there is as fast as possible, print a summary and end
+    /// Load everything there is as fast as possible, print a summary and end; the data folder must
+    /// be there
     #[arg(long)]
     pub available_now: bool,
 }

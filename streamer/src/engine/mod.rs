@@ -43,7 +43,7 @@ pub struct Plan {
     pub stop: CancellationToken,
     /// Where it is noted what keeps the work from going on.
     pub health: Health,
-    /// What comes by the streams' doors.
+    /// What comes by the streams' listeners.
     pub spools: Spools,
 }
 

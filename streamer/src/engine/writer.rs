@@ -60,7 +60,7 @@ pub(super) struct Writer {
 pub(super) enum Turn {
     /// Committed a micro-batch.
     Committed,
-    /// Committed a micro-batch of nothing but what came by a door.
+    /// Committed a micro-batch of nothing but what came by a listener.
     Spooled,
     /// Something else.
     Other,
@@ -95,7 +95,7 @@ impl Shared {
         }
     }
 
-    /// Waits until something has come by the stream's doors.
+    /// Waits until something has come by the stream's listeners.
     pub(super) async fn spool_grown(&self) {
         match self.places.spool() {
             Some(spool) => spool.grown().await,

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::answer::Refusal;
-use super::{App, Door, auth, body};
+use super::{App, Entry, auth, body};
 use crate::batch::Counts;
 use crate::receiver::records::{self, Records};
 use crate::spool::{Append, Key, Receipt, SpoolError};
@@ -58,14 +58,14 @@ async fn take(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let door = door(app, stream, headers)?;
+    let entry = entry(app, stream, headers)?;
     let form = form(headers)?;
     let waits = waits(query)?;
     let key = key(headers)?;
-    door.spool.check_room().map_err(refusal)?;
+    entry.spool.check_room().map_err(refusal)?;
     let records = {
         let taken = body::take(app, headers, body).await?;
-        let record_bytes_max = door.stream.reading.record_bytes_max;
+        let record_bytes_max = entry.stream.reading.record_bytes_max;
         let parse = move || match form {
             Form::Csv => records::csv(&taken.bytes, record_bytes_max),
             Form::Json => records::json(&taken.bytes),
@@ -78,7 +78,7 @@ async fn take(
     };
     let records =
         records.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-    check_header(door, &records)?;
+    check_header(entry, &records)?;
     if records.count == 0 {
         return Ok((StatusCode::ACCEPTED, Json(json!({"accepted": 0}))).into_response());
     }
@@ -86,8 +86,8 @@ async fn take(
     let key = key.map(|key| Key::new(&key, &bytes));
     let append = Append { content, bytes, records: count, is_alone: false, key, waits };
     let Receipt { records, is_repeated, outcome } =
-        door.spool.append(append).await.map_err(refusal)?;
-    app.metrics.note_accepted(&door.stream.name, if is_repeated { 0 } else { records });
+        entry.spool.append(append).await.map_err(refusal)?;
+    app.metrics.note_accepted(&entry.stream.name, if is_repeated { 0 } else { records });
     if let Some(outcome) = outcome
         && let Some(Counts { rows, duplicates, dead_letters, .. }) = committed(app, outcome).await
     {
@@ -118,14 +118,14 @@ async fn committed(app: &App, outcome: oneshot::Receiver<Counts>) -> Option<Coun
     }
 }
 
-/// The door to a stream, for one who may pass. Whoever shows no token is not told which streams
+/// The entry to a stream, for one who may pass. Whoever shows no token is not told which streams
 /// there are.
-fn door<'a>(app: &'a App, stream: &str, headers: &HeaderMap) -> Result<&'a Door, Refusal> {
-    let passes = |door: &Door| door.tokens.is_empty() || auth::shows_one(headers, &door.tokens);
-    match app.doors.get(stream) {
-        Some(door) if passes(door) => Ok(door),
-        None if app.doors.values().any(passes) => {
-            let open = app.doors.iter().filter(|(_, door)| passes(door));
+fn entry<'a>(app: &'a App, stream: &str, headers: &HeaderMap) -> Result<&'a Entry, Refusal> {
+    let passes = |entry: &Entry| entry.tokens.is_empty() || auth::shows_one(headers, &entry.tokens);
+    match app.entries.get(stream) {
+        Some(entry) if passes(entry) => Ok(entry),
+        None if app.entries.values().any(passes) => {
+            let open = app.entries.iter().filter(|(_, entry)| passes(entry));
             let names: Vec<&str> = open.map(|(name, _)| name.as_str()).collect();
             let message = format!("no such stream; there are: {}", names.join(", "));
             Err(Refusal::new(StatusCode::NOT_FOUND, message))
@@ -188,14 +188,14 @@ fn waits_long(headers: &HeaderMap) -> bool {
 }
 
 /// Records under a header that the table can't take would stay in the spool for ever.
-fn check_header(door: &Door, records: &Records) -> Result<(), Refusal> {
-    if !door.spool.is_open() {
+fn check_header(entry: &Entry, records: &Records) -> Result<(), Refusal> {
+    if !entry.spool.is_open() {
         let message =
             "the stream's table is not known yet: the database was not there since the start";
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later());
     }
     let Some(header) = &records.header else { return Ok(()) };
-    let checked = door.spool.check_header(header);
+    let checked = entry.spool.check_header(header);
     checked.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
 }
 

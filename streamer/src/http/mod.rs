@@ -74,7 +74,7 @@ pub enum ServerError {
 
 /// What the handlers share.
 struct App {
-    doors: BTreeMap<String, Door>,
+    entries: BTreeMap<String, Entry>,
     settings: Server,
     /// Where it is listening: browsers on this machine must have it under one of these names.
     address: SocketAddr,
@@ -86,7 +86,7 @@ struct App {
 }
 
 /// The way into one stream.
-struct Door {
+struct Entry {
     stream: Stream,
     spool: SpoolWriter,
     /// Nothing is asked for where there are none.
@@ -128,7 +128,7 @@ impl Bound {
             Some(Listen::At(address)) => address,
             None => LISTEN_DEFAULT,
         };
-        let mut doors = BTreeMap::new();
+        let mut entries = BTreeMap::new();
         for stream in streams {
             let name = stream.name.clone();
             let Some(spool) = parts.spools.writer(&name) else { continue };
@@ -137,7 +137,7 @@ impl Bound {
             if tokens.is_empty() && !address.ip().is_loopback() {
                 return Err(ServerError::Open { stream: name, address });
             }
-            doors.insert(name, Door { stream: stream.clone(), spool, tokens });
+            entries.insert(name, Entry { stream: stream.clone(), spool, tokens });
         }
         let listener = match TcpListener::bind(address).await {
             Ok(listener) => listener,
@@ -155,7 +155,7 @@ impl Bound {
         let Parts { metrics, health, stop, .. } = parts;
         let bodies = Arc::new(Semaphore::new(BODIES_BYTES_MAX));
         let settings = settings.clone();
-        let app = App { doors, settings, address, bodies, metrics, health, stop };
+        let app = App { entries, settings, address, bodies, metrics, health, stop };
         Ok(Some(Bound { listener, app: Arc::new(app) }))
     }
 
@@ -212,7 +212,7 @@ async fn healthz() -> Response {
 
 /// Whether records can be taken and go into their tables.
 async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let is_open = app.doors.values().all(|door| door.spool.is_open());
+    let is_open = app.entries.values().all(|entry| entry.spool.is_open());
     if is_open && app.health.is_well() {
         return Json(json!({"status": "ready"})).into_response();
     }
@@ -224,13 +224,13 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 /// What was counted. It names the streams, and so is told to other machines only for a token of one
 /// of them.
 async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let shows_one = |door: &Door| auth::shows_one(&headers, &door.tokens);
-    if !app.address.ip().is_loopback() && !app.doors.values().any(shows_one) {
+    let shows_one = |entry: &Entry| auth::shows_one(&headers, &entry.tokens);
+    if !app.address.ip().is_loopback() && !app.entries.values().any(shows_one) {
         app.metrics.note_unauthorized();
         return auth::refusal().into_response();
     }
-    for (name, door) in &app.doors {
-        app.metrics.note_backlog(name, door.spool.backlog_bytes());
+    for (name, entry) in &app.entries {
+        app.metrics.note_backlog(name, entry.spool.backlog_bytes());
     }
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text()).into_response()
 }
@@ -238,8 +238,8 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
 async fn openapi(State(app): State<Arc<App>>) -> Response {
     // Other machines are not told which streams there are.
     let is_told = |_: &&str| app.address.ip().is_loopback();
-    let streams: Vec<&str> = app.doors.keys().map(String::as_str).filter(is_told).collect();
-    let is_open = app.doors.values().any(|door| door.tokens.is_empty());
-    let is_locked = app.doors.values().any(|door| !door.tokens.is_empty());
+    let streams: Vec<&str> = app.entries.keys().map(String::as_str).filter(is_told).collect();
+    let is_open = app.entries.values().any(|entry| entry.tokens.is_empty());
+    let is_locked = app.entries.values().any(|entry| !entry.tokens.is_empty());
     Json(openapi::description(&streams, is_open, is_locked)).into_response()
 }

@@ -1,5 +1,5 @@
-//! Receivers: the doors by which records come that are in no file yet. What they accept is written
-//! to the spool of its stream, and from there on read like any other file.
+//! Receivers: the listeners by which records come that are in no file yet. What they accept is
+//! written to the spool of its stream, and from there on read like any other file.
 
 pub mod intake;
 pub mod records;

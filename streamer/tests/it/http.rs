@@ -262,7 +262,7 @@ async fn nothing_is_served_to_other_machines_without_a_token() {
     let bearer = [("Authorization", &*format!("Bearer {TOKEN}"))];
     http.ask("GET", "/metrics", &bearer, b"").unwrap().expect(200);
     assert!(!http.get("/openapi.json").expect(200).body.contains("user_events"));
-    // All that is there now needs no door.
+    // All that is there now needs no listener.
     let ended = Ended::of(
         streamer(folder.path(), &["run", "--available-now"])
             .env("DATABASE_URL", db.url())

@@ -1,4 +1,4 @@
-//! What came by a door, in spite of crashes.
+//! What came by a listener, in spite of crashes.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! What all doors share: the place of the spool, one token for all streams, and what status tells
-//! of them.
+//! What all listeners share: the place of the spool, one token for all streams, and what status
+//! tells of them.
 
 use std::fs;
 
