@@ -1,5 +1,6 @@
 """Streamer and psql as entrants of a contest."""
 
+import os
 import subprocess
 import sys
 
@@ -8,31 +9,46 @@ from data import csv_files, header
 from process import Command, Failed
 
 
+# The database of the other build.
+AGAINST = "against"
+
+
 class Streamer:
-    def __init__(self, binary, repository):
-        self.binary, self.repository = binary, repository
+    def __init__(self, folder, settings):
+        """The streamer in a folder; settings of its own that lie beside it, as those of another version, count."""
+        self.binary, self.settings = folder / "streamer", settings
+        if (folder / "streams.toml").is_file():
+            self.settings = folder / "streams.toml"
+        binary = self.binary
         said = subprocess.run([binary, "run", "--help"], capture_output=True, text=True, check=True).stdout
         self.knows_writers = "--writers" in said
         if not self.knows_writers:
             print(f"bench/run: {binary} KNOWS NO --writers: IT RUNS AS IT DOES BY DEFAULT", file=sys.stderr)
+
+    def migrate(self, url):
+        """Makes the tables."""
+        settings = {"STREAMER_CONFIG": str(self.settings), "DATABASE_URL": url}
+        subprocess.run(
+            [self.binary, "migrate"], env={**os.environ, **settings}, stdout=subprocess.DEVNULL, check=True
+        )
 
     def command(self, folder, url, *flags, writers=None, environment=None, success=(0,)):
         words = [self.binary, "run", "--data", folder, *flags]
         if writers and self.knows_writers:
             words += ["--writers", writers]
         settings = {
-            "STREAMER_CONFIG": str(self.repository / "bench" / "streams.toml"),
+            "STREAMER_CONFIG": str(self.settings),
             "STREAMER_LISTEN": "none",
             "RUST_LOG": "warn",
         }
         return Command(words, {**settings, "DATABASE_URL": url, **(environment or {})}, success)
 
 
-def count_is(server, rows):
+def count_is(server, rows, database="postgres"):
     """A check: the table has that many rows."""
 
     def check():
-        found = server.number("select count(*) from user_events")
+        found = server.number("select count(*) from user_events", database)
         if found != rows:
             raise Failed(f"{found} rows instead of {rows}")
 
@@ -40,18 +56,34 @@ def count_is(server, rows):
 
 
 def streamer(bench, name, folder, max_rows, writers=1, **other):
-    """`streamer run --available-now`; `other` replaces prepare, check, records, url, success."""
+    """`streamer run --available-now`; `other` replaces program, prepare, check, records, url, success."""
     server = bench.server
     records = other.get("records", bench.records)
     url = other.get("url", server.socket_url)
     success = other.get("success", (0,))
     flags = ["--available-now", "--max-rows", max_rows]
+    program = other.get("program", bench.streamer)
     return Entrant(
         name,
-        lambda: [bench.streamer.command(folder, url, *flags, writers=writers, success=success)],
+        lambda: [program.command(folder, url, *flags, writers=writers, success=success)],
         other.get("prepare", server.empty),
         other.get("check", count_is(server, records)),
         records,
+    )
+
+
+def against(bench, name, folder, max_rows):
+    """The other build, into a database of its own, which it has made."""
+    server = bench.server
+    return streamer(
+        bench,
+        name,
+        folder,
+        max_rows,
+        program=bench.against,
+        url=server.url(AGAINST),
+        prepare=lambda: server.empty(AGAINST),
+        check=count_is(server, bench.records, AGAINST),
     )
 
 

@@ -94,22 +94,23 @@ class Server:
     def number(self, statement, database="postgres"):
         return int(self.sql(statement, database=database) or 0)
 
-    def empty(self):
+    def empty(self, database="postgres"):
         """Leaves empty tables and a server with nothing to write back."""
-        self.forget()
-        self.sql("truncate user_events", "checkpoint")
+        self.forget(database)
+        self.sql("truncate user_events", "checkpoint", database=database)
 
-    def forget(self):
+    def forget(self, database="postgres"):
         """The streamer has seen no file; the rows stay."""
-        self.sql("truncate streamer.checkpoint, streamer.micro_batch, streamer.dead_letter", "checkpoint")
+        ledger = "streamer.checkpoint, streamer.micro_batch, streamer.dead_letter"
+        self.sql(f"truncate {ledger}", "checkpoint", database=database)
 
     def keep_rollup(self):
         """From now on user_events has the rollup that it has by default."""
         self.sql("select streamer.change_rollup('user_events_per_minute')", "checkpoint")
 
-    def drop_rollup_trigger(self):
+    def drop_rollup_trigger(self, database="postgres"):
         """Loads cost nothing for the rollup; a trigger that is only disabled has the new rows collected all the same."""
-        self.sql("drop trigger if exists user_events_per_minute_insert on user_events")
+        self.sql("drop trigger if exists user_events_per_minute_insert on user_events", database=database)
 
     def warm(self, megabytes):
         """Writes so much WAL: whoever writes first would else pay for making the files that later runs use again."""

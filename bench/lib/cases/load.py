@@ -1,14 +1,19 @@
 """All files into an empty table by one writer, against psql with the same files."""
 
 from contest import Contest
-from loaders import psql, streamer
+from loaders import against, psql, streamer
 
 PSQL = "psql"
+ROWS = (1000, 10_000, 30_000)
 CUT = "psql, files of 1,000 rows"
 
 
 def ours(max_rows):
     return f"streamer, max_rows {max_rows:,}"
+
+
+def theirs(max_rows):
+    return f"the other build, max_rows {max_rows:,}"
 
 
 def random(bench):
@@ -23,7 +28,9 @@ def one_kind(bench, kind, title):
     folder = bench.data.make(kind, bench.files, bench.rows)
     tcp = f"{ours(1000)}, TCP"
     entrants = [psql(bench, PSQL, folder)]
-    entrants += [streamer(bench, ours(max_rows), folder, max_rows) for max_rows in (1000, 10_000, 30_000)]
+    entrants += [streamer(bench, ours(max_rows), folder, max_rows) for max_rows in ROWS]
+    if bench.against:
+        entrants += [against(bench, theirs(max_rows), folder, max_rows) for max_rows in ROWS]
     if kind == "random":
         entrants.append(psql(bench, CUT, bench.data.cut(folder, 1000)))
         entrants.append(streamer(bench, tcp, folder, 1000, url=bench.server.tcp_url))
@@ -34,6 +41,9 @@ def one_kind(bench, kind, title):
     bench.report.section(title, how, contest.table(PSQL))
 
     report = bench.report
+    for max_rows in ROWS if bench.against else ():
+        ratio = contest.ratio(ours(max_rows), theirs(max_rows))
+        report.target(f"max_rows {max_rows:,}, {title}, to the other build", "≥ 0.97", ratio, least=0.97)
     if kind == "ordered":
         for max_rows in (10_000, 30_000):
             report.target(
