@@ -1,3 +1,21 @@
+-- Whether a rollup tells of rows that are gone: counted anew it would be another.
+create function streamer.outlives_rows(rollup regclass) returns boolean
+    language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $body$
+declare
+    definition jsonb := streamer.rollup_definition(rollup);
+    outlives   boolean;
+begin
+    execute (select format('select exists (select %s from %s except select %s from %s s group by %s)',
+                    string_agg(format('%I', d.name), ', ' order by d.place), rollup,
+                    string_agg(d.expression, ', ' order by d.place), (definition ->> 'source')::regclass,
+                    string_agg(d.place::text, ', ' order by d.place) filter (where d.role in ('window', 'key')))
+               from (select row_number() over (order by c.place) as place, c.name, c.expression, c.role
+                       from streamer.rollup_columns(definition) c where c.role <> 'derived') d)
+       into outlives;
+    return outlives;
+end $body$;
+comment on function streamer.outlives_rows is 'Whether a rollup tells of rows that are gone, as with the streamer''s keep: streamer.change_rollup would lose what it tells of them.';
+
 -- Views over all datasets that are installed. Each dataset has a history of its own, streamer.history_..., by which it
 -- is found, and at most one rollup that counts its events: ..._per_minute or ..._per_window.
 

@@ -52,10 +52,9 @@ impl Dataset {
         }
     }
 
-    /// How long the windows of its rollup are where the stream does not say; `None` where a stream
-    /// can't say.
-    pub fn window(self) -> Option<Duration> {
-        (self == Dataset::AdEvents).then_some(Duration::from_secs(10))
+    /// Whether a stream can say how long the windows of its rollup are.
+    pub fn has_window(self) -> bool {
+        self == Dataset::AdEvents
     }
 }
 
@@ -89,14 +88,14 @@ pub(super) fn table(
     }
 }
 
-/// Windows since 1970 are those of the rollup, which begin on Mondays, only if they part a day.
+/// Windows since 1970 are those of the rollup, which begin on Mondays, only if they part a day. Where
+/// none is written the rollup keeps those that it has.
 pub(super) fn window(
     window: Option<Duration>,
     dataset: Option<Dataset>,
 ) -> Result<Option<Duration>, Wrong> {
-    let default = dataset.and_then(Dataset::window);
     match window {
-        Some(_) if default.is_none() => {
+        Some(_) if !dataset.is_some_and(Dataset::has_window) => {
             Err(("window", "has a meaning only with dataset = \"ad_events\"".to_owned()))
         }
         Some(window)
@@ -109,7 +108,7 @@ pub(super) fn window(
                 "must be whole seconds that part a day, such as \"30s\" or \"5m\"".to_owned(),
             ))
         }
-        window => Ok(window.or(default)),
+        window => Ok(window),
     }
 }
 
@@ -132,9 +131,11 @@ mod tests {
         let text = "[stream.ads]\nfiles = 'ads.csv'\ndataset = 'ad_events'\n";
         let stream = |text: &str| settings(text).unwrap().streams.remove(0);
         let ads = stream(text);
-        assert_eq!((ads.table.as_str(), ads.window), ("ad_events", Some(Duration::from_secs(10))));
+        assert_eq!((ads.table.as_str(), ads.window), ("ad_events", None));
         let minutes = stream(&format!("{text}window = '1m'\n"));
         assert_eq!(minutes.window, Some(Duration::from_secs(60)));
+        let both = format!("{text}window = '1m'\n{}", text.replace("stream.ads", "stream.more"));
+        assert_eq!(settings(&both).unwrap().streams.len(), 2, "one of two may say it");
         let other = stream("[stream.ad_events]\nfiles = 'ads.csv'\n");
         assert_eq!((other.dataset, other.window), (None, None));
     }
@@ -160,7 +161,7 @@ mod tests {
         }
         let message = error(
             "[stream.a]\nfiles = 'a.csv'\ndataset = 'ad_events'\nwindow = '1m'\n\
-             [stream.b]\nfiles = 'b.csv'\ndataset = 'ad_events'\n",
+             [stream.b]\nfiles = 'b.csv'\ndataset = 'ad_events'\nwindow = '2m'\n",
         );
         assert!(message.contains("window must be that of stream"), "{message}");
         let message =

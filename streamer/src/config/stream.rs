@@ -36,8 +36,8 @@ pub struct Stream {
     pub table: String,
     /// The dataset that the table is of; `None` for a table of the user's.
     pub dataset: Option<Dataset>,
-    /// How long the windows of the dataset's rollup are: whole seconds that part a day. Only where
-    /// [`Dataset::window`] has a default.
+    /// How long the windows of the dataset's rollup are to be: whole seconds that part a day, only
+    /// where [`Dataset::has_window`]. `None` leaves the rollup those that it has.
     pub window: Option<Duration>,
     /// Which files are read, and how.
     pub reading: Reading,

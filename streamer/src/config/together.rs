@@ -27,7 +27,10 @@ pub(super) fn introduced(mut streams: Vec<Stream>, path: &str) -> Result<Vec<Str
             let message = format!("must be that of stream {}: the table is the same", other.name);
             return Err(wrong(one, "keep", message));
         }
-        let parts = |other: &&Stream| other.dataset == one.dataset && other.window != one.window;
+        let parts = |other: &&Stream| {
+            let windows = other.window.zip(one.window);
+            other.dataset == one.dataset && windows.is_some_and(|(other, one)| other != one)
+        };
         if let Some(other) = streams.iter().find(parts) {
             let message = format!("must be that of stream {}: the dataset is the same", other.name);
             return Err(wrong(one, "window", message));

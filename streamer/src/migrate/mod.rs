@@ -53,16 +53,13 @@ pub enum MigrateError {
     )]
     Takeover(String),
     /// The rollup can't be given the window that the settings name.
-    #[error(
-        "give {rollup} windows of {window}, as the stream's setting says: {reason}; whoever owns it can by \
-         `streamer migrate`"
-    )]
+    #[error("give {rollup} windows of {window}, as the stream's setting says: {reason}")]
     Window {
         /// The rollup.
         rollup: String,
         /// The window's length.
         window: String,
-        /// PostgreSQL's words.
+        /// Why not, and what can be done.
         reason: String,
     },
 }
@@ -144,7 +141,7 @@ async fn complete(conn: &mut PgConnection, streams: &[Stream]) -> Result<Migrate
 /// What became of a dataset whose table was there before, in a line.
 pub fn foreign_text(dataset: Dataset) -> String {
     let name = dataset.name();
-    let window = if dataset.window().is_some() { ", and its window means nothing" } else { "" };
+    let window = if dataset.has_window() { ", and its window means nothing" } else { "" };
     format!(
         "table {name} was there before and is not the dataset's: it is used as it is, without the dataset's rollups \
          and views{window}"

@@ -38,7 +38,7 @@ pub(super) async fn end(conn: &mut PgConnection) -> Result<(), MigrateError> {
 
 async fn is_there(conn: &mut PgConnection, dataset: Dataset) -> Result<bool, sqlx::Error> {
     let table = format!("public.{}", dataset.name());
-    let rollup = dataset.window().map(|_| format!("{table}_per_window"));
+    let rollup = dataset.has_window().then(|| format!("{table}_per_window"));
     let query =
         "select to_regclass($1) is not null and ($2::text is null or to_regclass($2) is not null)";
     sqlx::query_scalar(query).bind(table).bind(rollup).fetch_one(conn).await

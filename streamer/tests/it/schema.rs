@@ -191,6 +191,41 @@ async fn the_window_is_brought_to_what_the_setting_says_by_whoever_may() {
     loader(&["run", "--available-now"]).expect(0);
 }
 
+/// Events of a minute, of which the first half is gone, as with `keep`.
+const HALF_GONE: &str =
+    "insert into ad_events (user_id, page_id, ad_id, ad_type, event_type, event_time_ns, campaign_id)
+     select md5(i::text)::uuid, md5('p')::uuid, md5('a')::uuid, 'image', 'view',
+            1767225600000000000 + i * 1000000000::bigint, 1 from generate_series(0, 59) i;
+     begin;
+     set local streamer.keep_rollups = on;
+     delete from ad_events where event_time < '2026-01-01 00:00:30Z';
+     commit";
+
+#[tokio::test]
+async fn windows_whose_rows_are_gone_are_not_counted_anew_by_a_setting() {
+    let (db, folder) = (TestDb::create().await, folder());
+    db.execute("select streamer.change_rollup('ad_events_per_window', '30 seconds')").await;
+    db.execute(HALF_GONE).await;
+    let windows = "select (window_start at time zone 'UTC')::time, events from ad_events_per_window order by 1";
+    let before = ["00:00:00|30", "00:00:30|30"];
+    assert_eq!(db.rows(windows).await, before);
+    streams(folder.path(), ADS);
+    let told = run(&db, folder.path(), &["migrate"]).expect(0).stdout;
+    assert_eq!(told, "nothing to do: all migrations are applied\n");
+    for window in ["10s", "1m"] {
+        streams(folder.path(), &format!("{ADS}window = '{window}'\n"));
+        for command in [&["migrate"][..], &["run", "--available-now"]] {
+            let told = run(&db, folder.path(), command).expect(1).stderr;
+            assert!(told.contains("it tells of rows that are gone"), "{told}");
+            assert!(told.contains("streamer.change_rollup('public.ad_events_per"), "{told}");
+        }
+        assert_eq!(db.rows(windows).await, before, "{window}");
+    }
+    db.execute("select streamer.change_rollup('public.ad_events_per_window', '60 seconds')").await;
+    run(&db, folder.path(), &["migrate"]).expect(0);
+    assert_eq!(db.rows(windows).await, ["00:00:00|30"]);
+}
+
 #[tokio::test]
 async fn a_role_that_loads_can_not_write_a_history() {
     let db = TestDb::create().await;

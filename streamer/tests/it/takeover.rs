@@ -194,6 +194,19 @@ async fn what_stands_in_the_way_of_a_takeover_is_named_and_nothing_is_changed() 
 }
 
 #[tokio::test]
+async fn a_rollup_keeps_the_window_that_it_was_given_and_what_it_tells_of_rows_that_are_gone() {
+    let (db, folder) = v14().await;
+    db.execute("select streamer.change_rollup('public.ad_events_per_window', '1 minute')").await;
+    db.execute(OWN).await;
+    let windows = "select window_start, events from ad_events_per_window order by 1, 2";
+    let before = db.rows(windows).await;
+    let settings = "[stream.ads]\nfiles = 'ad_*.csv'\ndataset = 'ad_events'\n";
+    fs::write(folder.path().join("streams.toml"), settings).unwrap();
+    run(&db, folder.path(), &["migrate"]).expect(0);
+    assert_eq!(db.rows(windows).await, before);
+}
+
+#[tokio::test]
 async fn any_other_history_is_refused_by_every_command_and_nothing_is_changed() {
     for (change, says) in [
         (
