@@ -226,6 +226,33 @@ async fn windows_whose_rows_are_gone_are_not_counted_anew_by_a_setting() {
     assert_eq!(db.rows(windows).await, ["00:00:00|30"]);
 }
 
+/// Has the first statement that makes a table end as `DOES` says; the second try is left in peace.
+const TROUBLE: &str = "
+    create sequence public.tries;
+    create function public.trouble() returns event_trigger language plpgsql as $$
+    begin
+        if nextval('public.tries') = 1 then
+            DOES;
+        end if;
+    end $$;
+    create event trigger trouble on ddl_command_end when tag in ('CREATE TABLE')
+        execute function public.trouble()";
+
+#[tokio::test]
+async fn a_passing_fault_while_migrating_is_tried_again() {
+    for does in [
+        "perform pg_terminate_backend(pg_backend_pid())",
+        "raise exception 'a deadlock' using errcode = 'deadlock_detected'",
+    ] {
+        let (db, folder) = (TestDb::empty().await, folder());
+        db.execute(&TROUBLE.replace("DOES", does)).await;
+        streams(folder.path(), ADS);
+        run(&db, folder.path(), &["run", "--available-now"]).expect(0);
+        assert!(db.number("select last_value from public.tries").await > 1, "{does}");
+        assert_eq!(db.number("select count(*) from streamer.history_ad_events").await, 2);
+    }
+}
+
 #[tokio::test]
 async fn a_role_that_loads_can_not_write_a_history() {
     let db = TestDb::create().await;
