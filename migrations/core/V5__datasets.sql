@@ -1,3 +1,17 @@
+-- Whether a rollup is what it says: made by the owner of its source, and kept by triggers of it. Whoever may make a table
+-- can make one that only looks like a rollup, with expressions that nobody else should evaluate.
+create function streamer.is_kept(rollup regclass, source regclass) returns boolean
+    language sql stable set search_path = pg_catalog, pg_temp as $body$
+    select exists (
+        select from pg_class c
+          join pg_class s on s.oid = $2 and s.relowner = c.relowner
+          join pg_proc p on p.pronamespace = c.relnamespace and p.proname = c.relname || '_rollup' and p.pronargs = 0
+                        and p.proowner = c.relowner
+          join pg_trigger t on t.tgrelid = s.oid and t.tgfoid = p.oid
+         where c.oid = $1)
+$body$;
+comment on function streamer.is_kept is 'Whether a rollup was made by the owner of this table and is kept by its triggers.';
+
 -- Whether a rollup tells of rows that are gone: counted anew it would be another.
 create function streamer.outlives_rows(rollup regclass) returns boolean
     language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $body$
@@ -39,11 +53,14 @@ begin
              where h.relnamespace = 'streamer'::regnamespace and h.relname like 'history\_%' and h.relkind = 'r') d
       left join lateral (
             select r.rollup, c.name as counted
-              from streamer.rollup r
+              from (select r.rollup
+                      from streamer.rollup r
+                     where r.rollup in (to_regclass(format('public.%I', d.name || '_per_minute')),
+                                        to_regclass(format('public.%I', d.name || '_per_window')))
+                       and to_regclass(r.source) = d.source and streamer.is_kept(r.rollup, d.source)
+                    offset 0) r
              cross join lateral streamer.rollup_columns(streamer.rollup_definition(r.rollup)) c
-             where r.rollup in (to_regclass(format('public.%I', d.name || '_per_minute')),
-                                to_regclass(format('public.%I', d.name || '_per_window')))
-               and to_regclass(r.source) = d.source and c.expression = 'count(*)'
+             where c.expression = 'count(*)'
              limit 1) r on true
      where d.source is not null;
     if latencies is not null then

@@ -29,7 +29,8 @@ pub use survey::Survey;
 
 /// Two streamers that start together take turns: refinery itself has no lock. It is also what older
 /// streamers take.
-const LOCK: &str = "select pg_advisory_xact_lock(hashtext('streamer.migrate'))";
+const LOCK: &str =
+    "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('streamer.migrate')::bigint)";
 
 /// Each statement must see what those have done whose turn was before.
 const BEGIN: &str = "begin isolation level read committed";
@@ -108,14 +109,17 @@ pub async fn migrate(
 
 async fn complete(conn: &mut PgConnection, streams: &[Stream]) -> Result<Migrated, MigrateError> {
     conn.execute(LOCK).await.map_err(MigrateError::Database)?;
+    let path = sqlx::query_scalar("select pg_catalog.current_setting('search_path')");
+    let path: String = path.fetch_one(&mut *conn).await.map_err(MigrateError::Database)?;
     let mut done = Vec::new();
     // Another one may have done it meanwhile.
-    let mut survey = Survey::of(conn, streams).await?;
+    let mut survey = look_again(conn, streams, &path).await?;
     let is_taken_over = survey.core == Standing::Former;
     if is_taken_over {
-        takeover::begin(conn).await?;
+        let core = takeover::begin(conn).await?;
         done.push("took over the database of the streamer before".to_owned());
-        survey = Survey::of(conn, streams).await?;
+        done.extend(lines(&core, History::Core));
+        survey = look_again(conn, streams, &path).await?;
     }
     if survey.core == history::absent(History::Core) {
         let create = "create schema if not exists streamer";
@@ -125,17 +129,42 @@ async fn complete(conn: &mut PgConnection, streams: &[Stream]) -> Result<Migrate
         if matches!(standing, Standing::Missing(names) if !names.is_empty()) {
             let (runner, table) = (history.runner(), history.table());
             let applied = refinery::apply(conn, runner, &table, Target::Latest).await?;
-            done.extend(applied.iter().map(|name| format!("applied {name} of {history}")));
+            done.extend(lines(&applied, history));
         }
     }
     if is_taken_over {
         takeover::end(conn).await?;
     }
-    for change in Survey::of(conn, streams).await?.windows {
+    for change in look_again(conn, streams, &path).await?.windows {
         change.make(conn).await?;
         done.push(change.to_string());
     }
     Ok(Migrated { done, foreign: survey.foreign })
+}
+
+fn lines(applied: &[String], history: History) -> impl Iterator<Item = String> {
+    applied.iter().map(move |name| format!("applied {name} of {history}"))
+}
+
+/// Looks at the database by the session's search path, in which the user's tables are found. All else
+/// finds nothing but PostgreSQL's own and what it names with its schema: somebody else may have put
+/// into that path what is called like a function of PostgreSQL's.
+async fn look_again(
+    conn: &mut PgConnection,
+    streams: &[Stream],
+    path: &str,
+) -> Result<Survey, MigrateError> {
+    set_path(conn, path).await?;
+    let survey = Survey::of(conn, streams).await?;
+    set_path(conn, "pg_catalog, pg_temp").await?;
+    Ok(survey)
+}
+
+/// Sets the search path until the transaction ends.
+async fn set_path(conn: &mut PgConnection, path: &str) -> Result<(), MigrateError> {
+    let set = "select pg_catalog.set_config('search_path', $1, true)";
+    let set = sqlx::query(set).bind(path).execute(conn).await;
+    set.map(drop).map_err(MigrateError::Database)
 }
 
 /// What became of a dataset whose table was there before, in a line.

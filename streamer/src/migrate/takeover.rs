@@ -16,19 +16,22 @@ use crate::config::Dataset;
 const CORE_VERSION: i32 = 3;
 const DATASET_VERSION: i32 = 1;
 
-/// Alters the objects and notes in the histories what is there by now. The migrations that are
-/// missing there are to be applied next.
-pub(super) async fn begin(conn: &mut PgConnection) -> Result<(), MigrateError> {
+/// Alters the objects, brings the core to what it is now, and notes in the datasets' histories what
+/// is there. The datasets' migrations that are missing are to be applied next. Returns what was
+/// applied of the core.
+pub(super) async fn begin(conn: &mut PgConnection) -> Result<Vec<String>, MigrateError> {
     execute(conn, include_str!("takeover.sql")).await?;
     let target = Target::FakeVersion(CORE_VERSION);
     refinery::apply(conn, History::Core.runner(), CORE, target).await?;
+    let core = refinery::apply(conn, History::Core.runner(), CORE, Target::Latest).await?;
+    execute(conn, include_str!("takeover_campaigns.sql")).await?;
     for dataset in Dataset::ALL {
         if is_there(conn, dataset).await.map_err(MigrateError::Database)? {
             let (history, target) = (History::Of(dataset), Target::FakeVersion(DATASET_VERSION));
             refinery::apply(conn, history.runner(), &history.table(), target).await?;
         }
     }
-    Ok(())
+    Ok(core)
 }
 
 /// Does what is left once they are applied.

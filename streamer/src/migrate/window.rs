@@ -77,9 +77,13 @@ pub(super) async fn changes(
         let change = Change { dataset: *dataset, window };
         let differs = "select exists (
             select from streamer.rollup r
-             where r.rollup = to_regclass($1) and r.window_size is distinct from make_interval(secs => $2))";
-        let differs =
-            sqlx::query_scalar(differs).bind(change.rollup()).bind(window.as_secs_f64());
+             where r.rollup::oid = pg_catalog.to_regclass($1)::oid
+               and streamer.is_kept(r.rollup, pg_catalog.to_regclass($2))
+               and r.window_size is distinct from pg_catalog.make_interval(secs => $3))";
+        let differs = sqlx::query_scalar(differs)
+            .bind(change.rollup())
+            .bind(format!("public.{}", dataset.name()))
+            .bind(window.as_secs_f64());
         if differs.fetch_one(&mut *conn).await? {
             changes.push(change);
         }

@@ -186,7 +186,7 @@ async fn what_stands_in_the_way_of_a_takeover_is_named_and_nothing_is_changed() 
     db.execute("create view public.mine as select campaign_id from public.ad_events").await;
     let before = db.rows("select * from streamer.schema_history").await;
     let told = run(&db, folder.path(), &["migrate"]).expect(1).stderr;
-    assert!(told.contains("nothing was changed") && told.contains("view mine"), "{told}");
+    assert!(told.contains("nothing was changed") && told.contains("view public.mine"), "{told}");
     assert_eq!(db.rows("select * from streamer.schema_history").await, before);
     assert_eq!(db.rows("select to_regclass('streamer.former_campaign')").await, ["∅"]);
     db.execute("drop view public.mine").await;
@@ -204,6 +204,49 @@ async fn a_rollup_keeps_the_window_that_it_was_given_and_what_it_tells_of_rows_t
     fs::write(folder.path().join("streams.toml"), settings).unwrap();
     run(&db, folder.path(), &["migrate"]).expect(0);
     assert_eq!(db.rows(windows).await, before);
+}
+
+/// What `nextval` leaves is not rolled back: it tells that somebody's function was called.
+const CALLED: &str = "select is_called from public.calls";
+
+#[tokio::test]
+async fn what_looks_like_a_rollup_or_is_called_like_a_function_of_postgresql_is_not_called() {
+    let (db, folder) = v14().await;
+    let role = format!("mallory_{}", std::process::id());
+    db.execute(&format!(
+        "create role {role};
+         create sequence public.calls;
+         grant select on all tables in schema streamer to {role};
+         create function public.called() returns text language plpgsql immutable as
+             $$begin perform nextval('public.calls'); return 'x'; end$$;
+         create function public.quote_ident(name) returns text language sql as 'select public.called()';
+         create function public.concat(name, name) returns text language sql as 'select public.called()';
+         create operator public.|| (leftarg = name, rightarg = name, function = public.concat);
+         create function public.pg_advisory_xact_lock(int) returns text language sql as 'select public.called()'"
+    ))
+    .await;
+    // One of a dataset without a rollup, and one of campaigns; both of somebody who may make tables.
+    for (rollup, source) in [("gps_positions_per_window", "gps_positions"), ("ads", "ad_events")] {
+        db.execute(&format!(
+            "create table public.{rollup} (campaign_id uuid check (public.called() is not null), n bigint);
+             insert into public.{rollup} select campaign_id, 1 from ad_events limit 1;
+             alter sequence public.calls restart;
+             create function public.{rollup}_rollup() returns trigger language plpgsql as 'begin return null; end';
+             comment on function public.{rollup}_rollup() is '{{\"source\": \"public.{source}\", \"time\": null,
+                 \"size\": null, \"keys\": [\"campaign_id\"],
+                 \"aggregates\": [\"n = count(*)\", \"most = max(public.called())\"]}}';
+             alter table public.{rollup} owner to {role};
+             alter function public.{rollup}_rollup() owner to {role}"
+        ))
+        .await;
+    }
+    assert_eq!(
+        db.number("select count(*) from streamer.rollup where keys = '{campaign_id}'").await,
+        3
+    );
+    run(&db, folder.path(), &["migrate"]).expect(0);
+    assert_eq!(db.rows(CALLED).await, ["f"]);
+    assert_eq!(db.number("select count(*) from streamer.former_campaign").await, 8);
 }
 
 #[tokio::test]
