@@ -13,6 +13,8 @@ begin
     if to_regclass('public.ad_events') is null or to_regclass('public.ad_events_per_window') is null then
         return;
     end if;
+    -- From here on no campaign comes.
+    lock table public.ad_events in access exclusive mode;
     if not exists (select from pg_attribute where attrelid = 'public.ad_events'::regclass
                       and attname = 'campaign_id' and atttypid = 'uuid'::regtype) then
         return;

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sqlx::Executor;
 use tempfile::TempDir;
 
 use crate::rollups::agree;
@@ -247,6 +248,31 @@ async fn what_looks_like_a_rollup_or_is_called_like_a_function_of_postgresql_is_
     run(&db, folder.path(), &["migrate"]).expect(0);
     assert_eq!(db.rows(CALLED).await, ["f"]);
     assert_eq!(db.number("select count(*) from streamer.former_campaign").await, 8);
+}
+
+#[tokio::test]
+async fn a_campaign_that_comes_meanwhile_gets_a_number_too() {
+    let (db, folder) = v14().await;
+    let mut loader = db.connect().await;
+    let insert = "begin;
+        insert into ad_events (user_id, page_id, ad_id, ad_type, event_type, event_time_ns, campaign_id)
+        select gen_random_uuid(), page_id, ad_id, ad_type, event_type, event_time_ns, gen_random_uuid()
+          from ad_events limit 1";
+    loader.execute(insert).await.unwrap();
+    let mut command = streamer(folder.path(), &["migrate"]);
+    let running = Running::start(command.env("DATABASE_URL", db.url()));
+    let waits = "select count(*) from pg_locks where not granted and relation = 'ad_events'::regclass
+                    and database = (select oid from pg_database where datname = current_database())";
+    db.wait_for(waits, 1).await;
+    loader.execute("commit").await.unwrap();
+    assert_eq!(running.wait().0, Some(0));
+    let numbered = "select count(*) from ad_events where campaign_id is not null";
+    let rows = db.number("select count(*) from ad_events").await;
+    assert_eq!(db.number(numbered).await, rows);
+    let campaigns =
+        "select count(distinct campaign_id) = (select count(*) from streamer.former_campaign)
+                       from ad_events";
+    assert_eq!(db.rows(campaigns).await, ["t"]);
 }
 
 #[tokio::test]
