@@ -10,16 +10,28 @@ declare
     rollup       regclass;
     r            record;
 begin
+    -- What takeover_end.sql executes is from here, and from no setting of the database's.
+    perform set_config('streamer.former_view', '', true);
     if to_regclass('public.ad_events') is null or to_regclass('public.ad_events_per_window') is null then
         return;
     end if;
     -- From here on no campaign comes.
     lock table public.ad_events in access exclusive mode;
+    -- takeover_end.sql gives the view's owner and grants to the new one.
+    perform set_config('streamer.former_view', concat_ws('; ',
+                format('alter view public.campaign_performance owner to %I', pg_get_userbyid(c.relowner)),
+                (select string_agg(format('grant %s on public.campaign_performance to %s%s', a.privilege_type,
+                            case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end,
+                            case when a.is_grantable then ' with grant option' else '' end), '; ')
+                   from aclexplode(c.relacl) a where a.grantee <> c.relowner)), true)
+       from pg_class c where c.oid = to_regclass('public.campaign_performance') and c.relkind = 'v';
+    if obj_description(to_regclass('public.campaign_performance'), 'pg_class') like 'Campaigns by their click-through rate%' then
+        drop view public.campaign_performance;
+    end if;
     if not exists (select from pg_attribute where attrelid = 'public.ad_events'::regclass
                       and attname = 'campaign_id' and atttypid = 'uuid'::regtype) then
         return;
     end if;
-    drop view if exists public.campaign_performance;
     -- What only looks like a rollup of this table has no trigger on it, and is left alone.
     for r in select c.oid::regclass as rollup, c.relowner = s.relowner as is_of_owner
                from pg_class c

@@ -6,6 +6,9 @@ do $body$
 declare
     r record;
 begin
+    if coalesce(current_setting('streamer.former_view', true), '') <> '' then
+        execute current_setting('streamer.former_view');
+    end if;
     for r in
         select distinct h.oid::regclass as history,
                case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as reader

@@ -276,6 +276,21 @@ async fn a_campaign_that_comes_meanwhile_gets_a_number_too() {
 }
 
 #[tokio::test]
+async fn whoever_could_read_campaigns_still_can_whatever_has_become_of_the_column() {
+    let role = format!("analyst_{}", std::process::id());
+    let (db, folder) = v14().await;
+    db.execute(&format!("create role {role}; grant select on campaign_performance to {role}"))
+        .await;
+    db.execute("alter table ad_events alter column campaign_id type text").await;
+    let campaigns = "select campaign_id, views, clicks from campaign_performance";
+    let before = db.rows(campaigns).await;
+    run(&db, folder.path(), &["migrate"]).expect(0);
+    assert_eq!(db.rows(campaigns).await, before);
+    let may = format!("select has_table_privilege('{role}', 'campaign_performance', 'select')");
+    assert_eq!(db.rows(&may).await, ["t"]);
+}
+
+#[tokio::test]
 async fn any_other_history_is_refused_by_every_command_and_nothing_is_changed() {
     for (change, says) in [
         (
