@@ -64,18 +64,19 @@ begin
     execute 'insert into streamer.former_campaign '
             'select row_number() over (order by coalesce(min(happened), min(window_start)), campaign_id), campaign_id '
             '  from (' || campaigns || ') c group by campaign_id';
-    create function pg_temp.number_of(former uuid) returns integer language sql stable as
+    -- Not a temporary one: not everybody may make those.
+    create function streamer.number_of(former uuid) returns integer language sql stable as
         'select campaign_id from streamer.former_campaign where former_id = $1';
-    alter table public.ad_events alter column campaign_id type integer using pg_temp.number_of(campaign_id);
+    alter table public.ad_events alter column campaign_id type integer using streamer.number_of(campaign_id);
     foreach rollup in array coalesce(rollups, '{}') loop
         if rollup = any(per_campaign) then
-            execute format('alter table %s alter column campaign_id type integer using pg_temp.number_of(campaign_id)',
+            execute format('alter table %s alter column campaign_id type integer using streamer.number_of(campaign_id)',
                 rollup);
         end if;
         -- An aggregate that compares campaigns with uuids fails here, and not when rows are loaded.
         perform count(*) from streamer.rollup_columns(streamer.rollup_definition(rollup));
     end loop;
-    drop function pg_temp.number_of(uuid);
+    drop function streamer.number_of(uuid);
     comment on table public.ad_events_per_window is 'What was done with the ads of each campaign, per window.';
     comment on column public.ad_events.window_id is 'Which window since 1970 it happened in, as its maker counts them; NULL where the maker does not.';
 end $body$;

@@ -1,11 +1,31 @@
 -- What follows once all migrations of now are applied or noted.
 select streamer.show_datasets();
 
--- Whoever could read the history can read all of them, and nobody but the owner can write them any more.
+-- What is new belongs to whoever owns the rest, if somebody else takes over. Whoever could read the
+-- history can read all of them, and nobody but the owner can write them any more.
 do $body$
 declare
-    r record;
+    owner name := (select pg_get_userbyid(relowner) from pg_class where oid = 'streamer.schema_history'::regclass);
+    r     record;
 begin
+    if owner <> current_user then
+        for r in
+            select format('alter table %s owner to %I', c.oid::regclass, owner) as statement
+              from pg_class c
+             where c.relnamespace = 'streamer'::regnamespace and c.relkind in ('r', 'v')
+               and pg_get_userbyid(c.relowner) = current_user
+            union all
+            select format('alter function %s owner to %I', p.oid::regprocedure, owner)
+              from pg_proc p
+             where p.pronamespace = 'streamer'::regnamespace and pg_get_userbyid(p.proowner) = current_user
+            union all
+            select format('alter view public.campaign_windows owner to %I', owner)
+              from pg_class c
+             where c.oid = to_regclass('public.campaign_windows') and pg_get_userbyid(c.relowner) = current_user
+        loop
+            execute r.statement;
+        end loop;
+    end if;
     if coalesce(current_setting('streamer.former_view', true), '') <> '' then
         execute current_setting('streamer.former_view');
     end if;

@@ -290,6 +290,51 @@ async fn whoever_could_read_campaigns_still_can_whatever_has_become_of_the_colum
     assert_eq!(db.rows(&may).await, ["t"]);
 }
 
+/// A database of V14 whose owner is no superuser, and in which only the owner may make anything.
+async fn v14_of(owner: &str) -> (TestDb, TempDir) {
+    let (db, folder) = (TestDb::empty().await, folder());
+    db.execute(&format!(
+        "create role {owner} login;
+         do $$ begin
+             execute format('grant create on database %I to {owner}', current_database());
+             execute format('revoke temporary on database %I from public', current_database());
+         end $$;
+         alter schema public owner to {owner}"
+    ))
+    .await;
+    db.execute(&format!("set role {owner}; {}", include_str!("v14/dump.sql"))).await;
+    (db, folder)
+}
+
+#[tokio::test]
+async fn the_owner_goes_on_with_what_it_or_a_superuser_has_taken_over() {
+    for is_by_owner in [true, false] {
+        let owner = format!("owner_{is_by_owner}_{}", std::process::id());
+        let (db, folder) = v14_of(&owner).await;
+        db.execute("grant select on campaign_performance to pg_monitor with grant option").await;
+        let as_owner = |args: &[&str]| {
+            let url = db.url().replace("streamer@", &format!("{owner}@"));
+            Ended::of(streamer(folder.path(), args).env("DATABASE_URL", url))
+        };
+        match is_by_owner {
+            true => as_owner(&["migrate"]).expect(0),
+            false => run(&db, folder.path(), &["migrate"]).expect(0),
+        };
+        let told = as_owner(&["migrate"]).expect(0).stdout;
+        assert_eq!(told, "nothing to do: all migrations are applied\n");
+        as_owner(&["run", "--available-now"]).expect(0);
+        let others = format!(
+            "select oid::regclass::text from pg_class where relkind in ('r', 'v')
+                and relnamespace in ('streamer'::regnamespace, 'public'::regnamespace) and relowner <> '{owner}'::regrole
+              union all
+             select proname from pg_proc where pronamespace = 'streamer'::regnamespace and proowner <> '{owner}'::regrole"
+        );
+        assert_eq!(db.rows(&others).await, [""; 0]);
+        let may = "select has_table_privilege('pg_monitor', 'campaign_performance', 'select with grant option')";
+        assert_eq!(db.rows(may).await, ["t"]);
+    }
+}
+
 #[tokio::test]
 async fn any_other_history_is_refused_by_every_command_and_nothing_is_changed() {
     for (change, says) in [
