@@ -1,3 +1,5 @@
+-- What datasets need: views that leave the user's alone, and those over all datasets.
+
 -- Whether a rollup is what it says: made by the owner of its source, and kept by triggers of it. Whoever may make a table
 -- can make one that only looks like a rollup, with expressions that nobody else should evaluate.
 create function streamer.is_kept(rollup regclass, source regclass) returns boolean
@@ -30,10 +32,34 @@ begin
 end $body$;
 comment on function streamer.outlives_rows is 'Whether a rollup tells of rows that are gone, as with the streamer''s keep: streamer.change_rollup would lose what it tells of them.';
 
--- Views over all datasets that are installed. Each dataset has a history of its own, streamer.history_..., by which it
--- is found, and at most one rollup that counts its events: ..._per_minute or ..._per_window.
+-- The views of `public` that offer_view has left to the user in this transaction.
+create function streamer.left_views() returns text[]
+    language sql stable set search_path = pg_catalog, pg_temp as $body$
+    select string_to_array(coalesce(current_setting('streamer.left_views', true), ''), ',')
+$body$;
 
--- Makes both views anew. The migrations of a dataset end with it, so that the views name its table and its rollup.
+-- Makes a view in `public`, or makes it anew where its comment tells that it was made here. Anything else of that name is
+-- the user's, and stays. `former` is a comment that it had before.
+create function streamer.offer_view(view name, query text, about text, former text default null) returns void
+    language plpgsql set search_path = pg_catalog, pg_temp as $body$
+declare
+    full_name text     := format('public.%I', view);
+    found     regclass := to_regclass(full_name);
+begin
+    if found is not null and coalesce(obj_description(found, 'pg_class') not in (about, coalesce(former, about)), true) then
+        if full_name <> all (streamer.left_views()) then
+            perform set_config('streamer.left_views', concat_ws(',', nullif(current_setting('streamer.left_views', true), ''),
+                full_name), true);
+        end if;
+        return;
+    end if;
+    execute format('create or replace view %s as %s', full_name, query);
+    execute format('comment on view %s is %L', full_name, about);
+end $body$;
+
+-- The views over all datasets that are installed. Each dataset has a history of its own, streamer.history_..., by which it
+-- is found, and at most one rollup that counts its events: ..._per_minute or ..._per_window.
+-- The migrations of a dataset end with this, so that the views name its table and its rollup.
 create function streamer.show_datasets() returns void
     language plpgsql set search_path = pg_catalog, pg_temp as $body$
 declare
@@ -64,13 +90,14 @@ begin
              limit 1) r on true
      where d.source is not null;
     if latencies is not null then
-        execute 'create or replace view public.latency_per_window as ' || latencies;
-        comment on view public.latency_per_window is 'How long events took until ingested_at, in milliseconds, per dataset and window of event time: ten seconds, or as streamer.report_window tells. Other windows, and other tables: select * from streamer.latency(''user_events'', ''1 minute'').';
+        perform streamer.offer_view('latency_per_window', latencies,
+            'How long events took until ingested_at, in milliseconds, per dataset and window of event time: ten seconds, or as streamer.report_window tells. Other windows, and other tables: select * from streamer.latency(''user_events'', ''1 minute'').',
+            'How long events took until ingested_at, in milliseconds, per dataset and ten seconds of event time. Other windows, and other tables: select * from streamer.latency(''user_events'', ''1 minute'').');
     end if;
     if rates is not null then
-        execute format('create or replace view public.events_per_second as '
+        perform streamer.offer_view('events_per_second', format(
             'select dataset, window_start, events, round(events / extract(epoch from window_size)::numeric, 3) as per_second'
-            ' from (%s) d order by dataset, window_start', rates);
-        comment on view public.events_per_second is 'How many events happened a second, by their own times, per dataset and window.';
+            ' from (%s) d order by dataset, window_start', rates),
+            'How many events happened a second, by their own times, per dataset and window.');
     end if;
 end $body$;

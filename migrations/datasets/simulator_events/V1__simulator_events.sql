@@ -23,7 +23,7 @@ select streamer.create_rollup('public.simulator_events_per_window', 'public.simu
     'max = max(value)');
 comment on table public.simulator_events_per_window is 'The wandering value per ten seconds.';
 
-create view public.simulator_events_sliding as
+select streamer.offer_view('simulator_events_sliding', $view$
 select window_start + interval '10 seconds' as window_end,
        sum(events) over minute as events,
        sum("sum") over minute as "sum",
@@ -32,7 +32,7 @@ select window_start + interval '10 seconds' as window_end,
        max("max") over minute as "max"
   from public.simulator_events_per_window
  where isfinite(window_start)
-window minute as (order by window_start range between interval '50 seconds' preceding and current row);
-comment on view public.simulator_events_sliding is 'The minute before each window_end, every ten seconds in which there was something: a sliding window over the tumbling windows of ten seconds.';
+window minute as (order by window_start range between interval '50 seconds' preceding and current row)$view$,
+    'The minute before each window_end, every ten seconds in which there was something: a sliding window over the tumbling windows of ten seconds.');
 
 select streamer.show_datasets();

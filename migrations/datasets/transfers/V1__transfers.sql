@@ -38,12 +38,12 @@ comment on table public.credit_flow is 'Transfers and their sum per region, sinc
 comment on table public.transfers_per_minute is 'Transfers, their sum and the largest of them, per minute and region.';
 
 -- Views to look at, all over rollups: they cost what the rollups are large, not what the table is.
-create view public.traffic_by_region as
+select streamer.offer_view('traffic_by_region', $view$
 select rank() over (order by transfers desc) as place, account_region, transfers,
        round(transfers / sum(transfers) over (), 4) as share, total
   from public.credit_flow
- order by transfers desc, account_region;
-comment on view public.traffic_by_region is 'Regions by the number of their transfers, the highest first; share is of all transfers.';
+ order by transfers desc, account_region$view$,
+    'Regions by the number of their transfers, the highest first; share is of all transfers.');
 
 create function public.volume_by_region(minutes integer default 10, until timestamptz default null)
     returns table (account_region text, transfers bigint, total numeric, largest numeric)
@@ -58,21 +58,21 @@ create function public.volume_by_region(minutes integer default 10, until timest
 $body$;
 comment on function public.volume_by_region is 'Regions by the sum of their transfers, the highest first, in the last minutes: up to the given time, or else up to the newest transfer.';
 
-create view public.highest_volume as
+select streamer.offer_view('highest_volume', $view$
 select account_region, sum(transfers)::bigint as transfers, sum(total) as total, max(largest) as largest
   from public.transfers_per_minute
  where window_start > (select max(n.window_start) from public.transfers_per_minute n
                         where n.window_start < 'infinity') - interval '10 minutes'
    and window_start < 'infinity'
  group by account_region
- order by total desc, account_region;
-comment on view public.highest_volume is 'Regions by the sum of their transfers in the ten minutes up to the newest. For other minutes: select * from volume_by_region(60).';
+ order by total desc, account_region$view$,
+    'Regions by the sum of their transfers in the ten minutes up to the newest. For other minutes: select * from volume_by_region(60).');
 
-create view public.top_regions_by_average as
+select streamer.offer_view('top_regions_by_average', $view$
 select account_region, round(total / nullif(transfers, 0), 2) as average, transfers, total
   from public.credit_flow
  order by total / nullif(transfers, 0) desc nulls last, account_region
- limit 3;
-comment on view public.top_regions_by_average is 'The three regions with the highest average transfer.';
+ limit 3$view$,
+    'The three regions with the highest average transfer.');
 
 select streamer.show_datasets();

@@ -30,21 +30,21 @@ select streamer.create_rollup('public.user_events_per_minute', 'public.user_even
 comment on table public.user_events_per_minute is 'User events per minute, kind and category.';
 comment on column public.user_events_per_minute.revenue is 'The prices of what was purchased; 0 for all other kinds of events.';
 
-create view public.user_events_per_hour as
+select streamer.offer_view('user_events_per_hour', $view$
 select date_trunc('hour', window_start, 'UTC') as window_start, event_type, category,
        sum(events)::bigint as events, sum(revenue) as revenue
   from public.user_events_per_minute
- group by 1, 2, 3;
-comment on view public.user_events_per_hour is 'User events per hour, kind and category.';
+ group by 1, 2, 3$view$,
+    'User events per hour, kind and category.');
 
-create view public.user_events_per_day as
+select streamer.offer_view('user_events_per_day', $view$
 select date_trunc('day', window_start, 'UTC') as window_start, event_type, category,
        sum(events)::bigint as events, sum(revenue) as revenue
   from public.user_events_per_minute
- group by 1, 2, 3;
-comment on view public.user_events_per_day is 'User events per day (UTC), kind and category.';
+ group by 1, 2, 3$view$,
+    'User events per day (UTC), kind and category.');
 
-create view public.purchase_funnel as
+select streamer.offer_view('purchase_funnel', $view$
 select category, views, carts, purchases,
        round(carts / nullif(views, 0), 4) as views_to_carts,
        round(purchases / nullif(carts, 0), 4) as carts_to_purchases,
@@ -57,7 +57,7 @@ select category, views, carts, purchases,
                sum(revenue) as revenue
           from public.user_events_per_minute
          group by category) c
- order by purchases desc, category;
-comment on view public.purchase_funnel is 'From views over carts to purchases, per category: how many, and which share goes on.';
+ order by purchases desc, category$view$,
+    'From views over carts to purchases, per category: how many, and which share goes on.');
 
 select streamer.show_datasets();

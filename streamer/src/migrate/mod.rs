@@ -139,6 +139,11 @@ async fn complete(conn: &mut PgConnection, streams: &[Stream]) -> Result<Migrate
         change.make(conn).await?;
         done.push(change.to_string());
     }
+    let left = sqlx::query_scalar("select streamer.left_views()").fetch_one(conn).await;
+    let left: Vec<String> = left.map_err(MigrateError::Database)?;
+    done.extend(left.iter().map(|view| {
+        format!("left {view} as it is: it was there before, and is not the view of a dataset")
+    }));
     Ok(Migrated { done, foreign: survey.foreign })
 }
 

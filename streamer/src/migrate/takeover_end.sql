@@ -22,11 +22,13 @@ begin
             select format('alter view public.campaign_windows owner to %I', owner)
               from pg_class c
              where c.oid = to_regclass('public.campaign_windows') and pg_get_userbyid(c.relowner) = current_user
+               and 'public.campaign_windows' <> all (streamer.left_views())
         loop
             execute r.statement;
         end loop;
     end if;
-    if coalesce(current_setting('streamer.former_view', true), '') <> '' then
+    if coalesce(current_setting('streamer.former_view', true), '') <> ''
+       and 'public.campaign_performance' <> all (streamer.left_views()) then
         execute current_setting('streamer.former_view');
     end if;
     for r in

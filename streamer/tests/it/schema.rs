@@ -104,6 +104,25 @@ async fn a_table_of_the_users_that_is_called_like_a_dataset_is_loaded_as_it_is()
 }
 
 #[tokio::test]
+async fn a_view_of_the_users_that_is_called_like_one_of_a_dataset_stays() {
+    let (db, folder) = (TestDb::empty().await, folder());
+    let mine = ["purchase_funnel", "events_per_second", "latency_per_window"];
+    for view in mine {
+        db.execute(&format!("create view public.{view} as select 'mine' as whose")).await;
+    }
+    let events = "[stream.events]\nfiles = 'events_*'\ndataset = 'user_events'\n";
+    streams(folder.path(), events);
+    let told = run(&db, folder.path(), &["migrate"]).expect(0).stdout;
+    for view in mine {
+        assert!(told.contains(&format!("left public.{view} as it is: ")), "{told}");
+        assert_eq!(db.rows(&format!("select * from {view}")).await, ["mine"]);
+    }
+    assert_eq!(db.rows("select * from user_events_per_hour").await, [""; 0]);
+    let told = run(&db, folder.path(), &["migrate"]).expect(0).stdout;
+    assert_eq!(told, "nothing to do: all migrations are applied\n");
+}
+
+#[tokio::test]
 async fn ads_are_taken_as_their_makers_send_them_and_share_one_window() {
     let (db, folder) = (TestDb::empty().await, folder());
     let event = |n: u32, seconds: u64, more: &str| {
