@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 use super::summary::Summary;
 use super::table::{counted, placed};
-use super::{Exit, need_folder, open, say, survey};
+use super::{Exit, inventory, need_folder, open, say};
 use crate::batch::{Counts, DeadLetter, MicroBatch, PartOutcome, count};
 use crate::cli::Global;
 use crate::config::{Pace, Settings, Stream};
@@ -35,12 +35,12 @@ pub(super) async fn run(global: &Global) -> Result<Exit> {
     let (settings, database) = open(global).await?;
     say(format!("settings: {}", counted(settings.streams.len(), "stream")));
     let outcome = async {
-        let (mut conn, survey) = survey(&database, &settings.streams).await?;
+        let (mut conn, inventory) = inventory(&database, &settings.streams).await?;
         let version: String =
             sqlx::query_scalar("show server_version").fetch_one(&mut conn).await?;
         say(format!("database: PostgreSQL {version} at {}", database.place()));
-        survey.foreign.into_iter().map(foreign_text).for_each(say);
-        for change in survey.windows {
+        inventory.foreign.into_iter().map(foreign_text).for_each(say);
+        for change in inventory.windows {
             say(format!("{change}, once `streamer migrate` or `streamer run` has counted anew"));
         }
         check_all(&mut conn, &settings).await

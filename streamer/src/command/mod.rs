@@ -32,7 +32,7 @@ use crate::cli::{Cli, Command, Global};
 use crate::config::{DatabaseUrl, Settings, Stream};
 use crate::database::Database;
 use crate::logging;
-use crate::migrate::Survey;
+use crate::migrate::Inventory;
 use crate::retry::advice;
 
 /// How a command ended.
@@ -165,19 +165,19 @@ async fn open(global: &Global) -> Result<(Settings, Database)> {
 /// A connection to a database that has the streamer's tables, and those of the datasets that are
 /// named.
 async fn connect(database: &Database, streams: &[Stream]) -> Result<PgConnection> {
-    Ok(survey(database, streams).await?.0)
+    Ok(inventory(database, streams).await?.0)
 }
 
 /// The same, with what was found of the tables.
-async fn survey(database: &Database, streams: &[Stream]) -> Result<(PgConnection, Survey)> {
+async fn inventory(database: &Database, streams: &[Stream]) -> Result<(PgConnection, Inventory)> {
     let mut conn = database.connect_now().await?;
-    let survey = Survey::of(&mut conn, streams).await?;
-    if let [first, ..] = survey.pending().as_slice() {
+    let inventory = Inventory::of(&mut conn, streams).await?;
+    if let [first, ..] = inventory.pending().as_slice() {
         anyhow::bail!(
             "the streamer's tables are missing or old ({first}); run `streamer migrate` first"
         );
     }
-    Ok((conn, survey))
+    Ok((conn, inventory))
 }
 
 /// The stream of this name.

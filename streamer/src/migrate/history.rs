@@ -6,6 +6,7 @@ use std::fmt;
 use refinery_core::Runner;
 use sqlx::PgConnection;
 
+use super::MigrateError;
 use super::former::FORMER;
 use crate::config::Dataset;
 use crate::sql;
@@ -96,7 +97,7 @@ impl fmt::Display for History {
 
 /// How far a database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Progress {
     /// These are missing, in their order; none where all is well.
     Missing(Vec<String>),
     /// The streamer before this one has made the database.
@@ -160,21 +161,22 @@ pub enum Refusal {
 }
 
 /// Reads how far a history is that the database has.
-pub(super) async fn standing(
+pub(super) async fn progress(
     conn: &mut PgConnection,
     history: History,
-) -> Result<Result<Standing, Refusal>, sqlx::Error> {
+) -> Result<Progress, MigrateError> {
     let query = format!("select version, name, checksum from {} order by version", history.table());
-    let applied: Vec<Applied> = sqlx::query_as(sql::made(query)).fetch_all(conn).await?;
-    Ok(judge(history, &applied))
+    let applied = sqlx::query_as(sql::made(query)).fetch_all(conn).await;
+    let applied: Vec<Applied> = applied.map_err(MigrateError::Database)?;
+    Ok(judge(history, &applied)?)
 }
 
 /// How far a history is that the database does not have.
-pub(super) fn absent(history: History) -> Standing {
-    Standing::Missing(history.known().iter().map(ToString::to_string).collect())
+pub(super) fn absent(history: History) -> Progress {
+    Progress::Missing(history.known().iter().map(ToString::to_string).collect())
 }
 
-fn judge(history: History, applied: &[Applied]) -> Result<Standing, Refusal> {
+fn judge(history: History, applied: &[Applied]) -> Result<Progress, Refusal> {
     let former: Vec<Applied> = FORMER
         .iter()
         .zip(1..)
@@ -207,9 +209,9 @@ fn judge(history: History, applied: &[Applied]) -> Result<Standing, Refusal> {
             last: last.to_string(),
             former: former.to_string(),
         }),
-        (true, _, _) => Ok(Standing::Former),
+        (true, _, _) => Ok(Progress::Former),
         (false, _, _) => {
-            Ok(Standing::Missing(known[applied.len()..].iter().map(ToString::to_string).collect()))
+            Ok(Progress::Missing(known[applied.len()..].iter().map(ToString::to_string).collect()))
         }
     }
 }
@@ -240,8 +242,8 @@ mod tests {
             let known = history.known();
             let end = |from: usize| known[from..].iter().map(ToString::to_string).collect();
             for applied in 0..=known.len() {
-                let standing = judge(history, &known[..applied]);
-                assert_eq!(standing, Ok(Standing::Missing(end(applied))));
+                let progress = judge(history, &known[..applied]);
+                assert_eq!(progress, Ok(Progress::Missing(end(applied))));
             }
             let mut newer = known.clone();
             newer.push(Applied { version: 99, name: "more".to_owned(), checksum: "1".to_owned() });
@@ -263,7 +265,7 @@ mod tests {
             Applied { version, name: name.to_owned(), checksum: checksum.to_string() }
         };
         let mut all: Vec<Applied> = (0..FORMER.len()).map(of).collect();
-        assert_eq!(judge(History::Core, &all), Ok(Standing::Former));
+        assert_eq!(judge(History::Core, &all), Ok(Progress::Former));
         let older = judge(History::Core, &all[..9]).unwrap_err().to_string();
         assert!(older.contains("ends at V9__simulator_events"), "{older}");
         assert!(older.contains("goes to V14__latency"), "{older}");

@@ -13,8 +13,8 @@
 
 mod former;
 mod history;
+mod inventory;
 mod refinery;
-mod survey;
 mod takeover;
 mod window;
 
@@ -24,8 +24,8 @@ use sqlx::{Connection, Executor, PgConnection};
 use crate::config::{Dataset, Stream};
 use crate::retry::{Remedy, advice, remedy};
 pub use history::Refusal;
-use history::{CORE, History, Standing};
-pub use survey::Survey;
+use history::{CORE, History, Progress};
+pub use inventory::Inventory;
 
 /// Two streamers that start together take turns: refinery itself has no lock. It is also what older
 /// streamers take.
@@ -93,9 +93,9 @@ pub async fn migrate(
     conn: &mut PgConnection,
     streams: &[Stream],
 ) -> Result<Migrated, MigrateError> {
-    let survey = Survey::of(conn, streams).await?;
-    if survey.is_complete() {
-        return Ok(Migrated { done: Vec::new(), foreign: survey.foreign });
+    let inventory = Inventory::of(conn, streams).await?;
+    if inventory.is_complete() {
+        return Ok(Migrated { done: Vec::new(), foreign: inventory.foreign });
     }
     let mut tx = conn.begin_with(BEGIN).await.map_err(MigrateError::Database)?;
     let migrated = complete(&mut tx, streams).await;
@@ -113,20 +113,20 @@ async fn complete(conn: &mut PgConnection, streams: &[Stream]) -> Result<Migrate
     let path: String = path.fetch_one(&mut *conn).await.map_err(MigrateError::Database)?;
     let mut done = Vec::new();
     // Another one may have done it meanwhile.
-    let mut survey = look_again(conn, streams, &path).await?;
-    let is_taken_over = survey.core == Standing::Former;
+    let mut inventory = look_again(conn, streams, &path).await?;
+    let is_taken_over = inventory.core == Progress::Former;
     if is_taken_over {
         let core = takeover::begin(conn).await?;
         done.push("took over the database of the streamer before".to_owned());
         done.extend(lines(&core, History::Core));
-        survey = look_again(conn, streams, &path).await?;
+        inventory = look_again(conn, streams, &path).await?;
     }
-    if survey.core == history::absent(History::Core) {
+    if inventory.core == history::absent(History::Core) {
         let create = "create schema if not exists streamer";
         conn.execute(create).await.map_err(MigrateError::Database)?;
     }
-    for (history, standing) in survey.histories() {
-        if matches!(standing, Standing::Missing(names) if !names.is_empty()) {
+    for (history, progress) in inventory.histories() {
+        if matches!(progress, Progress::Missing(names) if !names.is_empty()) {
             let (runner, table) = (history.runner(), history.table());
             let applied = refinery::apply(conn, runner, &table, Target::Latest).await?;
             done.extend(lines(&applied, history));
@@ -144,7 +144,7 @@ async fn complete(conn: &mut PgConnection, streams: &[Stream]) -> Result<Migrate
     done.extend(left.iter().map(|view| {
         format!("left {view} as it is: it was there before, and is not the view of a dataset")
     }));
-    Ok(Migrated { done, foreign: survey.foreign })
+    Ok(Migrated { done, foreign: inventory.foreign })
 }
 
 fn lines(applied: &[String], history: History) -> impl Iterator<Item = String> {
@@ -158,11 +158,11 @@ async fn look_again(
     conn: &mut PgConnection,
     streams: &[Stream],
     path: &str,
-) -> Result<Survey, MigrateError> {
+) -> Result<Inventory, MigrateError> {
     set_path(conn, path).await?;
-    let survey = Survey::of(conn, streams).await?;
+    let inventory = Inventory::of(conn, streams).await?;
     set_path(conn, "pg_catalog, pg_temp").await?;
-    Ok(survey)
+    Ok(inventory)
 }
 
 /// Sets the search path until the transaction ends.
