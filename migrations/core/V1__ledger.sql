@@ -1,4 +1,5 @@
--- What the streamer remembers: how far each partition was read, what each transaction took, what was refused.
+-- What the streamer remembers: how far each partition was read, what each transaction took, what
+-- was refused.
 
 create table streamer.checkpoint (
     stream              text        not null,
@@ -21,8 +22,8 @@ create table streamer.checkpoint (
     constraint checkpoint_judged_check check (judged_records >= 0 and judged_dead_letters >= 0)
 ) with (fillfactor = 70);
 
--- Asked in every transaction: nothing of a stopped stream is loaded. Not by state, which changes with every file
--- and would make each of these changes cost an entry in every index.
+-- Asked in every transaction: nothing of a stopped stream is loaded. Not by state, which changes
+-- with every file and would make each of these changes cost an entry in every index.
 create index checkpoint_refusal_idx on streamer.checkpoint (stream) where refusal is not null;
 
 comment on table streamer.checkpoint is 'How far each partition (file) is committed. Moved by compare-and-set in the transaction that writes the rows.';

@@ -1,7 +1,8 @@
--- What a rollup's definition means: its window, its keys and its aggregates as columns and expressions.
+-- What a rollup's definition means: its window, its keys and its aggregates as columns and
+-- expressions.
 
--- The start of the tumbling window that a time lies in, as an expression. Windows are counted from a Monday, so that
--- weeks begin on Mondays; in UTC, whatever the session's time zone is.
+-- The start of the tumbling window that a time lies in, as an expression. Windows are counted from
+-- a Monday, so that weeks begin on Mondays; in UTC, whatever the session's time zone is.
 create function streamer.window_expression(column_name text, column_type regtype, size interval) returns text
     language plpgsql stable
     set search_path = pg_catalog, pg_temp set datestyle = iso set intervalstyle = postgres as $body$
@@ -65,8 +66,8 @@ begin
     return type::text || coalesce(' collate ' || nullif(collation_name, '"default"'), '');
 end $body$;
 
--- The columns that one aggregate of a definition takes. Roles: total (added up), least, greatest, derived (an
--- expression over the others, whose type is not known yet).
+-- The columns that one aggregate of a definition takes. Roles: total (added up), least, greatest,
+-- derived (an expression over the others, whose type is not known yet).
 create function streamer.aggregate_columns(source regclass, aggregate text)
     returns table (role text, name text, expression text, type text)
     language plpgsql stable set search_path = pg_catalog, pg_temp as $body$
@@ -131,9 +132,10 @@ begin
     return next;
 end $body$;
 
--- All columns of a rollup, in their order; besides the roles of aggregates: window and key. What is_boxed is compared
--- in an array of one: there NULL equals NULL, and equal is what the type takes for equal, whatever the search path.
--- From PostgreSQL 15 on an index can take NULLs for equal by itself, and does so faster: index_column is what it has.
+-- All columns of a rollup, in their order; besides the roles of aggregates: window and key. What
+-- is_boxed is compared in an array of one: there NULL equals NULL, and equal is what the type takes
+-- for equal, whatever the search path. From PostgreSQL 15 on an index can take NULLs for equal by
+-- itself, and does so faster: index_column is what it has.
 create function streamer.rollup_columns(definition jsonb)
     returns table (place bigint, role text, name text, expression text, type text, is_boxed boolean, index_column text)
     language sql stable set search_path = pg_catalog, pg_temp as $body$

@@ -1,13 +1,14 @@
--- Rollups: aggregates per tumbling window and keys, kept by triggers in the transaction that changes the rows.
+-- Rollups: aggregates per tumbling window and keys, kept by triggers in the transaction that
+-- changes the rows.
 --
--- A rollup is a table, one trigger function, and four statement-level triggers on its source. What was inserted is
--- aggregated by itself and added. What a delete or an update touched is locked and counted anew from the rows,
--- because least and greatest values can't be subtracted; so is what is inserted next in such a transaction. Whoever
--- changes rows locks the rollup's rows in key order.
+-- A rollup is a table, one trigger function, and four statement-level triggers on its source. What
+-- was inserted is aggregated by itself and added. What a delete or an update touched is locked and
+-- counted anew from the rows, because least and greatest values can't be subtracted; so is what is
+-- inserted next in such a transaction. Whoever changes rows locks the rollup's rows in key order.
 --
--- The function belongs to whoever made the rollup and runs with their rights: a role that may insert into the source
--- needs no right on the rollup. A rollup's definition is the comment on its function, so that only its owner can
--- change it, and dumps keep it.
+-- The function belongs to whoever made the rollup and runs with their rights: a role that may
+-- insert into the source needs no right on the rollup. A rollup's definition is the comment on its
+-- function, so that only its owner can change it, and dumps keep it.
 
 -- The body of a rollup's trigger function.
 create function streamer.rollup_body(rollup text, definition jsonb) returns text
@@ -98,8 +99,8 @@ end$text$,
         recounted[1], recounted[2], recounted[3]);
 end $body$;
 
--- Gives a rollup's table the columns, the index and the triggers of a definition, and counts all rows. `former` is
--- the definition that it had.
+-- Gives a rollup's table the columns, the index and the triggers of a definition, and counts all
+-- rows. `former` is the definition that it had.
 create function streamer.shape_rollup(rollup regclass, definition jsonb, former jsonb default null) returns void
     language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $body$
 declare

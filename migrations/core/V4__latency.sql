@@ -1,6 +1,8 @@
--- How long events took, from when they came to be until the transaction that brought their rows began.
+-- How long events took, from when they came to be until the transaction that brought their rows
+-- began.
 
--- The column that tells when an event came to be: one of the usual names, or the only time that there is.
+-- The column that tells when an event came to be: one of the usual names, or the only time that
+-- there is.
 create or replace function streamer.time_column(source regclass) returns name
     language sql stable set search_path = pg_catalog, pg_temp as $body$
     with times as (
@@ -13,7 +15,8 @@ create or replace function streamer.time_column(source regclass) returns name
 $body$;
 comment on function streamer.time_column is 'The column of a table that tells when an event came to be: event_time, timestamp, time, or the only time that there is besides ingested_at.';
 
--- The windows that the events of a table are reported in: those of its rollup that is called ..._per_window.
+-- The windows that the events of a table are reported in: those of its rollup that is called
+-- ..._per_window.
 create or replace function streamer.report_window(source regclass) returns interval
     language sql stable set search_path = pg_catalog, pg_temp as $body$
     select coalesce(

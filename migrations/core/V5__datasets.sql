@@ -1,7 +1,8 @@
 -- What datasets need: views that leave the user's alone, and those over all datasets.
 
--- Whether a rollup is what it says: made by the owner of its source, and kept by triggers of it. Whoever may make a table
--- can make one that only looks like a rollup, with expressions that nobody else should evaluate.
+-- Whether a rollup is what it says: made by the owner of its source, and kept by triggers of it.
+-- Whoever may make a table can make one that only looks like a rollup, with expressions that nobody
+-- else should evaluate.
 create function streamer.is_kept(rollup regclass, source regclass) returns boolean
     language sql stable set search_path = pg_catalog, pg_temp as $body$
     select exists (
@@ -38,8 +39,8 @@ create function streamer.left_views() returns text[]
     select string_to_array(coalesce(current_setting('streamer.left_views', true), ''), ',')
 $body$;
 
--- Makes a view in `public`, or makes it anew where its comment tells that it was made here. Anything else of that name is
--- the user's, and stays. `former` is a comment that it had before.
+-- Makes a view in `public`, or makes it anew where its comment tells that it was made here.
+-- Anything else of that name is the user's, and stays. `former` is a comment that it had before.
 create function streamer.offer_view(view name, query text, about text, former text default null) returns void
     language plpgsql set search_path = pg_catalog, pg_temp as $body$
 declare
@@ -57,9 +58,10 @@ begin
     execute format('comment on view %s is %L', full_name, about);
 end $body$;
 
--- The views over all datasets that are installed. Each dataset has a history of its own, streamer.history_..., by which it
--- is found, and at most one rollup that counts its events: ..._per_minute or ..._per_window.
--- The migrations of a dataset end with this, so that the views name its table and its rollup.
+-- The views over all datasets that are installed. Each dataset has a history of its own,
+-- streamer.history_..., by which it is found, and at most one rollup that counts its events:
+-- ..._per_minute or ..._per_window. The migrations of a dataset end with this, so that the views
+-- name its table and its rollup.
 create function streamer.show_datasets() returns void
     language plpgsql set search_path = pg_catalog, pg_temp as $body$
 declare

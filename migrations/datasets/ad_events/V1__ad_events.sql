@@ -28,8 +28,8 @@ comment on column public.ad_events.produce_time is 'When its maker sent it, in m
 comment on column public.ad_events.batch_id is 'The micro-batch (streamer.micro_batch) that brought the row, and so its file and offsets.';
 comment on column public.ad_events.ingested_at is 'When that micro-batch''s transaction began.';
 
--- Its window is these ten seconds until a setting of the stream (`window`) or `streamer.change_rollup` says otherwise.
--- Whatever else needs the window takes it from the rollup.
+-- Its window is these ten seconds until a setting of the stream (`window`) or
+-- `streamer.change_rollup` says otherwise. Whatever else needs the window takes it from the rollup.
 select streamer.create_rollup('public.ad_events_per_window', 'public.ad_events', 'event_time', '10 seconds',
     '{campaign_id}',
     'views = count(*) where event_type = ''view''',

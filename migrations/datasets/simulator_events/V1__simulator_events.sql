@@ -12,8 +12,8 @@ comment on table public.simulator_events is 'A value that wanders in time. Two m
 comment on column public.simulator_events.batch_id is 'The micro-batch (streamer.micro_batch) that brought the row, and so its file and offsets.';
 comment on column public.simulator_events.ingested_at is 'When that micro-batch''s transaction began.';
 
--- Its rollup; `streamer.change_rollup` gives it another window or other aggregates. A window that slides is a view over
--- it.
+-- Its rollup; `streamer.change_rollup` gives it another window or other aggregates. A window that
+-- slides is a view over it.
 select streamer.create_rollup('public.simulator_events_per_window', 'public.simulator_events', 'time', '10 seconds',
     '{}',
     'events = count(*)',

@@ -22,8 +22,8 @@ comment on column public.transfers.counterparty is 'Who is on the other side; li
 comment on column public.transfers.batch_id is 'The micro-batch (streamer.micro_batch) that brought the row, and so its file and offsets.';
 comment on column public.transfers.ingested_at is 'When that micro-batch''s transaction began.';
 
--- Its rollups; `streamer.change_rollup` gives them other windows or aggregates. Longer windows, and windows that slide,
--- are views over them.
+-- Its rollups; `streamer.change_rollup` gives them other windows or aggregates. Longer windows, and
+-- windows that slide, are views over them.
 select streamer.create_rollup('public.credit_flow', 'public.transfers', null, null,
     '{account_region}',
     'transfers = count(*)',

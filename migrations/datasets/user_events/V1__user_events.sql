@@ -14,15 +14,16 @@ create table public.user_events (
     constraint user_events_pkey primary key (event_id)
 );
 
--- Rows arrive in order of batch_id: a block range index costs next to nothing and finds the rows of a micro-batch.
+-- Rows arrive in order of batch_id: a block range index costs next to nothing and finds the rows of
+-- a micro-batch.
 create index user_events_batch_id_idx on public.user_events using brin (batch_id);
 
 comment on table public.user_events is 'What users did in the shop: views, carts, purchases.';
 comment on column public.user_events.batch_id is 'The micro-batch (streamer.micro_batch) that brought the row, and so its file and offsets.';
 comment on column public.user_events.ingested_at is 'When that micro-batch''s transaction began.';
 
--- Its rollups; `streamer.change_rollup` gives them other windows or aggregates. Longer windows, and windows that slide,
--- are views over them.
+-- Its rollups; `streamer.change_rollup` gives them other windows or aggregates. Longer windows, and
+-- windows that slide, are views over them.
 select streamer.create_rollup('public.user_events_per_minute', 'public.user_events', 'event_time', '1 minute',
     '{event_type,category}',
     'events = count(*)',

@@ -88,8 +88,8 @@ pub(super) fn table(
     }
 }
 
-/// Windows since 1970 are those of the rollup, which begin on Mondays, only if they part a day. Where
-/// none is written the rollup keeps those that it has.
+/// Windows since 1970 are those of the rollup, which begin on Mondays, only if they part a day.
+/// Where none is written the rollup keeps those that it has.
 pub(super) fn window(
     window: Option<Duration>,
     dataset: Option<Dataset>,

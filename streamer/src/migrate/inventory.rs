@@ -11,8 +11,8 @@ use crate::config::{Dataset, Stream};
 
 // The search path is the session's: nothing here may be what somebody else has put into it.
 
-/// The histories that there are, and whether each can be read. A role that loads need not know those
-/// of other datasets.
+/// The histories that there are, and whether each can be read. A role that loads need not know
+/// those of other datasets.
 const HISTORIES: &str = "
     select c.relname::text, pg_catalog.has_table_privilege(c.oid, 'select')
       from pg_catalog.pg_class c

@@ -151,9 +151,9 @@ fn lines(applied: &[String], history: History) -> impl Iterator<Item = String> {
     applied.iter().map(move |name| format!("applied {name} of {history}"))
 }
 
-/// Looks at the database by the session's search path, in which the user's tables are found. All else
-/// finds nothing but PostgreSQL's own and what it names with its schema: somebody else may have put
-/// into that path what is called like a function of PostgreSQL's.
+/// Looks at the database by the session's search path, in which the user's tables are found. All
+/// else finds nothing but PostgreSQL's own and what it names with its schema: somebody else may
+/// have put into that path what is called like a function of PostgreSQL's.
 async fn look_again(
     conn: &mut PgConnection,
     streams: &[Stream],

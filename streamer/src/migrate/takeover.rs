@@ -1,8 +1,9 @@
 //! Taking over a database that the streamer before this one has made.
 //!
-//! Its objects stay, with all that is in them, their owner and grants. Those that are different now are altered; the
-//! histories are written anew, as if the migrations of now had made everything. A dataset whose
-//! table or rollup the user has removed since is left out: what is left of it is the user's.
+//! Its objects stay, with all that is in them, their owner and grants. Those that are different now
+//! are altered; the histories are written anew, as if the migrations of now had made everything. A
+//! dataset whose table or rollup the user has removed since is left out: what is left of it is the
+//! user's.
 
 use refinery_core::Target;
 use sqlx::{Executor, PgConnection};

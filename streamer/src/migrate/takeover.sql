@@ -1,5 +1,5 @@
--- Turns the core's objects of a database of V14 into those that the migrations of now make, where they differ. What the
--- core's migrations make anew by themselves (from V4 on) they do after this.
+-- Turns the core's objects of a database of V14 into those that the migrations of now make, where
+-- they differ. What the core's migrations make anew by themselves (from V4 on) they do after this.
 delete from streamer.schema_history;
 
 -- A place in a log of messages stands on no line.

@@ -1,6 +1,6 @@
--- Campaigns are numbers now, as makers of ads have them; those that were uuids get numbers in the order of their first
--- events, in the table and in all rollups per campaign. What ad_events makes anew by itself (from V2 on) it does after
--- this.
+-- Campaigns are numbers now, as makers of ads have them; those that were uuids get numbers in the
+-- order of their first events, in the table and in all rollups per campaign. What ad_events makes
+-- anew by itself (from V2 on) it does after this.
 do $body$
 declare
     campaigns    text := 'select campaign_id, min(event_time) as happened, null::timestamptz as window_start'

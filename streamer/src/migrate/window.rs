@@ -22,8 +22,8 @@ impl Change {
         format!("public.{}_per_window", self.dataset.name())
     }
 
-    /// Gives the rollup the windows, and counts all rows anew; not where it would lose what it tells
-    /// of rows that are gone.
+    /// Gives the rollup the windows, and counts all rows anew; not where it would lose what it
+    /// tells of rows that are gone.
     pub(super) async fn make(&self, conn: &mut PgConnection) -> Result<(), MigrateError> {
         let of = |error| {
             MigrateError::unless_retried(error, |reason| {

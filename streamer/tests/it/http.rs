@@ -350,8 +350,7 @@ async fn each_status_in_the_description_occurs_and_no_other() {
         http.post_with(path, &headers, body.as_bytes()).status
     };
     let mut seen = BTreeMap::new();
-    // Before the table is known; if it is quicker than this test, the database's absence is shown
-    // below.
+    // Before the table is known; if that is quicker than this, the absence is shown below.
     let mut conn = db.connect().await;
     http.wait_until_ready();
     seen.insert(

@@ -1,5 +1,4 @@
-//! JSON lines: objects by their keys, what they lack, what is refused of them, and files of every
-//! form.
+//! JSON lines: objects by their keys, what they lack, what is refused of them, files of every form.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -1,5 +1,4 @@
-//! Rollups are what a GROUP BY over the rows gives, whatever happened to the rows and in whose
-//! hands.
+//! Rollups are what a GROUP BY over the rows gives, whatever happened to the rows.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -69,8 +68,7 @@ fn expected() -> [(&'static str, String); 8] {
     ]
 }
 
-/// Demands that every shipped rollup holds what the rows come to; says how many rows the rollups
-/// have.
+/// Demands that every shipped rollup holds what the rows come to; says how many rows they have.
 pub(crate) async fn agree(db: &TestDb, when: &str) -> i64 {
     let mut rows = 0;
     for (rollup, query) in expected() {

@@ -226,7 +226,8 @@ async fn what_looks_like_a_rollup_or_is_called_like_a_function_of_postgresql_is_
          create function public.pg_advisory_xact_lock(int) returns text language sql as 'select public.called()'"
     ))
     .await;
-    // One of a dataset without a rollup, and one of campaigns; both of somebody who may make tables.
+    // One of a dataset without a rollup, and one of campaigns; both of somebody who may make
+    // tables.
     for (rollup, source) in [("gps_positions_per_window", "gps_positions"), ("ads", "ad_events")] {
         db.execute(&format!(
             "create table public.{rollup} (campaign_id uuid check (public.called() is not null), n bigint);
