@@ -38,7 +38,7 @@ fn read(format: Format, bytes: &[u8], step: usize, record_bytes_max: usize) -> V
             Next::Record(place) => {
                 let (start, end) = (from + place.start, from + place.end);
                 assert!(end - start <= record_bytes_max, "a record over the limit");
-                let fields = reader.fields();
+                let fields = reader.record(place, &bytes[from..to]).fields;
                 let fields = (0..fields.count())
                     .map(|at| (fields.bytes(at).to_vec(), fields.is_quoted(at)))
                     .collect();

@@ -12,7 +12,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use streamer::batch::MicroBatch;
 use streamer::config::{Overrides, Settings};
 use streamer::encode::{Type, TypeCatalog, TypeEntry, Zone};
-use streamer::format::{Fields, Format, Next, Place, Reader, Record};
+use streamer::format::{Format, Next, Reader, Record};
 use streamer::latency::Latency;
 use streamer::layout::{Fit, Layout};
 use streamer::schema::{Column, Key, Table};
@@ -32,8 +32,8 @@ fn main() {
 fn split(bencher: Bencher<'_, '_>) {
     let records = records();
     counted(bencher, &records).bench_local(|| {
-        each_record(&records, |place, fields| {
-            black_box((place, fields));
+        each_record(&records, |record| {
+            black_box(record);
         });
     });
 }
@@ -46,8 +46,8 @@ fn split_and_encode(bencher: Bencher<'_, '_>) {
     let (mut rows, mut reasons) = (Vec::new(), Vec::new());
     counted(bencher, &records).bench_local(|| {
         rows.clear();
-        each_record(&records, |_, fields| {
-            layout.encode(&fields, &mut rows, &mut reasons);
+        each_record(&records, |record| {
+            layout.encode(&record.fields, &mut rows, &mut reasons);
         });
         assert!(reasons.is_empty());
     });
@@ -60,11 +60,7 @@ fn created(bencher: Bencher<'_, '_>) {
     let records = records();
     let mut batch = MicroBatch::new(Fit::Header(Arc::new(user_events())));
     let mut reasons = Vec::new();
-    each_record(&records, |place, fields| {
-        let line = Some(place.line);
-        let record = Record { raw: &[], range: place.range(), line, fields };
-        batch.take(&record, &mut reasons);
-    });
+    each_record(&records, |record| batch.take(&record, &mut reasons));
     batch.finish();
     let mut latency = Latency::default();
     counted(bencher, &records).bench_local(|| {
@@ -176,12 +172,12 @@ fn counted<'a, 'b>(bencher: Bencher<'a, 'b>, records: &[u8]) -> Bencher<'a, 'b> 
     bencher.counter(BytesCount::of_slice(records)).counter(ItemsCount::new(RECORDS))
 }
 
-/// Calls `take` with the place and the fields of each record.
-fn each_record(records: &[u8], mut take: impl FnMut(Place, Fields<'_>)) {
+/// Calls `take` with each record.
+fn each_record(records: &[u8], mut take: impl FnMut(Record<'_>)) {
     let mut reader = Reader::new(Format::Csv, 1 << 20);
     let mut at = 0;
     while let Next::Record(place) = reader.next(records, &mut at, true) {
-        take(place, reader.fields());
+        take(reader.record(place, records));
     }
     assert_eq!(at, records.len());
 }

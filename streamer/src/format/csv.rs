@@ -14,7 +14,7 @@ use super::fields::{Field, Fields, Places};
 use super::quoting::{self, QuoteError};
 use super::{About, Split, plain};
 
-/// Cuts records off buffers. Holds the fields of the last record it cut.
+/// Cuts records off buffers. Knows the fields of the last record it cut.
 #[derive(Debug)]
 pub(super) struct Splitter {
     parser: csv_core::Reader,
@@ -22,11 +22,12 @@ pub(super) struct Splitter {
     record_bytes_max: usize,
     /// Whether the parser stands at the start of a record.
     at_start: bool,
-    /// The last record's bytes, in which its fields stand.
-    output: Vec<u8>,
-    /// Whether it was plain: then its fields are in `plain`, else they are what the parser found.
+    /// Whether the last record was plain: then its fields stand in it where `plain` says, else they
+    /// are what the parser found.
     is_plain: bool,
     plain: Vec<Field>,
+    /// The fields that the parser found, unescaped.
+    output: Vec<u8>,
     ends: Vec<usize>,
     field_count: usize,
     quoted: Vec<bool>,
@@ -39,18 +40,19 @@ impl Split for Splitter {
         Splitter::new(b',', record_bytes_max)
     }
 
+    #[inline]
     fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut {
         self.cut_by(buffer, complete, true)
     }
 
-    fn fields(&self) -> Fields<'_> {
+    #[inline]
+    fn fields<'a>(&'a self, raw: &'a [u8]) -> Fields<'a> {
+        if self.is_plain {
+            return Fields::new(raw, Places::Plain(&self.plain));
+        }
         let ends = &self.ends[..self.field_count];
-        let (end, places) = if self.is_plain {
-            (self.plain.last().map(|field| field.end), Places::Plain(&self.plain))
-        } else {
-            (ends.last().copied(), Places::Parsed { ends, quoted: &self.quoted })
-        };
-        Fields::new(&self.output[..end.unwrap_or(0)], places)
+        let end = ends.last().copied().unwrap_or(0);
+        Fields::new(&self.output[..end], Places::Parsed { ends, quoted: &self.quoted })
     }
 }
 
@@ -62,9 +64,9 @@ impl Splitter {
             delimiter,
             record_bytes_max,
             at_start: false,
-            output: Vec::new(),
             is_plain: false,
             plain: Vec::new(),
+            output: Vec::new(),
             ends: vec![0; 16],
             field_count: 0,
             quoted: Vec::new(),
@@ -72,6 +74,7 @@ impl Splitter {
     }
 
     /// Cuts one record off the front of `buffer`; plain records, too, may be left to the parser.
+    #[inline]
     fn cut_by(&mut self, buffer: &[u8], complete: bool, is_plain_tried: bool) -> Cut {
         let start = buffer.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         if start == buffer.len() {
@@ -86,6 +89,14 @@ impl Splitter {
             let end = start + len;
             return Cut::Record { start, end, next: line_end(buffer, end), lines: 1 };
         }
+        self.cut_slowly(buffer, start, complete)
+    }
+
+    /// Lets the parser cut the record that starts at `start`.
+    #[inline(never)]
+    fn cut_slowly(&mut self, buffer: &[u8], start: usize, complete: bool) -> Cut {
+        let window_end = buffer.len().min(start + self.record_bytes_max + 1);
+        let window = &buffer[start..window_end];
         let Some(len) = self.parse(window, complete && window_end == buffer.len()) else {
             self.at_start = false;
             if window.len() > self.record_bytes_max {
@@ -122,15 +133,7 @@ impl Splitter {
         if is_half || len >= self.record_bytes_max {
             return None;
         }
-        let line = &window[..len];
-        if !plain::split(line, self.delimiter, &mut self.plain) {
-            return None;
-        }
-        if self.output.len() < len {
-            self.output.resize(len, 0);
-        }
-        self.output[..len].copy_from_slice(line);
-        Some(len)
+        plain::split(&window[..len], self.delimiter, &mut self.plain).then_some(len)
     }
 
     /// Lets the parser read one record from the front of `window`: its length with its line end, or

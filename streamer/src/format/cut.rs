@@ -7,7 +7,7 @@ use memchr::{memchr, memchr2};
 /// What stands at the front of a buffer. Lengths are bytes from the buffer's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// A whole record. Its fields are in the splitter until the next call.
+    /// A whole record. The splitter knows its fields until the next call.
     Record {
         /// Where it starts: behind any blank lines.
         start: usize,

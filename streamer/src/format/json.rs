@@ -32,7 +32,7 @@ impl Split for Splitter {
         cut(buffer, complete, self.record_bytes_max)
     }
 
-    fn fields(&self) -> Fields<'_> {
+    fn fields<'a>(&'a self, _raw: &'a [u8]) -> Fields<'a> {
         Fields::none()
     }
 }

@@ -37,8 +37,9 @@ trait Split {
     /// says that nothing will follow the buffer.
     fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut;
 
-    /// The fields of the record that was cut last; none where the format has no header.
-    fn fields(&self) -> Fields<'_>;
+    /// The fields of the record that was cut last, whose bytes are `raw`; none where the format has
+    /// no header.
+    fn fields<'a>(&'a self, raw: &'a [u8]) -> Fields<'a>;
 }
 
 /// What is to be known of a format, besides how its records are cut.
@@ -87,15 +88,17 @@ macro_rules! formats {
                 }
             }
 
+            #[inline]
             fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut {
                 match self {
                     $(Splitter::$name(splitter) => Split::cut(splitter, buffer, complete),)+
                 }
             }
 
-            fn fields(&self) -> Fields<'_> {
+            #[inline]
+            fn fields<'a>(&'a self, raw: &'a [u8]) -> Fields<'a> {
                 match self {
-                    $(Splitter::$name(splitter) => Split::fields(splitter),)+
+                    $(Splitter::$name(splitter) => Split::fields(splitter, raw),)+
                 }
             }
         }

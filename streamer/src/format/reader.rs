@@ -32,7 +32,7 @@ pub struct State {
 /// What stands next in a stream. Blank lines in front of it are passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// A record. Its fields are in the reader until the next call.
+    /// A record. [`Reader::record`] has its fields until the next call.
     Record(Place),
     /// Bytes that are no record.
     Malformed(Place, Fault),
@@ -111,7 +111,7 @@ impl Reader {
             return Beginning::Records;
         }
         match self.next(buffer, at, complete) {
-            Next::Record(place) => match Header::new(&self.fields(), place.of(buffer)) {
+            Next::Record(place) => match self.header(place, buffer) {
                 Ok(header) => Beginning::Header(header),
                 Err(fault) => Beginning::Unreadable(fault),
             },
@@ -121,6 +121,11 @@ impl Reader {
             Next::Incomplete if complete => Beginning::Empty,
             Next::Incomplete => Beginning::NotYet,
         }
+    }
+
+    fn header(&self, place: Place, buffer: &[u8]) -> Result<Header, HeaderFault> {
+        let record = self.record(place, buffer);
+        Header::new(&record.fields, record.raw)
     }
 
     /// Reads what stands at `at` in `buffer`, and moves `at` behind it. `complete` says that
@@ -151,9 +156,12 @@ impl Reader {
         }
     }
 
-    /// The fields of the record that was read last; none where the format has no header.
-    pub fn fields(&self) -> Fields<'_> {
-        self.splitter.fields()
+    /// The record that was read last, from the buffer that it stands in.
+    #[inline]
+    pub fn record<'a>(&'a self, place: Place, buffer: &'a [u8]) -> Record<'a> {
+        let raw = place.of(buffer);
+        let fields = self.splitter.fields(raw);
+        Record { raw, range: place.range(), line: Some(place.line), fields }
     }
 
     /// Passes over the rest of a line, behind [`Next::Endless`]; false if its end is not in the

@@ -41,7 +41,7 @@ fn read(format: Format, bytes: &[u8], step: usize, record_bytes_max: usize) -> R
         let piece = match next {
             Next::Record(place) => {
                 assert_eq!(place.of(buffer), &bytes[usizes(place.range())]);
-                let fields = reader.fields();
+                let fields = reader.record(place, buffer).fields;
                 let field = |at| (fields.bytes(at).to_vec(), fields.is_quoted(at));
                 let fields = (0..fields.count()).map(field).collect();
                 Some(Piece::Record(place.range(), place.line, fields))

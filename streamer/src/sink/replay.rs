@@ -184,14 +184,13 @@ impl Retrial {
         let (offset, line) = (unsigned(letter.start_offset), letter.line.map(unsigned));
         reader.resume(State::at(offset, line));
         let mut at = 0;
-        match reader.next(&letter.raw, &mut at, true) {
-            Next::Record(_) if at == letter.raw.len() => {}
+        let place = match reader.next(&letter.raw, &mut at, true) {
+            Next::Record(place) if at == letter.raw.len() => place,
             Next::Malformed(_, fault) => return Err(of_record(&fault.reason())),
             _ => return Err(of_record("not one record")),
-        }
-        let range = offset..unsigned(letter.end_offset);
-        let record = Record { raw: &letter.raw, range, line, fields: reader.fields() };
+        };
         let mut reasons = Vec::new();
+        let record = Record { line, ..reader.record(place, &letter.raw) };
         self.batch.take(&record, &mut reasons);
         if !reasons.is_empty() {
             return Err(reasons);

@@ -166,12 +166,7 @@ impl OpenFile {
             let complete = self.is_complete(still)?;
             match self.reader.next(&self.buffer, &mut self.begin, complete) {
                 Next::Record(place) => {
-                    return Ok(Step::Record(Record {
-                        raw: place.of(&self.buffer),
-                        range: place.range(),
-                        line: Some(place.line),
-                        fields: self.reader.fields(),
-                    }));
+                    return Ok(Step::Record(self.reader.record(place, &self.buffer)));
                 }
                 Next::Malformed(place, fault) => {
                     return Ok(Step::Refused(Refused {
