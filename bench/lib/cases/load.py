@@ -28,9 +28,11 @@ def one_kind(bench, kind, title):
     folder = bench.data.make(kind, bench.files, bench.rows)
     tcp = f"{ours(1000)}, TCP"
     entrants = [psql(bench, PSQL, folder)]
-    entrants += [streamer(bench, ours(max_rows), folder, max_rows) for max_rows in ROWS]
-    if bench.against:
-        entrants += [against(bench, theirs(max_rows), folder, max_rows) for max_rows in ROWS]
+    for max_rows in ROWS:
+        entrants.append(streamer(bench, ours(max_rows), folder, max_rows))
+        if bench.against:
+            # Next to each other, because the machine's speed drifts.
+            entrants.append(against(bench, theirs(max_rows), folder, max_rows))
     if kind == "random":
         entrants.append(psql(bench, CUT, bench.data.cut(folder, 1000)))
         entrants.append(streamer(bench, tcp, folder, 1000, url=bench.server.tcp_url))
