@@ -70,7 +70,7 @@ fn read(format: Format, bytes: &[u8], step: usize, record_bytes_max: usize) -> V
             }
         }
         from += at;
-        assert_eq!(reader.state().offset, u64::try_from(from).unwrap());
+        assert_eq!(reader.state().offset(), u64::try_from(from).unwrap());
     }
 }
 
