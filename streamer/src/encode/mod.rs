@@ -8,21 +8,26 @@
 //!
 //! | type | refused |
 //! |---|---|
-//! | all but strings and json | white space around the value, except spaces around numbers, booleans and times, and any between the elements of an array |
+//! | all but strings and json | white space around the value, except spaces around numbers, booleans |
+//! | | and times, and any between the elements of an array |
 //! | boolean | yes, no, on, off and beginnings of words but t and f |
 //! | oid | negative numbers, which wrap |
 //! | real, double precision | NaN, infinity, hexadecimal |
-//! | numeric | NaN, infinity, a digit that the scale would round away (zeros may go), exponents of seven digits, a blank behind the `e` |
+//! | numeric | NaN, infinity, a digit that the scale would round away (zeros may go) |
+//! | | exponents of seven digits, a blank behind the `e` |
 //! | numbers, in newer versions | `0x10`, `1_000` |
 //! | varchar(n), char(n) | blanks past the length, which would be cut |
 //! | name | more than 63 bytes, which would be cut |
 //! | bytea | the escape form, blanks between the digits |
 //! | bit, varbit | `B` and `X` in front |
 //! | uuid | hyphens elsewhere than in the usual four places |
-//! | date, times | everything but ISO 8601 with hyphens and colons: words, `24:00`, `:60`, am and pm, other orders, BC, one-digit fields, zeros in front of a year of more than four digits, `T` without minutes |
+//! | date, times | everything but ISO 8601 with hyphens and colons: words, `24:00`, `:60`, am and pm, |
+//! | | other orders, BC, one-digit fields, `T` without minutes, |
+//! | | zeros in front of a year of more than four digits |
 //! | date, time | a time of day behind a date; a zone or a date with a time |
 //! | timestamp | a zone other than UTC, which would be dropped |
-//! | times | digits of a second past the precision (zeros may go, up to nine digits in all), zones by name but ` UTC` |
+//! | times | digits of a second past the precision (zeros may go, up to nine digits in all) |
+//! | | zones by name but ` UTC` |
 //! | timestamptz | without a zone, a time that the clocks of the stream's time zone leave out |
 //! | timetz | without a zone, where the stream's time zone is not UTC |
 //! | interval | everything but `P1Y2M3W4DT5H6M7.8S` and `1 year 2 mons 4 days 05:06:07.8` |
@@ -30,7 +35,8 @@
 //! | jsonb | a key twice in one object |
 //! | xml | an encoding other than UTF-8 declared |
 //! | inet, cidr | shortened networks, a point in front of the `/`, leading zeros |
-//! | macaddr, macaddr8 | other groups than pairs, fours between points, or none; blanks and signs between the digits; six bytes for eight |
+//! | macaddr, macaddr8 | other groups than pairs, fours between points, or none; six bytes for eight |
+//! | | blanks and signs between the digits |
 //! | arrays | bounds in front (`[2:3]=`), empty arrays inside, backslashes outside quotes |
 //! | ranges | quotes or backslashes within a bound |
 //!
