@@ -8,8 +8,8 @@
 //!
 //! | type | refused |
 //! |---|---|
-//! | all but strings and json | white space around the value, except spaces around numbers, booleans |
-//! | | and times, and any between the elements of an array |
+//! | all but strings and json | white space around the value, except spaces around numbers, |
+//! | | booleans and times, and any between the elements of an array |
 //! | boolean | yes, no, on, off and beginnings of words but t and f |
 //! | oid | negative numbers, which wrap |
 //! | real, double precision | NaN, infinity, hexadecimal |
@@ -21,8 +21,8 @@
 //! | bytea | the escape form, blanks between the digits |
 //! | bit, varbit | `B` and `X` in front |
 //! | uuid | hyphens elsewhere than in the usual four places |
-//! | date, times | everything but ISO 8601 with hyphens and colons: words, `24:00`, `:60`, am and pm, |
-//! | | other orders, BC, one-digit fields, `T` without minutes, |
+//! | date, times | everything but ISO 8601 with hyphens and colons: words, `24:00`, `:60`, |
+//! | | am and pm, other orders, BC, one-digit fields, `T` without minutes, |
 //! | | zeros in front of a year of more than four digits |
 //! | date, time | a time of day behind a date; a zone or a date with a time |
 //! | timestamp | a zone other than UTC, which would be dropped |
@@ -31,12 +31,13 @@
 //! | timestamptz | without a zone, a time that the clocks of the stream's time zone leave out |
 //! | timetz | without a zone, where the stream's time zone is not UTC |
 //! | interval | everything but `P1Y2M3W4DT5H6M7.8S` and `1 year 2 mons 4 days 05:06:07.8` |
-//! | json, jsonb | `\u0000`, lone surrogates, numbers beyond double precision, more than 128 levels |
+//! | json, jsonb | `\u0000`, lone surrogates, numbers beyond double precision |
+//! | | more than 128 levels |
 //! | jsonb | a key twice in one object |
 //! | xml | an encoding other than UTF-8 declared |
 //! | inet, cidr | shortened networks, a point in front of the `/`, leading zeros |
-//! | macaddr, macaddr8 | other groups than pairs, fours between points, or none; six bytes for eight |
-//! | | blanks and signs between the digits |
+//! | macaddr, macaddr8 | other groups than pairs, fours between points, or none |
+//! | | six bytes for eight, blanks and signs between the digits |
 //! | arrays | bounds in front (`[2:3]=`), empty arrays inside, backslashes outside quotes |
 //! | ranges | quotes or backslashes within a bound |
 //!

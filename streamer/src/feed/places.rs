@@ -36,8 +36,8 @@ impl Places {
     }
 
     /// Shows all logs to `see`, those of the spool behind those of the folder: the kind, the name
-    /// as
-    /// [`Name::as_str`] has it, and what the log looks like. Returns what kept from listing a folder.
+    /// as [`Name::as_str`] has it, and what the log looks like. Returns what kept from listing a
+    /// folder.
     ///
     /// # Errors
     /// As [`Folder::visit`].

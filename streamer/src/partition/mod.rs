@@ -4,8 +4,7 @@
 //! replaced or truncated under its name is another [`Partition`]: the next generation. How far a
 //! partition was read is a [`Position`] while it is in hand, and a [`Checkpoint`] once it is
 //! committed. Offsets are always the next to read, and ranges are `[start, end)`; what they count,
-//! the log's
-//! [`Kind`] knows. Nothing here reads a log or knows where one is kept.
+//! the log's [`Kind`] knows. Nothing here opens a log or knows where one is kept.
 
 pub mod claim;
 pub mod fingerprint;

@@ -1,7 +1,7 @@
 //! Sources: opening and reading one file.
 //!
-//! [`folder`] finds the files, [`content`] unpacks them, [`mod@file`] reads one of them. Nothing here
-//! changes any state outside this process.
+//! [`folder`] finds the files, [`content`] unpacks them, [`mod@file`] reads one of them. Nothing
+//! here changes any state outside this process.
 
 pub mod below;
 pub mod content;

@@ -97,9 +97,9 @@ impl SpoolReader {
     }
 
     /// Takes note of a commit, and tells whoever waits for it: `outcomes` is what became of the
-    /// records of
-    /// [`MicroBatch::watched`], `stopped` are the partitions that have stopped the stream. Returns how long
-    /// records had waited since they were synced: how many, and for how long.
+    /// records of [`MicroBatch::watched`], `stopped` are the partitions that have stopped the
+    /// stream. Returns how long records had waited since they were synced: how many, and for how
+    /// long.
     pub fn committed<'p>(
         &self,
         batch: &MicroBatch,
