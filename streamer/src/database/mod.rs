@@ -27,7 +27,9 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// locks for as long. Not every server can look after its client (PostgreSQL 14 and later on
 /// Linux). A micro-batch's rows are kept for the triggers of rollups in `work_mem`, and what is
 /// more goes to a file: with the default, 10,000 rows of 300 bytes do, and the rollup costs half as
-/// much again. Who has set another `work_mem` keeps it.
+/// much again. Who has set another `work_mem` keeps it. What is told to be committed must survive a
+/// crash of the server, whatever the role or the database has for others; to wait for a standby is
+/// more than that, and stays.
 const SESSION_SETTINGS: &str = "set client_min_messages = error;
     set idle_in_transaction_session_timeout = '60s';
     set statement_timeout = 0;
@@ -35,6 +37,9 @@ const SESSION_SETTINGS: &str = "set client_min_messages = error;
     do $$ begin
         if current_setting('work_mem') = '4MB' then
             set work_mem = '32MB';
+        end if;
+        if current_setting('synchronous_commit') in ('off', 'local') then
+            set synchronous_commit = on;
         end if;
     end $$;
     do $$ begin

@@ -19,6 +19,14 @@ use crate::ledger::{checkpoint, dead_letter, micro_batch, stop};
 use crate::limit::DeadLetterLimit;
 use crate::retry::{Remedy, remedy_of};
 
+/// How a micro-batch's transaction begins. Every row is judged when it is written: by default a
+/// deferred constraint would fail only the commit, and with it all rows. And the commit waits for
+/// the disk: behind a pool of connections, such as PgBouncer's, the transaction may run on another
+/// than the one that was set up so.
+const BEGIN: &str = "begin; set constraints all immediate;
+    select pg_catalog.set_config('synchronous_commit', 'on', true)
+     where pg_catalog.current_setting('synchronous_commit') in ('off', 'local')";
+
 /// A try on one path.
 pub(super) struct Attempt<'a> {
     pub(super) stream: &'a str,
@@ -189,12 +197,11 @@ impl Attempt<'_> {
     }
 }
 
-/// Begins a transaction in which every row is judged when it is written: by default a deferred
-/// constraint would fail only the commit, and with it all rows.
+/// Begins a transaction by [`BEGIN`].
 pub(super) async fn begin(
     conn: &mut PgConnection,
 ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-    conn.begin_with("begin; set constraints all immediate").await
+    conn.begin_with(BEGIN).await
 }
 
 /// Whether a commit whose reply was lost did happen. To be asked once the compare-and-set has

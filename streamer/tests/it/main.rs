@@ -10,6 +10,7 @@ mod dead_letters;
 mod done;
 mod drift;
 mod duplicates;
+mod durability;
 mod embedded;
 mod encode_oracle;
 mod faults;
