@@ -160,13 +160,14 @@ async fn start_listeners(
         let record_bytes_max = stream.reading.record_bytes_max;
         let line =
             Line { stream: stream.name.as_str().into(), record_bytes_max, spool, health, stop };
-        if let Some(address) = stream.listeners.tcp_listen {
+        if let Some(tcp) = stream.listeners.tcp_listen {
+            let address = tcp.address;
             let listener = Line::bind(address).await.with_context(|| {
                 format!("listen on {address}, which tcp_listen of stream {} names", stream.name)
             })?;
             let address = listener.local_addr().unwrap_or(address);
             tracing::info!(stream = %stream.name, "taking lines by TCP on {address}");
-            listeners.spawn(line.clone().listen(listener));
+            listeners.spawn(line.clone().listen(listener, tcp));
         }
         if let Some(place) = &stream.listeners.tcp_connect {
             listeners.spawn(line.connect(place.clone()));

@@ -66,9 +66,20 @@ pub struct Listeners {
     /// Where the tokens are that are asked for.
     pub token: Option<TokenSource>,
     /// Where lines are taken by TCP.
-    pub tcp_listen: Option<SocketAddr>,
+    pub tcp_listen: Option<TcpListen>,
     /// The server, `host:port`, that lines are read from.
     pub tcp_connect: Option<String>,
+}
+
+/// Where lines are taken by TCP, and from how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpListen {
+    /// The address.
+    pub address: SocketAddr,
+    /// A connection that sends nothing for so long is closed.
+    pub idle: Duration,
+    /// Connections at a time, of this listener alone.
+    pub connections_max: usize,
 }
 
 /// What becomes of files and rows that are loaded.

@@ -5,6 +5,7 @@ mod dataset;
 mod groups;
 mod server;
 mod stream;
+mod tcp;
 mod together;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use dataset::Dataset;
-pub use groups::{Extra, Fitting, Listeners, OnDone, Pace, Reading, TokenSource, WhenDone};
+pub use groups::{
+    Extra, Fitting, Listeners, OnDone, Pace, Reading, TcpListen, TokenSource, WhenDone,
+};
 use server::ServerFile;
 pub use server::{LISTEN_DEFAULT, Listen, Server};
 pub use stream::Stream;

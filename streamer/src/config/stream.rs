@@ -1,7 +1,6 @@
 //! The settings of one stream.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::dataset::{table, window};
 use super::groups::{Extra, Fitting, Listeners, OnDone, Pace, Reading, TokenSource, WhenDone};
+use super::tcp::{self, tcp_connect, tcp_listen};
 use super::{ConfigError, Dataset, Overrides, Wrong};
 use crate::encode::Zone;
 use crate::format::Format;
@@ -101,6 +101,9 @@ pub(super) struct StreamFile {
     tcp_connect: Option<String>,
     #[serde(default)]
     tcp_open_to_all: bool,
+    #[serde(default, deserialize_with = "duration")]
+    tcp_idle: Option<Duration>,
+    tcp_connections: Option<usize>,
 }
 
 /// Reads "10s", "500ms", "1m 30s".
@@ -128,8 +131,18 @@ impl StreamFile {
         })
     }
 
+    fn tcp(&self) -> tcp::Written<'_> {
+        tcp::Written {
+            address: self.tcp_listen.as_deref(),
+            is_open_to_all: self.tcp_open_to_all,
+            idle: self.tcp_idle,
+            connections: self.tcp_connections,
+        }
+    }
+
     fn stream(self, name: String, overrides: &Overrides) -> Result<Stream, Wrong> {
         let wrong = |setting, message: &str| (setting, message.to_owned());
+        let tcp_listen = tcp_listen(&self.tcp())?;
         // A `*` stays within one folder, as in a shell.
         let files = GlobBuilder::new(below("files", &self.files)?).literal_separator(true).build();
         let files = files.map_err(|error| ("files", error.to_string()))?;
@@ -185,11 +198,8 @@ impl StreamFile {
             event_time: self.event_time,
         };
         let pace = Pace { every, max_rows, writers, dead_letters_max: self.max_dead_letters };
-        let listeners = Listeners {
-            token,
-            tcp_listen: tcp_listen(self.tcp_listen.as_deref(), self.tcp_open_to_all)?,
-            tcp_connect: tcp_connect(self.tcp_connect)?,
-        };
+        let listeners =
+            Listeners { token, tcp_listen, tcp_connect: tcp_connect(self.tcp_connect)? };
         let on_done = on_done(self.on_done, self.archive.as_deref())?;
         let when_done = WhenDone { on_done, others: Vec::new(), keep: keep(self.keep)? };
         let table = table(self.table, self.dataset, &name)?;
@@ -212,36 +222,6 @@ fn below<'p>(setting: &'static str, path: &'p str) -> Result<&'p str, Wrong> {
         return Err((setting, message.to_owned()));
     }
     Ok(path)
-}
-
-/// An address for everybody only if that is said: who sends lines shows no token.
-fn tcp_listen(address: Option<&str>, is_open: bool) -> Result<Option<SocketAddr>, Wrong> {
-    let Some(text) = address else { return Ok(None) };
-    let wrong = |message: String| ("tcp_listen", message);
-    let address: SocketAddr = text
-        .replace("localhost:", "127.0.0.1:")
-        .parse()
-        .map_err(|_| wrong(format!("{text:?} is no address; write \"127.0.0.1:9000\"")))?;
-    if !address.ip().is_loopback() && !is_open {
-        let message = "can be reached from other machines, and TCP asks for no token; listen on \
-                       127.0.0.1, or set tcp_open_to_all = true";
-        return Err(wrong(message.to_owned()));
-    }
-    Ok(Some(address))
-}
-
-fn tcp_connect(place: Option<String>) -> Result<Option<String>, Wrong> {
-    let has_port = |place: &String| {
-        place
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-    };
-    match place {
-        Some(place) if !has_port(&place) => {
-            Err(("tcp_connect", format!("{place:?} is no host and port; write \"host:9000\"")))
-        }
-        place => Ok(place),
-    }
 }
 
 /// The keys of each column's path, which are written with dots between them.

@@ -8,13 +8,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connections::{Connections, Place};
 use super::intake::{Follows, Intake};
+use crate::config::TcpListen;
 use crate::health::Health;
 use crate::retry::pauses;
 use crate::spool::{Append, SpoolError, SpoolWriter};
@@ -24,9 +26,6 @@ const CHUNK_BYTES: usize = 256 * 1024;
 
 /// How often it is asked whether there is room again.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Connections at a time.
-const CONNECTIONS_MAX: usize = 1000;
 
 /// The line into one stream.
 #[derive(Clone)]
@@ -53,14 +52,22 @@ enum Ended {
     Refused(String),
 }
 
-/// The next connection, once there may be one more.
+/// The next connection, and a place for it once there is one.
 async fn accept(
     listener: &TcpListener,
-    free: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = free.clone().acquire_owned().await.expect("it is never closed");
-    let (peer, _) = listener.accept().await?;
-    Ok((peer, permit))
+    connections: &Arc<Connections>,
+) -> std::io::Result<(TcpStream, Place)> {
+    let accepted = listener.accept().await;
+    if accepted.as_ref().is_err_and(wants_descriptors) {
+        connections.ask_silent();
+    }
+    Ok((accepted?.0, connections.place().await))
+}
+
+/// Whether there are too many open files for one connection more.
+fn wants_descriptors(error: &std::io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw);
+    matches!(code, Some(Errno::EMFILE | Errno::ENFILE))
 }
 
 impl Line {
@@ -73,22 +80,24 @@ impl Line {
     }
 
     /// Reads from everybody who connects, until it is to stop.
-    pub async fn listen(self, listener: TcpListener) {
-        let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let connections = TaskTracker::new();
+    pub async fn listen(self, listener: TcpListener, limits: TcpListen) {
+        let connections = Connections::new(limits);
+        let telling = connections.tell(&self.stream);
+        tokio::pin!(telling);
+        let reading = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => break,
-                accepted = accept(&listener, &free) => accepted,
+                never = &mut telling => match never {},
+                accepted = accept(&listener, &connections) => accepted,
             };
             match accepted {
-                Ok((peer, permit)) => {
+                Ok((peer, place)) => {
                     let line = self.clone();
-                    connections.spawn(async move {
-                        if let Ended::Refused(why) = line.read(peer).await {
+                    reading.spawn(async move {
+                        if let Ended::Refused(why) = line.read(peer, Some(place)).await {
                             tracing::warn!(stream = %line.stream, "closed a TCP connection: {why}");
                         }
-                        drop(permit);
                     });
                 }
                 Err(error) => {
@@ -97,8 +106,8 @@ impl Line {
                 }
             }
         }
-        connections.close();
-        connections.wait().await;
+        reading.close();
+        reading.wait().await;
     }
 
     /// Reads from the server at `place`, and connects again whenever it has gone, until it is to
@@ -116,7 +125,7 @@ impl Line {
                 Ok(peer) => {
                     tracing::info!(stream = %name, "reading from {place}");
                     (waits, ailment) = (pauses(), None);
-                    match self.read(peer).await {
+                    match self.read(peer, None).await {
                         Ended::Stopped => return,
                         Ended::Closed => "it has closed the connection".to_owned(),
                         Ended::Refused(why) => why,
@@ -136,8 +145,8 @@ impl Line {
         }
     }
 
-    /// Reads one connection to its end.
-    async fn read(&self, mut peer: TcpStream) -> Ended {
+    /// Reads one connection to its end. One that has a place among others may have to leave it.
+    async fn read(&self, mut peer: TcpStream, place: Option<Place>) -> Ended {
         let mut intake = Intake::new(self.record_bytes_max, None);
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut is_header_checked = false;
@@ -145,10 +154,16 @@ impl Line {
             if !self.wait_for_room().await {
                 return Ended::Stopped;
             }
+            // A connection that was reset has ended like any other, and so has one that leaves.
+            let hearing = async {
+                match &place {
+                    Some(place) => place.hear(peer.read(&mut chunk)).await.unwrap_or(Ok(0)),
+                    None => peer.read(&mut chunk).await,
+                }
+            };
             let read = tokio::select! {
                 () = self.stop.cancelled() => return Ended::Stopped,
-                // A connection that was reset has ended like any other.
-                read = peer.read(&mut chunk) => read.unwrap_or(0),
+                read = hearing => read.unwrap_or(0),
             };
             let follows = if read == 0 { Follows::Unknown } else { Follows::More };
             let appends = match intake.take(&chunk[..read], follows) {

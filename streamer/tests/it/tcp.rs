@@ -1,12 +1,12 @@
 //! Lines by TCP.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Running, TestDb, folder, streamer, wait_until};
+use crate::support::{Running, Sandbox, TestDb, folder, streamer, wait_until};
 
 const HEADER: &str = "event_id,user_id,product_id,event_type,event_time\n";
 const ROWS: &str = "select count(*) from user_events";
@@ -88,7 +88,8 @@ async fn many_clients_send_lines_and_half_a_line_is_a_dead_letter() {
 #[tokio::test]
 async fn a_client_that_floods_is_not_read_until_there_is_room() {
     let (db, folder) = (TestDb::create().await, folder());
-    let setting = "tcp_listen = '127.0.0.1:0'\n[server]\nmax_spool = '1MB'\n";
+    // That it is not read is no silence of its own.
+    let setting = "tcp_listen = '127.0.0.1:0'\ntcp_idle = '1s'\n[server]\nmax_spool = '1MB'\n";
     let running = start(folder.path(), &db, setting);
     let address = address(&running);
     let mut conn = db.connect().await;
@@ -114,6 +115,77 @@ async fn a_client_that_floods_is_not_read_until_there_is_room() {
     sqlx::raw_sql("commit").execute(&mut conn).await.unwrap();
     db.wait_for(ROWS, 500_001).await;
     sender.join().unwrap();
+}
+
+/// Whether the other side has closed the connection.
+fn is_closed(stream: &mut TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let read = stream.read(&mut [0]);
+    stream.set_nonblocking(false).unwrap();
+    !matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock)
+}
+
+#[tokio::test]
+async fn the_longest_silent_connection_makes_room_for_who_has_something_to_send() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let running = start(folder.path(), &db, "tcp_listen = '127.0.0.1:0'\ntcp_connections = 20");
+    let address = address(&running);
+    let connect = || TcpStream::connect(&address).unwrap();
+    let mut busy = connect();
+    busy.write_all(HEADER.as_bytes()).unwrap();
+    let mut first = connect();
+    let text = HEADER.to_owned() + &lines(0..1) + lines(1..2).trim_end();
+    first.write_all(text.as_bytes()).unwrap();
+    db.wait_for(ROWS, 1).await;
+    let mut silent: Vec<TcpStream> = (0..18).map(|_| connect()).collect();
+    let mut late = connect();
+    late.write_all((HEADER.to_owned() + &lines(1000..1010)).as_bytes()).unwrap();
+    let mut sent = 0;
+    while db.number(&format!("{ROWS} where user_id >= 1000")).await < 10 {
+        busy.write_all(lines(sent + 10..sent + 11).as_bytes()).unwrap();
+        sent += 1;
+        assert!(sent < 900, "who is late is kept out");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    running.wait_for_log("to make room for others: 1; tcp_connections is 20");
+    assert!(is_closed(&mut first) && !is_closed(&mut busy) && !is_closed(&mut late));
+    assert!(!silent.iter_mut().any(is_closed));
+    db.wait_for(DEAD, 1).await;
+    db.wait_for(ROWS, i64::from(sent) + 11).await;
+    assert_eq!(running.terminate().0, Some(0));
+}
+
+#[tokio::test]
+async fn silent_connections_make_room_where_no_more_files_can_be_opened() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let text = "[stream.user_events]\nfiles = '*.csv'\ntcp_listen = '127.0.0.1:0'\n";
+    let file = folder.path().join("streams.toml");
+    fs::write(&file, text).unwrap();
+    let mut command = streamer(folder.path(), &["run", "--config", file.to_str().unwrap()]);
+    command.env("DATABASE_URL", db.url());
+    let running = Running::start(&mut Sandbox::few_files(60).wrap(&command));
+    let address = address(&running);
+    let mut silent: Vec<TcpStream> =
+        (0..80).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    wait_until("one of them makes room", || silent.iter_mut().any(is_closed)).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_sends_nothing_for_long_is_closed() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let running = start(folder.path(), &db, "tcp_listen = '127.0.0.1:0'\ntcp_idle = '200ms'");
+    let address = address(&running);
+    let mut streams: Vec<TcpStream> =
+        (0..3).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    let text = HEADER.to_owned() + &lines(0..1) + "half";
+    streams[0].write_all(text.as_bytes()).unwrap();
+    for stream in &mut streams {
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    }
+    running.wait_for_log("closed TCP connections that sent nothing for 200ms: 3");
+    db.wait_for(ROWS, 1).await;
+    db.wait_for(DEAD, 1).await;
+    assert_eq!(running.terminate().0, Some(0));
 }
 
 #[tokio::test]

@@ -33,6 +33,11 @@ impl Sandbox {
         Sandbox { setup: "echo 0 > /proc/sys/user/max_inotify_watches".to_owned() }
     }
 
+    /// No more than so many files can be open.
+    pub(crate) fn few_files(number: u32) -> Sandbox {
+        Sandbox { setup: format!("ulimit -n {number}") }
+    }
+
     /// The same command, inside.
     pub(crate) fn wrap(&self, command: &Command) -> Command {
         let (uid, gid) = (geteuid(), getegid());
