@@ -69,6 +69,23 @@ async fn slow_clients_are_let_go_and_keep_nobody_out() {
 }
 
 #[tokio::test]
+async fn silent_connections_up_to_the_limit_are_let_go_and_let_others_in() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let settings = "[server]\nmax_connections = 10\n[stream.user_events]\nfiles = '*.csv'\n";
+    std::fs::write(folder.path().join("streams.toml"), settings).unwrap();
+    let running = start(folder.path(), &db);
+    let http = Http::ready(&running);
+    let mut silent: Vec<_> = (0..10).map(|_| http.connect().unwrap()).collect();
+    http.post(EVENTS, CSV).expect(202);
+    for stream in &mut silent {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), "");
+    }
+    db.wait_for("select count(*) from user_events", 1).await;
+}
+
+#[tokio::test]
 async fn nonsense_is_refused_and_nothing_of_it_is_stored() {
     let (db, folder) = (TestDb::create().await, folder());
     let running = start(folder.path(), &db);
