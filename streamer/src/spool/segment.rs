@@ -1,6 +1,6 @@
 //! Segment files: making one, and taking up one that was left behind.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -13,6 +13,7 @@ use super::keys;
 use crate::format::{Format, Next, Reader};
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Found, Kind, Name, SPOOL};
+use crate::private;
 use crate::source::below::open_file;
 
 /// What stands before the ending in the name of a segment whose one record no parser can delimit.
@@ -63,7 +64,7 @@ pub(super) fn create(
     for number in 0..NAMES_MAX {
         let name = format!("{now}-{pid}-{number}{malformed}{ending}");
         let path = folder.join(&name);
-        let file = match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
+        let file = match private::create_file(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
             made => made?,
         };
@@ -76,17 +77,13 @@ pub(super) fn create(
     Err(io::Error::new(ErrorKind::AlreadyExists, "all names for a segment are taken"))
 }
 
-/// Makes the folder, never by way of a link, and syncs its name.
+/// Makes the folder, closed to others, never by way of a link, and syncs its name.
 fn make_folder(folder: &Path) -> io::Result<()> {
     let parents = folder.parent().into_iter().filter(|parent| !parent.exists());
     for missing in parents.chain([folder]) {
-        match DirBuilder::new().create(missing) {
-            Ok(()) => {
-                let parent = missing.parent().unwrap_or(Path::new("."));
-                File::open(parent)?.sync_all()?;
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
+        if private::make_closed_folder(missing)? {
+            let parent = missing.parent().unwrap_or(Path::new("."));
+            File::open(parent)?.sync_all()?;
         }
     }
     let is_folder = |path: &Path| Ok::<_, io::Error>(path.symlink_metadata()?.is_dir());

@@ -31,6 +31,7 @@ mod oddities;
 mod own_rollups;
 mod packed;
 mod pipeline;
+mod private;
 mod readme;
 mod refusals;
 mod report;
