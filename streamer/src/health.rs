@@ -12,14 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nix::unistd::geteuid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::latency::{Latencies, Quantiles};
-use crate::private;
+use crate::private::sockets;
 
 /// How long a streamer may take to say how it is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -100,11 +99,8 @@ impl Health {
     /// When there is no place for the socket, or another streamer answers there.
     pub async fn answer(&self, data: &Path) -> io::Result<Answering> {
         let socket = socket(data)?;
-        let folder = folder();
-        if private::make_folder(&folder, &[geteuid()])?.is_none() {
-            let message = format!("{} is not a private folder of this account", folder.display());
-            return Err(io::Error::new(ErrorKind::PermissionDenied, message));
-        }
+        // Else it could be taken for a leftover before it is listened to.
+        let _held = sockets::hold(&sockets::make_account_folder()?).await;
         if UnixStream::connect(&socket).await.is_ok() {
             return Err(io::Error::new(ErrorKind::AddrInUse, "another streamer answers there"));
         }
@@ -193,11 +189,7 @@ async fn report(data: &Path) -> Result<(String, String), HealthError> {
 /// Where the streamer on `data` answers, one place for each folder and account.
 fn socket(data: &Path) -> io::Result<PathBuf> {
     let id = xxh3_64(data.canonicalize()?.as_os_str().as_bytes());
-    Ok(folder().join(format!("health-{id:016x}.sock")))
-}
-
-fn folder() -> PathBuf {
-    PathBuf::from(format!("/tmp/streamer-{}", geteuid()))
+    Ok(sockets::account_folder().join(format!("{}{id:016x}.sock", sockets::HEALTH)))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::health::{Ailment, Health};
 use crate::http::{Bound, Metrics, Parts};
 use crate::migrate::{MigrateError, foreign_text, migrate};
 use crate::patience::Patience;
+use crate::private::sockets;
 use crate::receiver::tcp::Line;
 use crate::spool::Spools;
 
@@ -70,6 +71,9 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         spools: Spools::new(&settings.spool, &settings.streams, settings.server.max_spool.as_u64()),
     };
     let starting = plan.health.note("it is starting");
+    if let Err(error) = sockets::clear_leftovers().await {
+        tracing::debug!("nothing is cleared up: {error}");
+    }
     let _answering = match plan.health.answer(&settings.data).await {
         Ok(answering) => Some(answering),
         Err(error) => {

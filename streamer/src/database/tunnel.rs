@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use sqlx::postgres::PgConnectOptions;
-use tempfile::TempDir;
 use tokio::net::{TcpStream, UnixListener};
+
+use crate::private::sockets::SocketFolder;
 
 /// How long to wait for the server to take a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,7 +26,7 @@ const BUFFER_BYTES: (usize, usize) = (256 * 1024, 16 * 1024);
 
 /// A way for one connection; the folder of its socket goes when this is dropped.
 pub(super) struct Tunnel {
-    folder: TempDir,
+    folder: SocketFolder,
 }
 
 impl Tunnel {
@@ -40,8 +41,7 @@ impl Tunnel {
         SockRef::from(&server).set_tcp_keepalive(&keepalive)?;
         #[cfg(target_os = "linux")]
         SockRef::from(&server).set_tcp_user_timeout(Some(SILENCE_MAX))?;
-        // A folder that only this account can enter.
-        let folder = tempfile::Builder::new().prefix("streamer-").tempdir()?;
+        let folder = SocketFolder::make()?;
         let path = folder.path().join(format!(".s.PGSQL.{}", options.get_port()));
         let listener = UnixListener::bind(path)?;
         tokio::spawn(async move {

@@ -1,6 +1,8 @@
 //! Folders and files that only one account can enter, also in places where anybody can make
 //! folders.
 
+pub(crate) mod sockets;
+
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};

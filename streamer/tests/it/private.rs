@@ -1,11 +1,15 @@
-//! What others on the machine can enter and read of the streamer's own files.
+//! What others on the machine can enter and read of the streamer's own files, and what is left of
+//! them when it was killed.
 
 use std::fs::{self, Permissions};
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Http, Running, TestDb, folder, streamer};
+use nix::unistd::geteuid;
+
+use crate::support::{Http, Running, TestDb, folder, streamer, wait_until};
 
 const CSV: &str = "event_id,user_id,product_id,event_type,event_time\n\
                    0190a5f0-0000-7000-8000-000000000000,1,1,view,2026-01-01T00:00:00Z\n";
@@ -57,4 +61,42 @@ async fn the_spool_is_closed_to_others() {
     fs::set_permissions(&segments, Permissions::from_mode(0o755)).unwrap();
     run();
     assert_eq!(mode(&segments), 0o700);
+}
+
+/// The folders of the sockets through which a streamer connects.
+fn tunnels(running: &Running) -> Vec<PathBuf> {
+    let begins = format!("tunnel-{}-", running.id());
+    let is_its = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begins))
+    };
+    let folder = format!("/tmp/streamer-{}", geteuid());
+    entries(Path::new(&folder)).into_iter().filter(is_its).collect()
+}
+
+#[tokio::test]
+async fn what_a_killed_streamer_left_is_cleared_by_a_later_one_and_nobody_elses() {
+    // It takes connections, and never answers: so they are about to be made.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://me@{}/db?sslmode=disable", mute.local_addr().unwrap());
+    let start = |folder: &Path| {
+        let mut command = streamer(folder, &["run"]);
+        Running::start(&mut without_umask(command.env("DATABASE_URL", &url)))
+    };
+    let folders = [folder(), folder(), folder()];
+    let (killed, living) = (start(folders[0].path()), start(folders[1].path()));
+    wait_until("both connect", || !tunnels(&killed).is_empty() && !tunnels(&living).is_empty())
+        .await;
+    let left = tunnels(&killed).remove(0);
+    assert_eq!(mode(&left), 0o700);
+    killed.kill();
+    let _later = start(folders[2].path());
+    wait_until("it is cleared up", || !left.exists()).await;
+    let ask = |folder: &Path, well: &str| {
+        let asked = streamer(folder, &["health"]).output().unwrap();
+        let told = String::from_utf8_lossy(&asked.stderr).into_owned();
+        assert!(told.contains(well), "{told}");
+    };
+    ask(folders[0].path(), "no `streamer run` is at work");
+    ask(folders[1].path(), "is not well");
+    wait_until("the living one has its folder", || !tunnels(&living).is_empty()).await;
 }
