@@ -10,11 +10,12 @@ use globset::Glob;
 use tokio::sync::mpsc;
 
 use super::run::{GIVE_UP_AFTER, Reporting, finish, migrate_patiently, stream_all};
+use super::summary::Summary;
 use super::{Exit, make_folder, stop_on_signal, stream_named};
 use crate::cli::{Global, LoadArgs};
 use crate::config::{Overrides, Reading, Settings, Stream};
 use crate::database::Database;
-use crate::engine::Plan;
+use crate::engine::{Plan, Presence};
 use crate::format::Format;
 use crate::health::Health;
 use crate::layout::Fits;
@@ -44,36 +45,11 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
     let database = Arc::new(database);
     let outcome = async {
         migrate_patiently(&database, &plan, std::slice::from_ref(&stream)).await?;
-        let spool = plan.spools.writer(&stream.name).expect("it was made for this stream");
-        let mut conn = database.connect_now().await?;
-        let table = Arc::new(Table::load(&mut conn, &stream.table, &stream.fitting).await?);
-        drop(conn);
-        let fits = Fits::new(table, &stream.fitting);
-        tokio::select! {
-            spooled = spool_stdin(&spool, &stream, &fits, args.format) => match spooled {
-                Ok(()) => {}
-                Err(error) => {
-                    spool.discard().await;
-                    return Err(error);
-                }
-            },
-            () = plan.stop.cancelled() => {
-                spool.discard().await;
-                bail!("stopped before stdin came to its end: nothing of it is loaded");
-            }
-        }
-        // Files of the folder are not meant.
-        let reading = Reading { files: Glob::new(NO_FILE)?, ..stream.reading.clone() };
-        let streams = vec![Stream { reading, ..stream.clone() }];
-        stream_all(
-            &database,
-            &settings.data,
-            streams,
-            plan.clone(),
-            shows_progress,
-            &Reporting::default(),
-        )
-        .await
+        let presence =
+            Presence::begin(&database, std::slice::from_ref(&stream), None, &plan.health);
+        let loaded = load(&database, &settings, &stream, args, &plan, shows_progress).await;
+        presence.end().await;
+        loaded
     };
     let outcome = outcome.await;
     if let Some(database) = Arc::into_inner(database) {
@@ -81,6 +57,40 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
     }
     let (summary, wall) = outcome?;
     finish(&summary, wall)
+}
+
+/// Takes all of stdin, then loads it.
+async fn load(
+    database: &Arc<Database>,
+    settings: &Settings,
+    stream: &Stream,
+    args: &LoadArgs,
+    plan: &Plan,
+    shows_progress: bool,
+) -> Result<(Summary, Duration)> {
+    let spool = plan.spools.writer(&stream.name).expect("it was made for this stream");
+    let mut conn = database.connect_now().await?;
+    let table = Arc::new(Table::load(&mut conn, &stream.table, &stream.fitting).await?);
+    drop(conn);
+    let fits = Fits::new(table, &stream.fitting);
+    tokio::select! {
+        spooled = spool_stdin(&spool, stream, &fits, args.format) => match spooled {
+            Ok(()) => {}
+            Err(error) => {
+                spool.discard().await;
+                return Err(error);
+            }
+        },
+        () = plan.stop.cancelled() => {
+            spool.discard().await;
+            bail!("stopped before stdin came to its end: nothing of it is loaded");
+        }
+    }
+    // Files of the folder are not meant.
+    let reading = Reading { files: Glob::new(NO_FILE)?, ..stream.reading.clone() };
+    let streams = vec![Stream { reading, ..stream.clone() }];
+    let reporting = Reporting::default();
+    stream_all(database, &settings.data, streams, plan.clone(), shows_progress, &reporting).await
 }
 
 /// Writes all of stdin to the spool.

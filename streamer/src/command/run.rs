@@ -1,5 +1,6 @@
 //! `streamer run`: load files as they come, or all there are.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use super::{Exit, make_folder, need_folder, print, stop_on_signal};
 use crate::cli::{Global, RunArgs};
 use crate::config::{DEFAULT_FILE, Overrides, Settings, Stream, TokenSource};
 use crate::database::Database;
-use crate::engine::{self, Plan};
+use crate::engine::{self, Plan, Presence};
 use crate::event::{Counters, Log, Observer, Reporter};
 use crate::health::{Ailment, Health};
 use crate::http::{Bound, Metrics, Parts};
@@ -46,6 +47,8 @@ enum Outcome {
 pub(super) struct Reporting {
     counters: Counters,
     metrics: Option<Arc<Metrics>>,
+    /// Where the HTTP server listens.
+    address: Option<SocketAddr>,
 }
 
 pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -> Result<Exit> {
@@ -88,8 +91,8 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     let counters = Counters::new(names.clone());
     let latencies = plan.health.latencies().clone();
     let metrics = Arc::new(Metrics::new(names, counters.clone(), latencies));
-    let mut listeners = start_listeners(&settings, args, &plan, &metrics).await?;
-    let reporting = Reporting { counters, metrics: Some(metrics) };
+    let (mut listeners, address) = start_listeners(&settings, args, &plan, &metrics).await?;
+    let reporting = Reporting { counters, metrics: Some(metrics), address };
     let stop = plan.stop.clone();
     let overdue = async {
         stop.cancelled().await;
@@ -143,18 +146,19 @@ pub(super) fn finish(summary: &Summary, wall: Duration) -> Result<Exit> {
 }
 
 /// Starts what is to listen, until the work is to stop. Nothing does, where all is to be loaded
-/// that is there now and none is asked for.
+/// that is there now and none is asked for. Also returns where the HTTP server listens.
 async fn start_listeners(
     settings: &Settings,
     args: &RunArgs,
     plan: &Plan,
     metrics: &Arc<Metrics>,
-) -> Result<JoinSet<()>> {
-    let mut listeners = JoinSet::new();
+) -> Result<(JoinSet<()>, Option<SocketAddr>)> {
+    let (mut listeners, mut address) = (JoinSet::new(), None);
     let (spools, health, stop) = (plan.spools.clone(), plan.health.clone(), plan.stop.clone());
     if !args.available_now || settings.server.listen.is_some() {
         let parts = Parts { spools, metrics: metrics.clone(), health, stop };
         if let Some(server) = Bound::bind(&settings.server, &settings.streams, parts).await? {
+            address = Some(server.address());
             listeners.spawn(server.serve());
         }
     }
@@ -165,19 +169,19 @@ async fn start_listeners(
         let line =
             Line { stream: stream.name.as_str().into(), record_bytes_max, spool, health, stop };
         if let Some(tcp) = stream.listeners.tcp_listen {
-            let address = tcp.address;
-            let listener = Line::bind(address).await.with_context(|| {
-                format!("listen on {address}, which tcp_listen of stream {} names", stream.name)
+            let place = tcp.address;
+            let listener = Line::bind(place).await.with_context(|| {
+                format!("listen on {place}, which tcp_listen of stream {} names", stream.name)
             })?;
-            let address = listener.local_addr().unwrap_or(address);
-            tracing::info!(stream = %stream.name, "taking lines by TCP on {address}");
+            let place = listener.local_addr().unwrap_or(place);
+            tracing::info!(stream = %stream.name, "taking lines by TCP on {place}");
             listeners.spawn(line.clone().listen(listener, tcp));
         }
         if let Some(place) = &stream.listeners.tcp_connect {
             listeners.spawn(line.connect(place.clone()));
         }
     }
-    Ok(listeners)
+    Ok((listeners, address))
 }
 
 /// Which streams there are where no file names any.
@@ -204,9 +208,12 @@ async fn work(
         Ok(()) => {
             drop(starting);
             let streams = settings.streams.clone();
+            let presence = Presence::begin(&database, &streams, reporting.address, &plan.health);
             let streaming =
                 stream_all(&database, &settings.data, streams, plan, shows_progress, reporting);
-            streaming.await.map(|(summary, wall)| Outcome::Worked(Box::new(summary), wall))
+            let streamed = streaming.await;
+            presence.end().await;
+            streamed.map(|(summary, wall)| Outcome::Worked(Box::new(summary), wall))
         }
         Err(error) if plan.stop.is_cancelled() => {
             tracing::debug!("stopped before the database was there: {error:#}");

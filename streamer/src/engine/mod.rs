@@ -4,6 +4,7 @@ mod ahead;
 mod away;
 mod done;
 mod ended;
+mod instance;
 mod listing;
 mod retention;
 mod watch;
@@ -25,6 +26,7 @@ use crate::health::Health;
 use crate::schema::SchemaError;
 use crate::sink::SinkError;
 use crate::spool::Spools;
+pub use instance::Presence;
 use listing::{Costs, Listing};
 
 /// How long the micro-batches in flight may take to end once the streamer is to stop. What takes

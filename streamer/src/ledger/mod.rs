@@ -8,12 +8,15 @@
 //! partition, the records of its micro-batches are the checkpoint's records, and `records = rows +
 //! duplicates + dead letters`.
 //!
+//! Apart from these, `streamer.instance` has a row for each streamer that is at work.
+//!
 //! All functions take a connection. Which of them are called in one transaction, and in which
 //! order, the sink decides; a commit and a rollback are never here.
 
 pub mod checkpoint;
 pub mod dead_letter;
 pub mod export;
+pub mod instance;
 pub mod micro_batch;
 pub mod reset;
 pub mod status;

@@ -36,6 +36,7 @@ const PREPARE: &str = "
     grant usage on schema streamer to loader;
     grant select on all tables in schema streamer to loader;
     grant insert, update on streamer.checkpoint, streamer.micro_batch, streamer.dead_letter to loader;
+    grant insert, update, delete on streamer.instance to loader;
     grant usage on all sequences in schema streamer to loader;";
 
 /// When less than this is left to read, another file comes. Unit: bytes.

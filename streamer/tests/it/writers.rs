@@ -59,10 +59,11 @@ async fn writers_that_get_no_connection_are_done_without() {
     one_stream(folder.path());
     let verdict = judge(&generate(folder.path(), 4, 500, 30));
     db.execute(
-        "create role one login connection limit 2;
+        "create role one login connection limit 3;
          grant insert, select on user_events to one; grant usage on schema streamer to one;
          grant select on all tables in schema streamer to one;
          grant insert, update on streamer.checkpoint, streamer.micro_batch, streamer.dead_letter to one;
+         grant insert, update, delete on streamer.instance to one;
          grant usage on all sequences in schema streamer to one",
     )
     .await;
