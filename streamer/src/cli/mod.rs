@@ -36,7 +36,7 @@ Examples:
   streamer demo                        make a file of events and watch it go in
   streamer run                         load new files of data/ as they come
   streamer run --available-now         load what there is as fast as possible, then end
-  streamer status                      how far each file is
+  streamer status                      who is at work, and how far each file is
   streamer bench user-events           send events at a rate, and see how late their rows are
   DATABASE_URL=postgres://user:password@host/db streamer run
 
@@ -115,7 +115,7 @@ pub enum Command {
     /// the server of the database URL, or an embedded one without. Both are removed at the end. The
     /// exit code is 0 only if every event was accepted and is a row, a duplicate or a dead letter.
     Bench(BenchArgs),
-    /// Show how far each stream and file is
+    /// Show which streamers are at work, and how far each stream and file is
     Status(StatusArgs),
     /// Show the records of a stream as they pass, each as it stands, whether it came by a file or a
     /// listener
@@ -145,8 +145,9 @@ pub enum Command {
     /// Forget what a stream has read, its micro-batches and its dead letters; with --rows also the
     /// rows
     ///
-    /// Its files are read again from their beginnings by the next `streamer run`. Stop the streamer
-    /// first.
+    /// Its files are read again from their beginnings by the next `streamer run`. Stop all streamers
+    /// that work on it first. One that was killed is waited for until it was not seen for 15
+    /// seconds.
     Reset(ResetArgs),
     /// Create or update the streamer's tables and those of the datasets that streams name; `run`
     /// does this too

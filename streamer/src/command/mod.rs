@@ -1,5 +1,6 @@
 //! What a user can type, one file each.
 
+mod at_work;
 mod bench;
 mod check;
 mod dead_letters;

@@ -1,21 +1,26 @@
 //! `streamer reset`: a stream as if nothing of it had been read.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::table::grouped;
-use super::{Exit, connect, harmless, open, print};
+use super::{Exit, at_work, connect, harmless, open, print};
 use crate::cli::{Global, ResetArgs};
 use crate::config::{Settings, Stream};
 use crate::database::Database;
 use crate::health::{self, HealthError};
+use crate::ledger::instance::{self, SEEN_WITHIN, Seen};
 use crate::ledger::reset::{self, Held};
 use crate::partition::{Kind, Name, Partition};
 use crate::schema::{BATCH_ID, Table};
 use crate::sink::claimed;
 use crate::sql::made;
+
+/// How often it is looked whether a streamer is alive.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How the rows are to go.
 enum Rows {
@@ -75,6 +80,7 @@ async fn nobody_works(
             settings.data.display()
         );
     }
+    nobody_is_seen(conn, stream).await?;
     let names: Vec<Name> =
         known.files.iter().map(|partition| Partition::parse(partition).name).collect();
     let is_claimed =
@@ -85,6 +91,46 @@ async fn nobody_works(
         stream.name
     );
     Ok(())
+}
+
+/// Demands that no streamer tells of itself that it works on the stream. One that was killed can't
+/// take that back: so it is waited for a new sign of life until the last one is too old.
+async fn nobody_is_seen(conn: &mut PgConnection, stream: &Stream) -> Result<()> {
+    let mut at_first: Option<Vec<Seen>> = None;
+    loop {
+        let mut seen = instance::at_work(conn).await.context("look for other streamers")?;
+        seen.retain(|instance| instance.streams.contains(&stream.name));
+        let Some(newest) = seen.iter().max_by_key(|instance| instance.seen_at) else {
+            return Ok(());
+        };
+        let is_known = |now: &Seen| {
+            let before = |then: &Seen| (then.instance_id, then.seen_at);
+            at_first.iter().flatten().any(|then| before(then) == before(now))
+        };
+        if at_first.is_some()
+            && let Some(alive) = seen.iter().find(|now| !is_known(now))
+        {
+            bail!(
+                "another streamer works on files of stream {}: {}; stop it first, or if it was killed meanwhile \
+                 wait until {} s have passed",
+                stream.name,
+                at_work::named(alive),
+                SEEN_WITHIN.as_secs()
+            );
+        }
+        if at_first.is_none() {
+            let told = format!(
+                "{} of stream {}; waiting up to {} s for another sign of life\n",
+                at_work::named(newest),
+                stream.name,
+                SEEN_WITHIN.as_secs()
+            );
+            // Without stderr there is nobody to tell.
+            drop(std::io::stderr().write_all(harmless(&told).as_bytes()));
+            at_first = Some(seen);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 async fn rows(conn: &mut PgConnection, settings: &Settings, stream: &Stream) -> Result<Rows> {

@@ -1,4 +1,4 @@
-//! `streamer status`: how far each stream and file is.
+//! `streamer status`: which streamers are at work, and how far each stream and file is.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,13 +9,14 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::table::{bytes, counted, grouped, table};
-use super::{Exit, connect, open, print};
+use super::{Exit, at_work, connect, open, print};
 use crate::cli::{Global, StatusArgs};
 use crate::config::{Settings, Stream};
 use crate::format::Packing;
 use crate::health::ask_latencies;
 use crate::latency::Quantiles;
 use crate::ledger::dead_letter;
+use crate::ledger::instance::{self, Seen};
 use crate::ledger::status::{self, MicroBatchStatus, PartitionStatus};
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Kind, Lag, Name, Partition};
@@ -28,6 +29,8 @@ const SHOWN_MAX: usize = 10;
 /// Everything that is shown. The JSON form is relied on by scripts: fields are added, not renamed.
 #[derive(Debug, Serialize)]
 struct Status {
+    /// Those that are at work, on whichever streams of this database.
+    instances: Vec<Seen>,
     streams: Vec<StreamStatus>,
 }
 
@@ -103,16 +106,20 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
     if args.json {
         return print(&format!("{}\n", serde_json::to_string_pretty(&status)?));
     }
-    print(&status.streams.iter().map(|stream| stream.text(args.all)).collect::<Vec<_>>().join("\n"))
+    let streams = status.streams.iter().map(|stream| stream.text(args.all));
+    let texts: Vec<String> =
+        std::iter::once(at_work::text(&status.instances)).chain(streams).collect();
+    print(&texts.join("\n"))
 }
 
 async fn gather(conn: &mut PgConnection, settings: &Settings) -> Result<Status> {
+    let instances = instance::at_work(conn).await.context("read which streamers are at work")?;
     let mut streams = Vec::new();
     for stream in &settings.streams {
         let context = || format!("read the state of stream {}", stream.name);
         streams.push(gather_stream(conn, settings, stream).await.with_context(context)?);
     }
-    Ok(Status { streams })
+    Ok(Status { instances, streams })
 }
 
 async fn gather_stream(

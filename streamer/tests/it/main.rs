@@ -19,6 +19,7 @@ mod http;
 mod http_limits;
 mod huge;
 mod inputs;
+mod instances;
 mod json;
 mod key_sets;
 mod latency;

@@ -106,3 +106,52 @@ async fn it_is_refused_while_a_streamer_is_at_work() {
     reset(&db, folder.path(), &["a", "--yes"]).expect(0);
     assert_eq!(known(&db, "a").await, ["f|f|f"]);
 }
+
+/// A streamer on a data folder of its own, without a file in hand.
+async fn idle(db: &TestDb) -> (Running, tempfile::TempDir) {
+    let folder = folder();
+    db.execute("create table a (id integer primary key)").await;
+    fs::write(folder.path().join("streams.toml"), "[stream.a]\nfiles = 'a.csv'\n").unwrap();
+    let running = Running::start(streamer(folder.path(), &["run"]).env("DATABASE_URL", db.url()));
+    db.wait_for("select count(*) from streamer.instance", 1).await;
+    (running, folder)
+}
+
+/// A folder with the same settings.
+fn elsewhere(folder: &Path) -> tempfile::TempDir {
+    let elsewhere = crate::support::folder();
+    let name = "streams.toml";
+    fs::copy(folder.join(name), elsewhere.path().join(name)).unwrap();
+    elsewhere
+}
+
+#[tokio::test]
+async fn it_is_refused_while_a_streamer_elsewhere_gives_signs_of_life() {
+    let db = TestDb::create().await;
+    let (running, folder) = idle(&db).await;
+    let elsewhere = elsewhere(folder.path());
+    let refused = reset(&db, elsewhere.path(), &["a", "--yes"]).expect(1).stderr;
+    let named =
+        format!("another streamer works on files of stream a: process {} on ", running.id());
+    for part in [&named, "waiting up to 15 s", ", seen ", " s ago; stop it first", "killed"] {
+        assert!(refused.contains(part), "{part} is not in {refused}");
+    }
+    // Others may be at work on other streams.
+    let other = "[stream.transfers]\nfiles = 'transfers_*.csv'\n";
+    fs::write(elsewhere.path().join("streams.toml"), other).unwrap();
+    let told = reset(&db, elsewhere.path(), &["transfers", "--yes"]).expect(0).stderr;
+    assert!(!told.contains("waiting"), "{told}");
+    assert_eq!(running.terminate().0, Some(0));
+    let told = reset(&db, folder.path(), &["a", "--yes"]).expect(0).stderr;
+    assert!(!told.contains("waiting"), "it has ended in good order: {told}");
+}
+
+#[tokio::test]
+async fn it_waits_until_one_that_was_killed_was_not_seen_for_long_enough() {
+    let db = TestDb::create().await;
+    let (running, folder) = idle(&db).await;
+    running.kill();
+    let told = reset(&db, folder.path(), &["a", "--yes"]).expect(0);
+    assert!(told.stderr.contains("waiting up to 15 s for another sign of life"), "{told:?}");
+    assert!(told.stdout.contains("stream a is as new"), "{told:?}");
+}
