@@ -160,7 +160,7 @@ impl Observer for Log {
 }
 
 fn log_commit(commit: &Commit<'_>) {
-    let Counts { records, rows, duplicates, dead_letters } = Counts::of(commit.parts);
+    let Counts { records, rows, duplicates, repeated, dead_letters } = Counts::of(commit.parts);
     let more = match commit.parts.len() - 1 {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -170,6 +170,8 @@ fn log_commit(commit: &Commit<'_>) {
         read = records,
         rows,
         duplicates,
+        // Told only where there is something to tell: few clients use keys.
+        repeated = (repeated > 0).then_some(repeated),
         dead_letters,
         path = %commit.path.name(),
         ms = u64::try_from(commit.elapsed.as_millis()).unwrap_or(u64::MAX),
@@ -204,7 +206,7 @@ mod tests {
         let (one, other) = (Arc::new(Kinds::default()), Arc::new(Kinds::default()));
         let counters = Counters::new(["a", "b"]);
         let reporter = Reporter::new(vec![one.clone(), other.clone()], counters.clone());
-        let counts = Counts { records: 4, rows: 2, duplicates: 1, dead_letters: 1 };
+        let counts = Counts { records: 5, rows: 2, duplicates: 1, repeated: 1, dead_letters: 1 };
         let part = PartOutcome { partition: Partition::parse("1.csv"), batch_id: 1, counts };
         let lag = Lag { left: 7, unit: Unit::Bytes, age: Duration::from_secs(3) };
         for _ in 0..2 {
@@ -226,7 +228,7 @@ mod tests {
         }
         let sample = counters.sample();
         assert_eq!(sample.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
-        let counts = Counts { records: 16, rows: 8, duplicates: 4, dead_letters: 4 };
+        let counts = Counts { records: 20, rows: 8, duplicates: 4, repeated: 4, dead_letters: 4 };
         let a = StreamCounters { counts, micro_batches: 2, bytes: 20, failures: 1, lag };
         assert_eq!(sample["a"], a);
         assert_eq!(sample["b"], StreamCounters::default());

@@ -36,7 +36,14 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct Ailments {
     noted: u64,
-    present: BTreeMap<u64, String>,
+    present: BTreeMap<u64, Present>,
+}
+
+#[derive(Debug)]
+struct Present {
+    words: String,
+    /// Whether it keeps the streamer from taking records, or from loading them.
+    hinders: bool,
 }
 
 /// Something that ails the streamer until this is dropped.
@@ -73,13 +80,28 @@ pub enum HealthError {
 }
 
 impl Health {
-    /// Notes what ails the streamer, in one line.
+    /// Notes what ails the streamer, in one line, and keeps it from taking records or from loading
+    /// them.
     pub fn note(&self, ailment: impl Into<String>) -> Ailment {
+        self.note_present(Present { words: ailment.into(), hinders: true })
+    }
+
+    /// Notes what somebody has to see to, in one line, while the streamer goes on.
+    pub fn note_aside(&self, ailment: impl Into<String>) -> Ailment {
+        self.note_present(Present { words: ailment.into(), hinders: false })
+    }
+
+    fn note_present(&self, present: Present) -> Ailment {
         let mut ailments = self.lock();
         ailments.noted += 1;
         let id = ailments.noted;
-        ailments.present.insert(id, ailment.into());
+        ailments.present.insert(id, present);
         Ailment { health: self.clone(), id }
+    }
+
+    /// Whether nothing keeps the streamer from taking records and loading them.
+    pub fn is_ready(&self) -> bool {
+        self.lock().present.values().all(|present| !present.hinders)
     }
 
     /// Whether nothing ails the streamer.
@@ -125,7 +147,7 @@ impl Health {
 
     fn report(&self) -> Vec<u8> {
         let ailments: String =
-            self.lock().present.values().map(|ailment| format!("{ailment}\n")).collect();
+            self.lock().present.values().map(|present| format!("{}\n", present.words)).collect();
         let latencies = serde_json::to_string(&self.latencies.quantiles());
         format!("{ailments}\n{}\n", latencies.unwrap_or_default()).into()
     }
@@ -206,11 +228,14 @@ mod tests {
         let answering = health.answer(data).await.unwrap();
         ask(data).await.unwrap();
         let first = health.note("no database");
-        let second = health.note("no folder");
+        let second = health.note_aside("no folder");
+        assert!(!health.is_ready());
         let told = ask(data).await.unwrap_err().to_string();
         assert!(told.ends_with("not well: no database; no folder"), "{told}");
         assert!(ask_latencies(data).await.unwrap().is_empty());
-        drop((first, second));
+        drop(first);
+        assert!(health.is_ready() && !health.is_well());
+        drop(second);
         ask(data).await.unwrap();
         let mut visible = Visible::soon([0].into_iter());
         visible.note_commit();

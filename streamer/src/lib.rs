@@ -20,6 +20,7 @@ pub mod engine;
 pub mod event;
 pub mod feed;
 pub mod format;
+pub mod framing;
 pub mod health;
 pub mod http;
 pub mod latency;

@@ -2,6 +2,7 @@
 
 mod notes;
 mod outcome;
+mod requests;
 mod row;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use foldhash::fast::FixedState;
 
 pub use notes::Notes;
 pub use outcome::{Counts, PartOutcome, Path, Watched};
+pub use requests::{Request, Verdict};
 pub use row::{RecordPlace, RowPlace};
 use row::{Values, has_null, prefix};
 
@@ -46,10 +48,12 @@ pub struct MicroBatch {
     pub lag: Lag,
     /// The records whose outcome somebody waits for.
     pub watched: Vec<Watched>,
+    /// The requests that came under a key, in the order they were read.
+    pub requests: Vec<Request>,
 }
 
 /// What a micro-batch takes from one partition.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Part {
     /// The partition.
     pub partition: Partition,
@@ -105,6 +109,7 @@ impl MicroBatch {
             held_bytes: 0,
             lag: Lag::default(),
             watched: Vec::new(),
+            requests: Vec::new(),
         }
     }
 
@@ -198,13 +203,17 @@ impl MicroBatch {
             is_repeat: false,
             index: self.rows.len(),
         };
-        if self.layout_of(&row).key_len() > 0 {
-            self.notes.note_key(self.key_hash(&row));
+        self.note(&row);
+        self.rows.push(row);
+    }
+
+    fn note(&mut self, row: &RowPlace) {
+        if self.layout_of(row).key_len() > 0 {
+            self.notes.note_key(self.key_hash(row));
         }
-        if let Some(created_us) = self.created_us_of(&row) {
+        if let Some(created_us) = self.created_us_of(row) {
             self.notes.note_created(created_us);
         }
-        self.rows.push(row);
     }
 
     /// Puts the rows in key order and marks those that repeat the key of another.

@@ -17,7 +17,7 @@ pub enum Path {
     Careful,
 }
 
-/// What became of records. `records = rows + duplicates + dead_letters`.
+/// What became of records. `records = rows + duplicates + repeated + dead_letters`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Records read.
@@ -26,6 +26,8 @@ pub struct Counts {
     pub rows: u64,
     /// Records whose key was there before.
     pub duplicates: u64,
+    /// Records of requests whose Idempotency-Key was there before.
+    pub repeated: u64,
     /// Records refused.
     pub dead_letters: u64,
 }
@@ -70,6 +72,7 @@ impl Counts {
         self.records += other.records;
         self.rows += other.rows;
         self.duplicates += other.duplicates;
+        self.repeated += other.repeated;
         self.dead_letters += other.dead_letters;
     }
 

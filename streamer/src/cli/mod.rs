@@ -1,6 +1,7 @@
 //! The command line: commands and flags.
 
 mod bench;
+mod load;
 mod results;
 
 use std::ffi::OsString;
@@ -13,8 +14,8 @@ use clap_complete::Shell;
 pub use bench::{BenchArgs, BenchDataset, BenchPattern};
 
 use crate::config::{DatabaseUrl, Listen, Overrides};
-use crate::format::Format;
 use crate::logging::LogFormat;
+pub use load::LoadArgs;
 pub use results::{LatencyArgs, OtherReport, Output, ReportArgs, ResetArgs};
 
 /// Streams files of events into PostgreSQL in micro-batches, each exactly once.
@@ -145,9 +146,9 @@ pub enum Command {
     /// Forget what a stream has read, its micro-batches and its dead letters; with --rows also the
     /// rows
     ///
-    /// Its files are read again from their beginnings by the next `streamer run`. Stop all streamers
-    /// that work on it first. One that was killed is waited for until it was not seen for 15
-    /// seconds.
+    /// Its files are read again from their beginnings by the next `streamer run`. Stop all
+    /// streamers that work on it first. One that was killed is waited for until it was not seen for
+    /// 15 seconds.
     Reset(ResetArgs),
     /// Create or update the streamer's tables and those of the datasets that streams name; `run`
     /// does this too
@@ -187,19 +188,6 @@ pub struct RunArgs {
     /// be there
     #[arg(long)]
     pub available_now: bool,
-}
-
-/// Flags of `load`.
-#[derive(Debug, Args)]
-pub struct LoadArgs {
-    /// The stream, as streams.toml names it
-    pub stream: String,
-    /// What stdin holds [default: JSON lines if it begins with {, else CSV]
-    #[arg(long, value_name = "FORMAT", value_enum)]
-    pub format: Option<Format>,
-    /// Records that a micro-batch has at most [default: 1000]
-    #[arg(long, value_name = "N", env = "STREAMER_MAX_ROWS", value_parser = positive)]
-    pub max_rows: Option<usize>,
 }
 
 /// Flags of `demo`.

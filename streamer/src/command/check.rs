@@ -159,7 +159,7 @@ async fn try_out(
         }
         let (records, rows, dead_letters) = (part.records, tried.rows[at], count(letters.len()));
         let duplicates = records - rows - dead_letters;
-        let counts = Counts { records, rows, duplicates, dead_letters };
+        let counts = Counts { records, rows, duplicates, dead_letters, ..Counts::default() };
         outcomes.push(PartOutcome { partition: part.partition.clone(), batch_id: 0, counts });
     }
     Ok(outcomes)

@@ -66,12 +66,13 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         tracing::warn!("{}", built_in_text(&settings.streams));
     }
     let stop = stop_on_signal()?;
+    let (health, spool_max) = (Health::default(), settings.server.max_spool.as_u64());
     let plan = Plan {
         until_drained: args.available_now,
         give_up_after: args.available_now.then_some(GIVE_UP_AFTER),
         stop,
-        health: Health::default(),
-        spools: Spools::new(&settings.spool, &settings.streams, settings.server.max_spool.as_u64()),
+        spools: Spools::new(&settings.spool, &settings.streams, spool_max, &health),
+        health,
     };
     let starting = plan.health.note("it is starting");
     if let Err(error) = sockets::clear_leftovers().await {
@@ -94,6 +95,7 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     let (mut listeners, address) = start_listeners(&settings, args, &plan, &metrics).await?;
     let reporting = Reporting { counters, metrics: Some(metrics), address };
     let stop = plan.stop.clone();
+    listeners.spawn(plan.spools.clone().watch_unclaimed(plan.health.clone(), stop.clone()));
     let overdue = async {
         stop.cancelled().await;
         tokio::time::sleep(STOP_WITHIN).await;

@@ -1,6 +1,7 @@
 //! `streamer status`: which streamers are at work, and how far each stream and file is.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -21,7 +22,7 @@ use crate::ledger::status::{self, MicroBatchStatus, PartitionStatus};
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Kind, Lag, Name, Partition};
 use crate::source::folder::Folder;
-use crate::spool::segments;
+use crate::spool::{free_bytes, segments};
 
 /// How many files and micro-batches of a stream are shown unless all are asked for.
 const SHOWN_MAX: usize = 10;
@@ -43,6 +44,8 @@ struct StreamStatus {
     records: i64,
     rows: i64,
     duplicates: i64,
+    /// Of requests whose Idempotency-Key was there before.
+    repeated: i64,
     /// Those that are neither retried nor discarded.
     dead_letters: i64,
     lag_bytes: u64,
@@ -62,6 +65,8 @@ struct SpoolStatus {
     segments: usize,
     /// A part of the stream's lag.
     lag_bytes: u64,
+    /// What is left in its file system.
+    free_bytes: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,6 +86,7 @@ struct FileStatus {
     records: i64,
     rows: i64,
     duplicates: i64,
+    repeated: i64,
     dead_letters: i64,
     refusal: Option<String>,
     updated_at: Option<DateTime<Utc>>,
@@ -132,7 +138,7 @@ async fn gather_stream(
     let dead_letters = dead_letter::count_open(conn, &stream.name).await?;
     let sum = |count: fn(&PartitionStatus) -> i64| partitions.iter().map(count).sum();
     let (records, rows) = (sum(|p| p.records), sum(|p| p.rows));
-    let duplicates = sum(|p| p.duplicates);
+    let (duplicates, repeated) = (sum(|p| p.duplicates), sum(|p| p.repeated));
     let files = files(settings, stream, partitions)?;
     let unread = files.iter().filter(|file| file.lag_bytes > 0);
     let lag_bytes = unread.clone().map(|file| file.lag_bytes).sum();
@@ -144,10 +150,11 @@ async fn gather_stream(
         records,
         rows,
         duplicates,
+        repeated,
         dead_letters,
         lag_bytes,
         lag_age_seconds: lag.age.as_secs(),
-        spool: SpoolStatus::of(&files),
+        spool: SpoolStatus::of(&files, &settings.spool),
         latency: None,
         files,
         last_micro_batches,
@@ -194,11 +201,12 @@ fn files(
 }
 
 impl SpoolStatus {
-    fn of(files: &[FileStatus]) -> SpoolStatus {
+    fn of(files: &[FileStatus], root: &Path) -> SpoolStatus {
         let segments = files.iter().filter(|file| file.kind == Kind::Segment);
         let lags = segments.map(|file| file.lag_bytes);
         let lags: Vec<u64> = lags.filter(|lag| *lag > 0).collect();
-        SpoolStatus { segments: lags.len(), lag_bytes: lags.iter().sum() }
+        let (segments, lag_bytes) = (lags.len(), lags.iter().sum());
+        SpoolStatus { segments, lag_bytes, free_bytes: free_bytes(root) }
     }
 }
 
@@ -234,6 +242,7 @@ impl FileStatus {
             records: known.records,
             rows: known.rows,
             duplicates: known.duplicates,
+            repeated: known.repeated,
             dead_letters: known.dead_letters,
             refusal: known.refusal.clone(),
             updated_at: Some(known.updated_at),
@@ -252,6 +261,7 @@ impl FileStatus {
             records: 0,
             rows: 0,
             duplicates: 0,
+            repeated: 0,
             dead_letters: 0,
             refusal: None,
             updated_at: None,
@@ -263,7 +273,7 @@ impl StreamStatus {
     fn text(&self, all: bool) -> String {
         let shown = if all { usize::MAX } else { SHOWN_MAX };
         let mut text = format!(
-            "stream {} into table {}{}: {}, {} records: {} rows, {} duplicates; \
+            "stream {} into table {}{}: {}, {} records: {} rows, {} duplicates{}; \
              {} dead letters open, {} to read{}\n",
             self.stream,
             self.table,
@@ -272,15 +282,19 @@ impl StreamStatus {
             grouped(self.records),
             grouped(self.rows),
             grouped(self.duplicates),
+            self.repeated_text(),
             grouped(self.dead_letters),
             bytes(self.lag_bytes),
             self.lag_age_text(),
         );
         if self.spool.segments > 0 {
+            let free = self.spool.free_bytes;
+            let free = free.map(|free| format!(", with {} left on its disk", bytes(free)));
             text += &format!(
-                "of that, {} in {} of the spool\n",
+                "of that, {} in {} of the spool{}\n",
                 bytes(self.spool.lag_bytes),
                 counted(self.spool.segments, "segment"),
+                free.unwrap_or_default(),
             );
         }
         if let Some(latency) = &self.latency {
@@ -308,6 +322,14 @@ impl StreamStatus {
             text += &format!("{}: {}\n", file.file, file.refusal.as_deref().unwrap_or_default());
         }
         text + &self.micro_batches_text(shown)
+    }
+
+    /// Told only where there are some: few clients use keys.
+    fn repeated_text(&self) -> String {
+        match self.repeated {
+            0 => String::new(),
+            some => format!(", {} repeated", grouped(some)),
+        }
     }
 
     fn lag_age_text(&self) -> String {

@@ -159,13 +159,19 @@ impl Summary {
 
     /// The summary as a table, and what was not loaded.
     pub(super) fn text(&self, wall: Duration) -> String {
-        let headings = ["file", "records", "rows", "duplicates", "dead letters", "rows/s"];
+        // A column for what only requests with a key can be.
+        let has_repeated = self.total().repeated > 0;
+        let repeated = has_repeated.then_some("repeated");
+        let headings = ["file", "records", "rows", "duplicates"].into_iter().chain(repeated);
+        let headings: Vec<&str> = headings.chain(["dead letters", "rows/s"]).collect();
         let mut lines = table(&headings, 1);
         let mut row = |name: &str, Total { counts, elapsed }: Total| {
             let rate = per_second(counts.rows, elapsed);
-            let Counts { records, rows, duplicates, dead_letters } = counts;
-            let counts = [records, rows, duplicates, dead_letters];
-            lines.add_row([name.to_owned()].into_iter().chain(counts.map(grouped)).chain([rate]));
+            let Counts { records, rows, duplicates, repeated, dead_letters } = counts;
+            let repeated = has_repeated.then_some(repeated);
+            let counts = [records, rows, duplicates].into_iter().chain(repeated);
+            let counts = counts.chain([dead_letters]).map(grouped);
+            lines.add_row([name.to_owned()].into_iter().chain(counts).chain([rate]));
         };
         let mut files: Vec<&File> = self.files.iter().collect();
         if files.len() > FILES_SHOWN {

@@ -206,8 +206,8 @@ impl Tap {
             ),
         };
         let content = Content::new(file, name.as_str());
-        let mut file =
-            OpenFile::from_start(content, stat, format, self.stream.reading.record_bytes_max);
+        let record_bytes_max = self.stream.reading.record_bytes_max;
+        let mut file = OpenFile::from_start(name.kind(), content, stat, format, record_bytes_max);
         let has_begun = match file.begin(is_still)? {
             Beginning::Header(_) | Beginning::Records => true,
             // A segment is read on when something is appended to it, though its name is gone by
@@ -237,6 +237,7 @@ impl Out {
             let (raw, offset) = match &step {
                 Step::Record(record) => (record.raw, record.range.start),
                 Step::Refused(refused) => (refused.raw, refused.range.start),
+                Step::Between => continue,
                 Step::End | Step::Wait => return Ok(()),
             };
             if offset < *shown {

@@ -69,6 +69,8 @@ pub struct Listeners {
     pub tcp_listen: Option<TcpListen>,
     /// The server, `host:port`, that lines are read from.
     pub tcp_connect: Option<String>,
+    /// For how long an Idempotency-Key is remembered once its records are committed.
+    pub idempotency_keep: Duration,
 }
 
 /// Where lines are taken by TCP, and from how many.

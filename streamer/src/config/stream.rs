@@ -27,6 +27,9 @@ const KEEP_MAX: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
 /// Each writer has a connection, and PostgreSQL 100 of them by default.
 const WRITERS_MAX: usize = 32;
 
+/// For how long a client may repeat a request under its key and be sure that it counts once.
+const IDEMPOTENCY_KEEP: Duration = Duration::from_secs(24 * 3600);
+
 /// One stream: files of a pattern into a table.
 #[derive(Debug, Clone)]
 pub struct Stream {
@@ -101,6 +104,8 @@ pub(super) struct StreamFile {
     tcp_connect: Option<String>,
     #[serde(default)]
     tcp_open_to_all: bool,
+    #[serde(default, deserialize_with = "duration")]
+    idempotency_keep: Option<Duration>,
     #[serde(default, deserialize_with = "duration")]
     tcp_idle: Option<Duration>,
     tcp_connections: Option<usize>,
@@ -198,8 +203,12 @@ impl StreamFile {
             event_time: self.event_time,
         };
         let pace = Pace { every, max_rows, writers, dead_letters_max: self.max_dead_letters };
-        let listeners =
-            Listeners { token, tcp_listen, tcp_connect: tcp_connect(self.tcp_connect)? };
+        let listeners = Listeners {
+            token,
+            tcp_listen,
+            tcp_connect: tcp_connect(self.tcp_connect)?,
+            idempotency_keep: idempotency_keep(self.idempotency_keep)?,
+        };
         let on_done = on_done(self.on_done, self.archive.as_deref())?;
         let when_done = WhenDone { on_done, others: Vec::new(), keep: keep(self.keep)? };
         let table = table(self.table, self.dataset, &name)?;
@@ -222,6 +231,15 @@ fn below<'p>(setting: &'static str, path: &'p str) -> Result<&'p str, Wrong> {
         return Err((setting, message.to_owned()));
     }
     Ok(path)
+}
+
+/// How long keys are remembered: as long as PostgreSQL can reckon with.
+fn idempotency_keep(keep: Option<Duration>) -> Result<Duration, Wrong> {
+    let keep = keep.unwrap_or(IDEMPOTENCY_KEEP);
+    match keep <= KEEP_MAX {
+        true => Ok(keep),
+        false => Err(("idempotency_keep", "must be at most 1000 years".to_owned())),
+    }
 }
 
 /// The keys of each column's path, which are written with dots between them.

@@ -5,6 +5,7 @@ mod away;
 mod done;
 mod ended;
 mod instance;
+mod keys;
 mod listing;
 mod retention;
 mod watch;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::done::Done;
 use super::ended::Ended;
+use super::keys::tend;
 use super::listing::Listing;
 use super::retention::Retention;
 use super::watch::Watch;
@@ -45,13 +46,15 @@ pub(super) async fn work(
     // Where all is read once, old rows go after the work, whose end stops all that is beside it.
     let beside = if drains { plan.stop.clone() } else { stop.clone() };
     let mut retention = Retention::new(&database, &stream, &plan, beside);
-    let plan = Plan { stop, ..plan };
+    let plan = Plan { stop: stop.clone(), ..plan };
+    let keys = places.spool().cloned();
     let result = match Leader::start(database, places, stream, listing, plan, reporter).await {
         Ok(leader) => match &mut retention {
             Some(retention) if !drains => {
-                tokio::join!(leader.work_with_helpers(), retention.keep_up()).0
+                let (working, keeping) = (leader.work_with_helpers(), retention.keep_up());
+                tokio::join!(working, keeping, tend(keys, &name, stop)).0
             }
-            _ => leader.work_with_helpers().await,
+            _ => tokio::join!(leader.work_with_helpers(), tend(keys, &name, stop)).0,
         },
         Err(error) => Err(error),
     };
@@ -103,7 +106,8 @@ impl Leader {
             }
         };
         patience.note_success();
-        let mut sink = Sink::new(database, &stream.name, &stream.pace, patience);
+        let for_spool = Arc::downgrade(&database);
+        let mut sink = Sink::new(database, &stream, patience);
         let is_stopped = !sink.stopped().await?.is_empty();
         let done = Done::new(&stream.reading, &stream.when_done, places.folder());
         let loaded = load(&mut sink, &places, done.is_some()).await?;
@@ -126,7 +130,7 @@ impl Leader {
             is_alone: AtomicBool::new(true),
         });
         if let Some(spool) = shared.places.spool() {
-            spool.open(shared.fits.clone());
+            spool.open(shared.fits.clone(), for_spool);
         }
         Ok(Leader {
             writer: Writer::new(shared.clone(), sink),

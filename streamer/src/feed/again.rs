@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::partition::fingerprint::Consumed;
-use crate::partition::{Checkpoint, Name, Partition};
+use crate::partition::{Checkpoint, Kind, Name, Partition};
 use crate::source::content::Content;
 
 /// What a log is to the newest partition of its name.
@@ -42,18 +42,26 @@ impl Again {
         if offset == 0 {
             return Ok(Again::New { generation, is_new: false });
         }
+        if name.kind() == Kind::Segment {
+            // It has its name for itself, and is only appended to.
+            return Ok(match checkpoint.is_done && content.ends_at(offset)? {
+                true => Again::Done,
+                false => Again::resumed(generation, checkpoint, Consumed::default()),
+            });
+        }
         let fingerprint = checkpoint.fingerprint.as_ref();
         let verify = |print| Consumed::verify(content, print, offset);
         Ok(match fingerprint.map(verify).transpose()?.flatten() {
             Some(_) if checkpoint.is_done && content.ends_at(offset)? => Again::Done,
-            Some(consumed) => {
-                let checkpoint = Box::new(checkpoint.clone());
-                Again::Resumed { generation, checkpoint, consumed }
-            }
+            Some(consumed) => Again::resumed(generation, checkpoint, consumed),
             None => {
                 tracing::warn!("{name} is no longer the file it was: reading it from its start");
                 Again::New { generation: generation + 1, is_new: true }
             }
         })
+    }
+
+    fn resumed(generation: u32, checkpoint: &Checkpoint, consumed: Consumed) -> Again {
+        Again::Resumed { generation, checkpoint: Box::new(checkpoint.clone()), consumed }
     }
 }

@@ -205,6 +205,10 @@ impl Feed {
             return Ok(None);
         }
         let (file, stat) = self.places.open(&found.name)?;
+        if let Some(spool) = self.places.spool() {
+            let committed = known.as_ref().map_or(0, |(_, known)| known.next_offset);
+            spool.note_committed(&found.name, committed);
+        }
         let limit = self.places.spool().and_then(|spool| spool.limit(&found.name));
         let mut content = Content::new(file, found.name.as_str()).within(limit);
         let start = content.anew();
@@ -212,9 +216,6 @@ impl Feed {
             match Again::of(&mut content, &found.name, known.as_ref())? {
                 Again::Done => {
                     self.files.state().settle(&found.name, stat);
-                    if let (Some(spool), Some((_, known))) = (self.places.spool(), known) {
-                        spool.note_committed(&found.name, known.next_offset);
-                    }
                     return Ok(None);
                 }
                 Again::New { generation, is_new } => (generation, is_new, None),
@@ -227,7 +228,8 @@ impl Feed {
             Kind::Segment => Format::of(found.name.as_str()),
             Kind::File => self.reading.format_of(found.name.as_str()),
         };
-        let mut file = OpenFile::from_start(start, stat, format, self.reading.record_bytes_max);
+        let (kind, record_bytes_max) = (partition.kind(), self.reading.record_bytes_max);
+        let mut file = OpenFile::from_start(kind, start, stat, format, record_bytes_max);
         let still = resumed.is_some() || self.is_still(&found.name, stat);
         let (fit, header) = match self.fit(&mut file, still)? {
             Opening::Fits(fit, header) => (fit, header),
@@ -284,10 +286,12 @@ impl Feed {
     fn read(&mut self, current: &mut Current, batch: &mut MicroBatch) -> ReadEnd {
         let still = self.is_still(&current.found.name, current.file.stat());
         let mut part = Taken::default();
+        let before = batch.records();
         let end = loop {
-            if part.records + batch.records() >= self.records_max
-                || batch.held_bytes >= BATCH_BYTES_MAX
-            {
+            let taken = before + part.records;
+            let is_full = taken >= self.records_max || batch.held_bytes >= BATCH_BYTES_MAX;
+            // A request with a key is committed whole.
+            if is_full && !current.file.is_within_request() {
                 // Looking one byte ahead spares an empty micro-batch that only says: done.
                 break match current.file.ends_here() {
                     Ok(true) => ReadEnd::End,
@@ -295,12 +299,23 @@ impl Feed {
                     Err(error) => ReadEnd::Failed(error),
                 };
             }
+            match current.file.next_request() {
+                Ok(Some(request)) => {
+                    if taken > 0 && taken + u64::from(request.records) > self.records_max {
+                        break ReadEnd::Full;
+                    }
+                    part.begin(request);
+                }
+                Ok(None) => {}
+                Err(error) => break ReadEnd::Failed(error),
+            }
             match current.file.step(still) {
                 Ok(Step::End) => break ReadEnd::End,
                 Ok(Step::Wait) => match current.file.damage().filter(|_| still) {
                     Some(damage) => break ReadEnd::Damaged(damage.to_owned()),
                     None => break ReadEnd::Wait,
                 },
+                Ok(Step::Between) => {}
                 Ok(Step::Record(record)) => part.take(record, batch),
                 Ok(Step::Refused(refused)) => part.refuse(refused, batch),
                 Err(error) => break ReadEnd::Failed(error),
@@ -318,7 +333,13 @@ impl Feed {
     }
 
     /// Closes the part that was read, and notes where reading stands.
-    fn finish(&mut self, part: Taken, current: &mut Current, batch: &mut MicroBatch, end: bool) {
+    fn finish(
+        &mut self,
+        mut part: Taken,
+        current: &mut Current,
+        batch: &mut MicroBatch,
+        end: bool,
+    ) {
         let position = current.file.position(end);
         let start_offset = current.committed_offset;
         if position.offset == start_offset && end == current.was_done {
@@ -333,6 +354,7 @@ impl Feed {
         let Partition { name, generation } = &current.partition;
         self.files.state().note_read(name, *generation, position.offset, read_bytes);
         (current.committed_offset, current.was_done) = (position.offset, end);
+        batch.requests.extend(part.requests(batch.parts.len()));
         batch.parts.push(Part {
             partition: current.partition.clone(),
             is_new: std::mem::take(&mut current.is_new),

@@ -7,6 +7,7 @@ use crate::partition::Partition;
 
 /// What the feed has for the stream.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Work {
     /// Records to commit.
     Batch(MicroBatch),

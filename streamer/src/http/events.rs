@@ -14,8 +14,9 @@ use tokio::sync::oneshot;
 use super::answer::Refusal;
 use super::{App, Entry, auth, body};
 use crate::batch::Counts;
+use crate::framing::Key;
 use crate::receiver::records::{self, Records};
-use crate::spool::{Append, Key, Receipt, SpoolError};
+use crate::spool::{Append, Receipt, SpoolError};
 
 /// How long a client may wait for the commit; later it is told what is certain, that its records
 /// are synced.
@@ -84,14 +85,16 @@ async fn take(
     }
     let Records { content, bytes, count, .. } = records;
     let key = key.map(|key| Key::new(&key, &bytes));
-    let append = Append { content, bytes, records: count, is_alone: false, key, waits };
+    let append = Append { content, bytes, records: count, key, waits };
     let Receipt { records, is_repeated, outcome } =
         entry.spool.append(append).await.map_err(refusal)?;
     app.metrics.note_accepted(&entry.stream.name, if is_repeated { 0 } else { records });
     if let Some(outcome) = outcome
-        && let Some(Counts { rows, duplicates, dead_letters, .. }) = committed(app, outcome).await
+        && let Some(Counts { rows, duplicates, repeated, dead_letters, .. }) =
+            committed(app, outcome).await
     {
-        let answer = match is_repeated {
+        // Whether it came before may show only when it is committed.
+        let answer = match is_repeated || repeated > 0 {
             true => json!({"accepted": records, "repeated": true}),
             false => json!({
                 "accepted": records,
@@ -202,7 +205,7 @@ fn check_header(entry: &Entry, records: &Records) -> Result<(), Refusal> {
 fn refusal(error: SpoolError) -> Refusal {
     let message = error.to_string();
     match error {
-        SpoolError::Full | SpoolError::Busy | SpoolError::TooManyKeys => {
+        SpoolError::Full | SpoolError::Busy => {
             Refusal::new(StatusCode::TOO_MANY_REQUESTS, message).later()
         }
         SpoolError::KeyReused => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, message),

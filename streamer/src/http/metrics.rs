@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::event::{Counters, Event, Observer, StreamCounters};
 use crate::latency::Latencies;
+use crate::spool::SpoolWriter;
 
 /// The type of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -31,6 +32,7 @@ struct OfQuantile {
 
 type Counts = Family<OfStream, Counter>;
 type Levels = Family<OfStream, Gauge<u64, AtomicU64>>;
+type Ages = Family<OfStream, Gauge<f64, AtomicU64>>;
 type Times = Family<OfStream, Histogram, fn() -> Histogram>;
 
 /// All that is counted.
@@ -39,6 +41,8 @@ pub struct Metrics {
     registry: Registry,
     accepted: Counts,
     spool: Levels,
+    spool_free: Levels,
+    spool_age: Ages,
     micro_batch: Times,
     latency: Times,
     latencies: Latencies,
@@ -57,6 +61,8 @@ impl Metrics {
             registry: Registry::with_prefix("streamer"),
             accepted: Counts::default(),
             spool: Levels::default(),
+            spool_free: Levels::default(),
+            spool_age: Ages::default(),
             // From 1 ms to 32 s.
             micro_batch: Times::new_with_constructor(histogram),
             latency: Times::new_with_constructor(histogram),
@@ -78,6 +84,10 @@ impl Metrics {
         registry.register("accepted_records", help, self.accepted.clone());
         let help = "Bytes that came by a listener and are not committed";
         registry.register_with_unit("spool", help, Unit::Bytes, self.spool.clone());
+        let help = "Bytes that are left in the file system of the spool";
+        registry.register_with_unit("spool_free", help, Unit::Bytes, self.spool_free.clone());
+        let help = "How long the oldest record that came by a listener has waited to be committed";
+        registry.register_with_unit("spool_age", help, Unit::Seconds, self.spool_age.clone());
         let help = "From the first byte of a micro-batch read to its commit";
         registry.register_with_unit("micro_batch", help, Unit::Seconds, self.micro_batch.clone());
         let help = "From a record accepted by a listener to its commit";
@@ -97,9 +107,14 @@ impl Metrics {
         self.unauthorized.inc();
     }
 
-    /// What waits in a spool now.
-    pub(super) fn note_backlog(&self, stream: &str, bytes: u64) {
-        self.spool.get_or_create(&of(stream)).set(bytes);
+    /// What a spool is like now.
+    pub(super) fn note_spool(&self, stream: &str, spool: &SpoolWriter) {
+        let of = of(stream);
+        self.spool.get_or_create(&of).set(spool.backlog_bytes());
+        self.spool_age.get_or_create(&of).set(spool.oldest_age().as_secs_f64());
+        if let Some(bytes) = spool.free_bytes() {
+            self.spool_free.get_or_create(&of).set(bytes);
+        }
     }
 
     /// All of it as text.
@@ -129,10 +144,13 @@ struct Sampler(Counters);
 /// A counter of [`Sampler`]: its name, what it counts, and which it is.
 type Counted = (&'static str, &'static str, fn(&StreamCounters) -> u64);
 
-const COUNTED: [Counted; 5] = [
+const COUNTED: [Counted; 6] = [
     ("records", "Records that were read and committed.", |of| of.counts.records),
     ("rows", "Records that became rows.", |of| of.counts.rows),
     ("duplicates", "Records whose key was in the table before.", |of| of.counts.duplicates),
+    ("repeated", "Records of requests whose Idempotency-Key was there before.", |of| {
+        of.counts.repeated
+    }),
     ("dead_letters", "Records that were refused.", |of| of.counts.dead_letters),
     ("failed_files", "Files that could not be loaded, or have stopped their stream.", |of| {
         of.failures

@@ -213,7 +213,7 @@ async fn healthz() -> Response {
 /// Whether records can be taken and go into their tables.
 async fn readyz(State(app): State<Arc<App>>) -> Response {
     let is_open = app.entries.values().all(|entry| entry.spool.is_open());
-    if is_open && app.health.is_well() {
+    if is_open && app.health.is_ready() {
         return Json(json!({"status": "ready"})).into_response();
     }
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "not ready; `streamer health` tells what ails it")
@@ -230,7 +230,7 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
         return auth::refusal().into_response();
     }
     for (name, entry) in &app.entries {
-        app.metrics.note_backlog(name, entry.spool.backlog_bytes());
+        app.metrics.note_spool(name, &entry.spool);
     }
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text()).into_response()
 }

@@ -67,6 +67,7 @@ fn post(streams: &[&str], is_open: bool, is_locked: bool) -> Value {
             },
             {
                 "name": "Idempotency-Key", "in": "header",
+                "description": "Events sent again under it are stored once, whichever streamer takes them",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 255}
             }
         ],

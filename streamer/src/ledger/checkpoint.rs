@@ -13,7 +13,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
-use super::{signed, unsigned};
+use super::{bigint, signed, unsigned};
 use crate::batch::Part;
 use crate::partition::Partition;
 use crate::partition::fingerprint::Fingerprint;
@@ -151,7 +151,7 @@ pub async fn advance(
     }
     let states = parts.iter().map(|p| if p.end.is_end { "done" } else { "reading" });
     let fingerprints = parts.iter().map(|p| Json(&p.end.fingerprint));
-    let lines = parts.iter().map(|p| p.end.line.map(|line| signed([line].into_iter())[0]));
+    let lines = parts.iter().map(|p| p.end.line.map(bigint));
     let moved = sqlx::query(
         "with moving as (
              select $1::text as stream, *

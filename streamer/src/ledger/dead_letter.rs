@@ -9,7 +9,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::signed;
+use super::{bigint, signed};
 use crate::batch::DeadLetter;
 use crate::layout::Reason;
 use crate::partition::Partition;
@@ -129,7 +129,7 @@ pub async fn write(
         return Ok(());
     }
     let each = || letters.iter().map(|refused| refused.letter);
-    let lines = each().map(|letter| letter.line.map(|line| signed([line].into_iter())[0]));
+    let lines = each().map(|letter| letter.line.map(bigint));
     sqlx::query(
         "insert into streamer.dead_letter (stream, partition, start_offset, end_offset, line, raw,
                                            columns, header, reasons, batch_id)

@@ -30,13 +30,14 @@ pub async fn record(
     let statement = sqlx::query_as(concat!(
         "with recorded as (
              insert into streamer.micro_batch (batch_id, stream, partition, start_offset, end_offset,
-                                               records, rows, duplicates, dead_letters, path)
+                                               records, rows, duplicates, dead_letters, path,
+                                               repeated)
              select v.batch_id, $5, v.partition, v.start_offset, v.end_offset,
-                    v.records, v.rows, v.duplicates, v.dead_letters, $14
+                    v.records, v.rows, v.duplicates, v.dead_letters, $14, v.repeated
                from unnest($6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[],
-                           $11::bigint[], $12::bigint[], $13::bigint[])
+                           $11::bigint[], $12::bigint[], $13::bigint[], $15::bigint[])
                     v (batch_id, partition, start_offset, end_offset, records, rows, duplicates,
-                       dead_letters)
+                       dead_letters, repeated)
          ) ",
         unchanged::changed!()
     ));
@@ -52,6 +53,7 @@ pub async fn record(
         .bind(signed(counts().map(|counts| counts.duplicates)))
         .bind(signed(counts().map(|counts| counts.dead_letters)))
         .bind(path.name())
+        .bind(signed(counts().map(|counts| counts.repeated)))
         .fetch_optional(tx)
         .await?;
     unchanged::refuse(batch, changed)

@@ -3,10 +3,11 @@
 //!
 //! `streamer.checkpoint` has a row for each partition: how far it is committed.
 //! `streamer.micro_batch` has a row for what each transaction took from a partition.
-//! `streamer.dead_letter` has a row for each record that could not become a row of its table. They
+//! `streamer.dead_letter` has a row for each record that could not become a row of its table.
+//! `streamer.idempotency_key` has a row for each request that was committed under a key. They
 //! change in the transaction that writes the rows, so together they always tell the truth: per
 //! partition, the records of its micro-batches are the checkpoint's records, and `records = rows +
-//! duplicates + dead letters`.
+//! duplicates + repeated + dead letters`.
 //!
 //! Apart from these, `streamer.instance` has a row for each streamer that is at work.
 //!
@@ -16,6 +17,7 @@
 pub mod checkpoint;
 pub mod dead_letter;
 pub mod export;
+pub mod idempotency;
 pub mod instance;
 pub mod micro_batch;
 pub mod reset;
@@ -25,7 +27,12 @@ pub mod unchanged;
 
 /// Counts or offsets as bigint has them.
 fn signed(values: impl Iterator<Item = u64>) -> Vec<i64> {
-    values.map(|value| i64::try_from(value).expect("a log is smaller than 8 EiB")).collect()
+    values.map(bigint).collect()
+}
+
+/// A count or an offset as bigint has it.
+fn bigint(value: u64) -> i64 {
+    i64::try_from(value).expect("a log is smaller than 8 EiB")
 }
 
 /// A bigint that a constraint of its table keeps from being negative.

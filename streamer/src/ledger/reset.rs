@@ -2,12 +2,14 @@
 
 use sqlx::{Executor, PgConnection};
 
+use crate::partition::SPOOL;
 use crate::sql::made;
 
 /// What is known of a stream.
 #[derive(Debug, sqlx::FromRow)]
 pub struct Held {
-    /// Its partitions, as [`Partition::text`](crate::partition::Partition::text) writes them.
+    /// Its partitions, as [`Partition::text`](crate::partition::Partition::text) writes them; not
+    /// segments whose records a reset has forgotten already.
     pub files: Vec<String>,
     /// How many micro-batches it has.
     pub micro_batches: i64,
@@ -23,13 +25,15 @@ pub struct Held {
 /// When the database can't be asked.
 pub async fn known(conn: &mut PgConnection, stream: &str) -> Result<Held, sqlx::Error> {
     sqlx::query_as(
-        "select array(select partition from streamer.checkpoint where stream = $1) as files,
+        "select array(select partition from streamer.checkpoint
+                       where stream = $1 and (records > 0 or not starts_with(partition, $2))) as files,
                 (select count(*) from streamer.micro_batch where stream = $1) as micro_batches,
                 (select count(*) from streamer.dead_letter where stream = $1) as dead_letters,
                 (select count(*) from streamer.dead_letter where stream = $1 and resolved_at is null)
                     as open_dead_letters",
     )
     .bind(stream)
+    .bind(segments())
     .fetch_one(conn)
     .await
 }
@@ -84,17 +88,35 @@ pub async fn delete_rows(
     Ok(())
 }
 
-/// Forgets the stream's checkpoints, micro-batches and dead letters.
+/// Forgets the stream's checkpoints, micro-batches, dead letters and Idempotency-Keys. How far the
+/// segments of its spools are committed stays known, also of those on other machines: what is
+/// committed of them is not to come back, and what is not is still to be loaded.
 ///
 /// # Errors
 /// When they can't be removed.
 pub async fn forget(tx: &mut PgConnection, stream: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "delete from streamer.checkpoint where stream = $1 and not starts_with(partition, $2)",
+    )
+    .bind(stream)
+    .bind(segments())
+    .execute(&mut *tx)
+    .await?;
     for statement in [
-        "delete from streamer.checkpoint where stream = $1",
+        "update streamer.checkpoint
+            set records = 0, judged_records = 0, judged_dead_letters = 0, refusal = null,
+                state = case when state = 'done' then state else 'reading' end
+          where stream = $1",
+        "delete from streamer.idempotency_key where stream = $1",
         "delete from streamer.micro_batch where stream = $1",
         "delete from streamer.dead_letter where stream = $1",
     ] {
         sqlx::query(statement).bind(stream).execute(&mut *tx).await?;
     }
     Ok(())
+}
+
+/// What the partitions begin with that are segments.
+fn segments() -> String {
+    format!("{SPOOL}/")
 }

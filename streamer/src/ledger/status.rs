@@ -23,6 +23,8 @@ pub struct PartitionStatus {
     pub rows: i64,
     /// Records whose key was in the table.
     pub duplicates: i64,
+    /// Records of requests whose Idempotency-Key was there before.
+    pub repeated: i64,
     /// Records that were refused and are not retried.
     pub dead_letters: i64,
 }
@@ -45,6 +47,8 @@ pub struct MicroBatchStatus {
     pub rows: i64,
     /// Records whose key was in the table.
     pub duplicates: i64,
+    /// Records of requests whose Idempotency-Key was there before.
+    pub repeated: i64,
     /// Records that were refused.
     pub dead_letters: i64,
     /// How the rows went in.
@@ -64,10 +68,11 @@ pub async fn partitions(
     sqlx::query_as(
         "select c.partition, c.next_offset, c.records, c.state, c.refusal, c.updated_at,
                 coalesce(b.rows, 0)::bigint as rows, coalesce(b.duplicates, 0)::bigint as duplicates,
-                coalesce(b.dead_letters, 0)::bigint as dead_letters
+                coalesce(b.dead_letters, 0)::bigint as dead_letters,
+                coalesce(b.repeated, 0)::bigint as repeated
            from streamer.checkpoint c
            left join (select partition, sum(rows) as rows, sum(duplicates) as duplicates,
-                             sum(dead_letters) as dead_letters
+                             sum(dead_letters) as dead_letters, sum(repeated) as repeated
                         from streamer.micro_batch where stream = $1 group by partition) b
                 using (partition)
           where c.stream = $1",
@@ -86,8 +91,8 @@ pub async fn last_micro_batches(
     stream: &str,
 ) -> Result<Vec<MicroBatchStatus>, sqlx::Error> {
     sqlx::query_as(
-        "select batch_id, partition, start_offset, end_offset, records, rows, duplicates, dead_letters,
-                path, written_at
+        "select batch_id, partition, start_offset, end_offset, records, rows, duplicates, repeated,
+                dead_letters, path, written_at
            from streamer.micro_batch where stream = $1 order by batch_id desc limit 100",
     )
     .bind(stream)

@@ -193,19 +193,19 @@ impl Appends<'_> {
         }
         self.flush();
         let bytes = [line, b"\n"].concat();
-        self.done.push(self.append(bytes, 1, true));
+        self.done.push(self.append(bytes, 1));
     }
 
     fn flush(&mut self) {
         if self.records > 0 {
             let (bytes, records) = (std::mem::take(&mut self.bytes), self.records);
-            self.done.push(self.append(bytes, records, false));
+            self.done.push(self.append(bytes, records));
             self.records = 0;
         }
     }
 
-    fn append(&self, bytes: Vec<u8>, records: u64, is_alone: bool) -> Append {
-        Append { content: self.content.clone(), bytes, records, is_alone, key: None, waits: false }
+    fn append(&self, bytes: Vec<u8>, records: u64) -> Append {
+        Append { content: self.content.clone(), bytes, records, key: None, waits: false }
     }
 
     fn done(mut self) -> Vec<Append> {
@@ -228,7 +228,10 @@ mod tests {
             }
             appends.extend(intake.take(b"", follows).unwrap());
             let mut joined: Vec<(String, u64, bool)> = Vec::new();
-            for Append { bytes, records, is_alone, .. } in appends {
+            for Append { content, bytes, records, .. } in appends {
+                let next = Reader::new(content.format, 20).next(&bytes, &mut 0, true);
+                // What is no record must not be read together with its neighbours.
+                let is_alone = content.format.spans_lines() && !matches!(next, Next::Record(_));
                 let text = String::from_utf8(bytes).unwrap();
                 match joined.last_mut() {
                     Some(last) if !last.2 && !is_alone => {

@@ -1,6 +1,7 @@
 //! One try at the transaction of a micro-batch.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
@@ -11,11 +12,11 @@ use super::first_path::Duplicates;
 use super::recent::Recent;
 use super::rows::{self, Busy, Written};
 use super::watched::outcomes;
-use crate::batch::{Counts, DeadLetter, MicroBatch, PartOutcome, Path, RowPlace, count};
+use crate::batch::{Counts, DeadLetter, MicroBatch, PartOutcome, Path, RowPlace, Verdict, count};
 use crate::latency::Visible;
 use crate::ledger::checkpoint::Advanced;
 use crate::ledger::dead_letter::Refused;
-use crate::ledger::{checkpoint, dead_letter, micro_batch, stop};
+use crate::ledger::{checkpoint, dead_letter, idempotency, micro_batch, stop};
 use crate::limit::DeadLetterLimit;
 use crate::retry::{Remedy, remedy_of};
 
@@ -28,8 +29,11 @@ const BEGIN: &str = "begin; set constraints all immediate;
      where pg_catalog.current_setting('synchronous_commit') in ('off', 'local')";
 
 /// A try on one path.
+#[derive(Clone, Copy)]
 pub(super) struct Attempt<'a> {
     pub(super) stream: &'a str,
+    /// For how long an Idempotency-Key is remembered.
+    pub(super) keep: Duration,
     pub(super) limit: Option<DeadLetterLimit>,
     pub(super) batch: &'a MicroBatch,
     pub(super) recent: &'a Recent,
@@ -75,26 +79,50 @@ impl Attempt<'_> {
             tx.rollback().await?;
             return Err(Failure::Superseded);
         };
-        let (written, lookup) = match self.write_rows(&mut tx, &advanced, busy).await {
-            Ok(written) => written,
+        let judged = self.judge(&mut tx).await?;
+        let attempt = Attempt { batch: judged.as_ref().unwrap_or(self.batch), ..*self };
+        match attempt.write(&mut tx, &advanced, busy).await {
+            Ok(committed) => *in_doubt = Some(committed),
             Err(sqlx::Error::Database(error)) if self.is_refusal(error.as_ref()) => {
                 tx.rollback().await?;
                 return Err(Failure::Refused(error));
             }
             Err(error) => return Err(error.into()),
-        };
-        let mut committed = self.outcome(&advanced, &written, lookup);
-        let (stream, batch, parts) = (self.stream, self.batch, &committed.parts);
-        micro_batch::record(&mut tx, stream, batch, parts, committed.path).await?;
-        let letters = self.dead_letters(&written, &advanced);
-        dead_letter::write(&mut tx, stream, batch.header(), &letters).await?;
-        committed.stopped = stop::judge(&mut tx, stream, self.limit, parts).await?;
-        *in_doubt = Some(committed.clone());
+        }
         // Noted while the server writes its log. If it is not committed after all, it is looked up
         // in vain when it is tried again, and what it repeats is taken for recent.
         let note = async { self.recent.note(self.batch) };
         tokio::join!(biased; tx.commit(), note).0?;
+        let mut committed = in_doubt.clone().expect("it was put there");
         committed.visible.note_commit();
+        Ok(committed)
+    }
+
+    /// What the keys of the requests leave of the micro-batch; nothing, if that is all of it.
+    async fn judge(&self, tx: &mut PgConnection) -> Result<Option<MicroBatch>, sqlx::Error> {
+        let requests = &self.batch.requests;
+        if requests.is_empty() {
+            return Ok(None);
+        }
+        let verdicts = idempotency::claim(tx, self.stream, self.keep, requests).await?;
+        let is_changed = verdicts.iter().any(|verdict| *verdict != Verdict::New);
+        Ok(is_changed.then(|| self.batch.judged(&verdicts)))
+    }
+
+    /// Writes all that is to be committed.
+    async fn write(
+        &self,
+        tx: &mut PgConnection,
+        advanced: &Advanced,
+        busy: Busy<'_>,
+    ) -> Result<Committed, sqlx::Error> {
+        let (written, lookup) = self.write_rows(tx, advanced, busy).await?;
+        let mut committed = self.outcome(advanced, &written, lookup);
+        let (stream, batch, parts) = (self.stream, self.batch, &committed.parts);
+        micro_batch::record(tx, stream, batch, parts, committed.path).await?;
+        let letters = self.dead_letters(&written, advanced);
+        dead_letter::write(tx, stream, batch.header(), &letters).await?;
+        committed.stopped = stop::judge(tx, stream, self.limit, parts).await?;
         Ok(committed)
     }
 
@@ -164,9 +192,13 @@ impl Attempt<'_> {
         for (row, _) in &written.dead {
             parts[row.part].counts.dead_letters += 1;
         }
+        for request in self.batch.repeated() {
+            parts[request.part].counts.repeated += request.records;
+        }
         for PartOutcome { counts, .. } in &mut parts {
             // What is neither in the table by this transaction nor refused was there before.
-            counts.duplicates = counts.records - counts.rows - counts.dead_letters;
+            let Counts { records, rows, repeated, dead_letters, .. } = *counts;
+            counts.duplicates = records - rows - repeated - dead_letters;
         }
         let watched = outcomes(self.batch, written);
         let visible = if written.inserted.len() == self.batch.rows.len() {

@@ -29,7 +29,7 @@ use first_path::{Duplicates, FirstPath};
 pub use replay::{Replayed, replay};
 
 use crate::batch::{Counts, MicroBatch, PartOutcome, Path};
-use crate::config::Pace;
+use crate::config::Stream;
 use crate::database::Database;
 use crate::latency::Visible;
 use crate::ledger::checkpoint;
@@ -57,6 +57,8 @@ const FILTERED_TRIES: u32 = 2;
 pub struct Sink {
     database: Arc<Database>,
     stream: String,
+    /// For how long an Idempotency-Key is remembered.
+    keep: Duration,
     conn: Option<PgConnection>,
     first_path: FirstPath,
     recent: Recent,
@@ -99,11 +101,13 @@ pub enum SinkError {
 }
 
 impl Sink {
-    /// A sink for the stream of this name.
-    pub fn new(database: Arc<Database>, stream: &str, pace: &Pace, patience: Patience) -> Sink {
+    /// A sink for a stream.
+    pub fn new(database: Arc<Database>, stream: &Stream, patience: Patience) -> Sink {
+        let pace = &stream.pace;
         Sink {
             database,
-            stream: stream.to_owned(),
+            stream: stream.name.clone(),
+            keep: stream.listeners.idempotency_keep,
             conn: None,
             first_path: FirstPath::new(),
             recent: Recent::default(),
@@ -121,6 +125,7 @@ impl Sink {
         Sink {
             database: self.database.clone(),
             stream: self.stream.clone(),
+            keep: self.keep,
             conn: None,
             first_path: FirstPath::new(),
             recent: self.recent.clone(),
@@ -152,8 +157,8 @@ impl Sink {
         let mut in_doubt = None;
         loop {
             let mut conn = self.connection().await?;
-            let (stream, limit, recent) = (&self.stream, self.limit, &self.recent);
-            let attempt = Attempt { stream, limit, batch, recent, path };
+            let (stream, keep, recent) = (&self.stream, self.keep, &self.recent);
+            let attempt = Attempt { stream, keep, limit: self.limit, batch, recent, path };
             let failure = match in_time(attempt.run(&mut conn, &mut in_doubt, &mut *busy)).await {
                 Ok(committed) => {
                     // What was committed stays so: without this connection the next one goes on.

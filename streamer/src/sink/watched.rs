@@ -37,6 +37,12 @@ pub(super) fn outcomes(batch: &MicroBatch, written: &Written<'_>) -> Vec<Counts>
             });
         }
     }
+    for request in batch.repeated() {
+        tally.each(request.part, request.offsets.start, |at| {
+            outcomes[at].records += request.records;
+            outcomes[at].repeated += request.records;
+        });
+    }
     outcomes
 }
 

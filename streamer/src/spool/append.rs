@@ -2,10 +2,11 @@
 
 use tokio::sync::oneshot;
 
-use super::{Content, Key};
+use super::Content;
 use crate::batch::Counts;
+use crate::framing::Key;
 
-/// Records for the spool.
+/// The records of one request, which are stored whole or not at all.
 #[derive(Debug, Clone)]
 pub struct Append {
     /// Which segments they fit into.
@@ -14,9 +15,8 @@ pub struct Append {
     pub bytes: Vec<u8>,
     /// How many there are.
     pub records: u64,
-    /// Whether they are to have a segment of their own, which ends behind them.
-    pub is_alone: bool,
-    /// The key that the client gave, if any: what comes twice under a key is stored once.
+    /// The key that the client gave, if any: what comes twice under a key is stored once, and
+    /// committed in one transaction.
     pub key: Option<Key>,
     /// Whether somebody waits for the outcome.
     pub waits: bool,

@@ -15,9 +15,6 @@ pub enum SpoolError {
     /// The key was used for other records.
     #[error("this Idempotency-Key was used for other records")]
     KeyReused,
-    /// Too many keys of this day are to be remembered.
-    #[error("too many Idempotency-Keys in a day")]
-    TooManyKeys,
     /// They can't be written.
     #[error("write to the spool")]
     Io(#[source] Arc<io::Error>),

@@ -7,35 +7,59 @@
 //! read to its end. A segment is deleted once its last record is committed and nobody appends to it
 //! any more.
 //!
+//! What lies on disk is one frame for each request, see [`framing`](crate::framing): its records,
+//! and its Idempotency-Key with them. Frames are written behind what is synced, then synced, then
+//! acknowledged, in this order. So whatever a crash leaves, an acknowledged request is there whole;
+//! one that was not acknowledged is there whole, and loaded, or cut off. There is no journal of
+//! keys: a key is in a segment until its records are committed, and from then on in the database.
+//!
+//! A key is decided twice. When a request comes, by what this process has synced and not committed
+//! yet, and by what the database says, if it answers: that spares most repetitions, and tells the
+//! client. And in the transaction that commits the records, where the key is a row of
+//! `streamer.idempotency_key`: that is what counts, for all streamers.
+//!
 //! A spool has two handles: listeners append to it by a [`SpoolWriter`], the engine reads it by a
 //! [`SpoolReader`].
 
+mod adopt;
 mod all;
 mod append;
 mod error;
+mod former;
 mod keys;
+mod lookup;
+mod open;
 mod reader;
 mod segment;
+mod trouble;
 mod waiting;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::database::Database;
+use crate::framing::Key;
+use crate::health::Health;
 use crate::layout::{Fits, HeaderError};
 use crate::partition::{Kind, Name, SPOOL};
-pub use all::Spools;
+pub use all::{Spools, free_bytes};
 pub use append::{Append, Receipt};
 pub use error::SpoolError;
-pub use keys::Key;
+use former::Journals;
+use keys::{Keys, Stored};
+use lookup::Lookup;
 pub use reader::SpoolReader;
 pub use segment::{Content, open_segment, segments};
+use trouble::Troubles;
 use waiting::Waiters;
 use writer::Command;
 
@@ -48,8 +72,19 @@ const SEGMENT_AGE: Duration = Duration::from_secs(60);
 /// How many segments there may be that are not committed: each holds a file open.
 const SEGMENTS_MAX: usize = 200;
 
+/// What a spool may hold, and for how long a key is remembered.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    record_bytes_max: usize,
+    backlog_bytes_max: u64,
+    keep: Duration,
+}
+
 /// How many requests may wait to be written.
 const QUEUE_MAX: usize = 4096;
+
+/// Comes once records are synced, or not.
+type Answer = oneshot::Receiver<Result<Receipt, SpoolError>>;
 
 /// The handle on a stream's spool that listeners have. Clones share the spool.
 #[derive(Debug, Clone)]
@@ -59,8 +94,6 @@ pub struct SpoolWriter(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     stream: String,
-    /// The folder of all spools.
-    root: PathBuf,
     folder: PathBuf,
     /// What the names of its segments start with.
     prefix: String,
@@ -68,9 +101,19 @@ struct Inner {
     backlog_bytes_max: u64,
     state: Mutex<State>,
     grown: Notify,
-    /// How headers fit the stream's table, once the table is known.
-    fits: OnceLock<Fits>,
+    opened: OnceLock<Opened>,
+    /// For how long a key is remembered.
+    keep: Duration,
     writer: OnceLock<mpsc::Sender<Command>>,
+}
+
+/// What is known once the stream's table is.
+#[derive(Debug)]
+struct Opened {
+    /// How headers fit the table.
+    fits: Fits,
+    /// Whoever opened it closes it, too.
+    database: Weak<Database>,
 }
 
 #[derive(Debug, Default)]
@@ -78,8 +121,10 @@ struct State {
     /// By file name, which is also the order of their making.
     segments: BTreeMap<String, Segment>,
     waiters: Waiters,
-    /// Whether it was told that a segment can't be adopted or removed.
-    in_trouble: bool,
+    keys: Keys,
+    /// The keys of the journals of the first version, until the database has them.
+    former: Arc<Journals>,
+    troubles: Troubles,
 }
 
 /// A segment that this process holds.
@@ -95,12 +140,15 @@ struct Segment {
     is_sealed: bool,
     /// A file with too many dead letters stays until it may go on.
     has_stopped: bool,
+    /// The keys of a segment that was adopted, until it is known how much of it is committed: with
+    /// where their records stand, and how many there are.
+    keys: Vec<(Key, Range<u64>, u64)>,
 }
 
 impl SpoolWriter {
     /// Whether the stream's table is known: only then can records be taken.
     pub fn is_open(&self) -> bool {
-        self.0.fits.get().is_some()
+        self.0.opened.get().is_some()
     }
 
     /// Whether records under a header with these names fit the stream's table. True before the
@@ -109,7 +157,7 @@ impl SpoolWriter {
     /// # Errors
     /// Why not.
     pub fn check_header(&self, names: &[String]) -> Result<(), HeaderError> {
-        self.0.fits.get().map_or(Ok(()), |fits| fits.of_header(names.to_vec()).map(drop))
+        self.0.opened.get().map_or(Ok(()), |one| one.fits.of_header(names.to_vec()).map(drop))
     }
 
     /// Appends records, and returns once they are synced.
@@ -117,10 +165,38 @@ impl SpoolWriter {
     /// # Errors
     /// [`SpoolError`]; nothing is then stored.
     pub async fn append(&self, append: Append) -> Result<Receipt, SpoolError> {
+        let answer = self.begin(append)?;
+        answer.await.unwrap_or(Err(SpoolError::Busy))
+    }
+
+    /// Appends several, in this order, and returns once all are synced: for each what
+    /// [`SpoolWriter::append`] would.
+    pub async fn append_all(&self, appends: Vec<Append>) -> Vec<Result<Receipt, SpoolError>> {
+        let begun: Vec<_> = appends.into_iter().map(|append| self.begin(append)).collect();
+        let mut receipts = Vec::new();
+        for answer in begun {
+            receipts.push(match answer {
+                Ok(answer) => answer.await.unwrap_or(Err(SpoolError::Busy)),
+                Err(error) => Err(error),
+            });
+        }
+        receipts
+    }
+
+    fn begin(&self, append: Append) -> Result<Answer, SpoolError> {
         let (reply, answer) = oneshot::channel();
         let sent = self.task().try_send(Command::Append(append, reply));
         sent.map_err(|_full| SpoolError::Busy)?;
-        answer.await.unwrap_or(Err(SpoolError::Busy))
+        Ok(answer)
+    }
+
+    /// A new file on the spool's disk that has no name, and so goes with the process.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn scratch(&self) -> std::io::Result<File> {
+        segment::make_folder(&self.0.folder)?;
+        tempfile::tempfile_in(&self.0.folder)
     }
 
     /// Ends all segments: what is appended later goes into new ones.
@@ -145,6 +221,17 @@ impl SpoolWriter {
         state.segments.values().map(|segment| segment.synced() - segment.committed).sum()
     }
 
+    /// How long the oldest records have waited that were taken since the start and are not
+    /// committed; zero, where none are.
+    pub fn oldest_age(&self) -> Duration {
+        self.0.state().waiters.oldest_age()
+    }
+
+    /// How many bytes are left in its file system, where that can be told.
+    pub fn free_bytes(&self) -> Option<u64> {
+        free_bytes(&self.0.folder)
+    }
+
     /// Whether more can be taken.
     ///
     /// # Errors
@@ -162,20 +249,27 @@ impl SpoolWriter {
 
 impl Inner {
     /// The spool of `stream` in the folder `root`. Nothing is made before something is to be kept.
-    fn new(root: &Path, stream: &str, record_bytes_max: usize, backlog_bytes_max: u64) -> Inner {
+    fn new(root: &Path, stream: &str, limits: Limits, health: Health) -> Inner {
+        let Limits { record_bytes_max, backlog_bytes_max, keep } = limits;
         let name = segment::folder_name(stream);
         Inner {
             stream: stream.to_owned(),
             folder: root.join(&name),
-            root: root.to_owned(),
             prefix: format!("{SPOOL}/{name}/"),
             record_bytes_max,
             backlog_bytes_max,
-            state: Mutex::default(),
+            state: Mutex::new(State { troubles: Troubles::new(health), ..State::default() }),
             grown: Notify::new(),
-            fits: OnceLock::new(),
+            opened: OnceLock::new(),
+            keep,
             writer: OnceLock::new(),
         }
+    }
+
+    /// Who asks the database for keys, once it is known.
+    fn lookup(&self) -> Option<Lookup> {
+        let database = self.opened.get()?.database.clone();
+        Some(Lookup::new(database, &self.stream, self.keep))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -196,6 +290,15 @@ impl Inner {
     }
 }
 
+impl State {
+    /// Where the records of a key are that are synced here and not committed yet.
+    fn uncommitted(&self, key: Key) -> Option<&Stored> {
+        let stored = self.keys.get(key)?;
+        let segment = self.segments.get(&*stored.segment)?;
+        (segment.committed < stored.end).then_some(stored)
+    }
+}
+
 impl Segment {
     fn new(file: File, synced: u64, is_sealed: bool) -> Segment {
         Segment {
@@ -205,11 +308,17 @@ impl Segment {
             offered: 0,
             is_sealed,
             has_stopped: false,
+            keys: Vec::new(),
         }
     }
 
     fn synced(&self) -> u64 {
         self.synced.load(Ordering::Acquire)
+    }
+
+    /// Whether somebody has removed it.
+    fn is_removed(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
     fn is_read(&self) -> bool {

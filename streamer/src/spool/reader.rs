@@ -2,13 +2,22 @@
 //! for which records, and which segments can go.
 
 use std::io;
-use std::sync::Arc;
+use std::ops::Range;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::{Inner, Segment, State, segment};
+use super::adopt;
+use super::former::Journals;
+use super::keys::Stored;
+use super::lookup::connect;
+use super::segment::{self, Adopted};
+use super::trouble::Trouble;
+use super::{Inner, Opened, Segment, State};
 use crate::batch::{Counts, MicroBatch, Part, Watched};
+use crate::database::Database;
 use crate::layout::Fits;
+use crate::ledger::idempotency;
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Found, Name, Partition};
 
@@ -18,22 +27,58 @@ pub struct SpoolReader(pub(super) Arc<Inner>);
 
 impl SpoolReader {
     /// The stream's table is known, and how headers fit it: records can be taken.
-    pub fn open(&self, fits: Fits) {
+    pub fn open(&self, fits: Fits, database: Weak<Database>) {
+        match Journals::load(&self.0.folder) {
+            Ok(former) => self.0.state().former = Arc::new(former),
+            Err(error) => tracing::error!("cannot read the keys of a former version: {error}"),
+        }
         // A stream's work is begun once.
-        let _ = self.0.fits.set(fits);
+        let _ = self.0.opened.set(Opened { fits, database });
     }
 
-    /// Opens a segment for reading.
+    /// Opens a segment of this spool for reading, also one whose name somebody has removed.
     ///
     /// # Errors
-    /// When it can't be opened, or is no regular file.
+    /// When it is not held, or can't be opened.
     pub fn open_segment(&self, name: &Name) -> io::Result<(std::fs::File, Stat)> {
-        segment::open_segment(&self.0.root, name)
+        let state = self.0.state();
+        let held = self.0.segment_of(name).and_then(|name| state.segments.get(name));
+        let file = held.ok_or(io::ErrorKind::NotFound)?.file.try_clone()?;
+        let stat = Stat::of(&file.metadata()?);
+        Ok((file, stat))
     }
 
     /// Waits until something was appended.
     pub async fn grown(&self) {
         self.0.grown.notified().await;
+    }
+
+    /// Takes the keys over that a former version has left, if there are any.
+    ///
+    /// # Errors
+    /// When they can't be read, or the database does not take them.
+    pub async fn take_former_keys_over(&self) -> Result<(), sqlx::Error> {
+        let Some(Opened { database, .. }) = self.0.opened.get() else { return Ok(()) };
+        let former = self.0.state().former.clone();
+        if former.is_empty() {
+            return Ok(());
+        }
+        let mut conn = connect(database).await?;
+        former.take_over(&mut conn, &self.0.stream).await?;
+        former.remove()?;
+        self.0.state().former = Arc::default();
+        Ok(())
+    }
+
+    /// Removes some of the keys that are too old from the database; returns whether there may be
+    /// more.
+    ///
+    /// # Errors
+    /// When they can't be removed.
+    pub async fn expire_keys(&self) -> Result<bool, sqlx::Error> {
+        let Some(Opened { database, .. }) = self.0.opened.get() else { return Ok(false) };
+        let mut conn = connect(database).await?;
+        idempotency::expire(&mut conn, &self.0.stream, self.0.keep).await
     }
 
     /// Adopts what was left behind, and lists what is to be read.
@@ -73,12 +118,18 @@ impl SpoolReader {
         segment.is_some_and(|segment| segment.is_sealed)
     }
 
-    /// The segment is committed up to `offset`.
+    /// The segment is committed up to `offset`, as its checkpoint says.
     pub fn note_committed(&self, name: &Name, offset: u64) {
         let Some(name) = self.0.segment_of(name) else { return };
         let state = &mut *self.0.state();
         if let Some(segment) = state.segments.get_mut(name) {
             (segment.committed, segment.has_stopped) = (offset, false);
+            for (key, Range { start, end }, records) in std::mem::take(&mut segment.keys) {
+                if end > offset {
+                    let (hash, segment) = (key.records, name.into());
+                    state.keys.note(key, Stored { hash, segment, start, end, records });
+                }
+            }
             state.waiters.pass(name, offset);
         }
     }
@@ -109,14 +160,16 @@ impl SpoolReader {
         let mut latencies = Vec::new();
         let mut state = self.0.state();
         let State { segments, waiters, .. } = &mut *state;
+        waiters.tell(batch, outcomes);
         for part in &batch.parts {
             let Some(name) = self.0.segment_of(&part.partition.name) else { continue };
+            // Who asked again since the micro-batch was put together is in no outcome.
+            waiters.pass(name, part.end.offset);
             let Some(segment) = segments.get_mut(name) else { continue };
             segment.committed = part.end.offset.min(segment.synced());
             segment.has_stopped = stopped.clone().any(|partition| *partition == part.partition);
             latencies.extend(waiters.arrived(name, part.end.offset));
         }
-        waiters.tell(batch, outcomes);
         latencies
     }
 
@@ -144,18 +197,18 @@ impl SpoolReader {
         for name in finished {
             match std::fs::remove_file(self.0.folder.join(&name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    if !std::mem::replace(&mut state.in_trouble, true) {
-                        tracing::error!(
-                            "{}{name} is loaded, but cannot be deleted: {error}; trying again",
-                            self.0.prefix
-                        );
-                    }
+                    let prefix = &self.0.prefix;
+                    state.troubles.begin(Trouble::NotDeleted, || {
+                        format!(
+                            "{prefix}{name} is loaded, but cannot be deleted: {error}; trying again"
+                        )
+                    });
                 }
                 _ => {
                     // The lock goes with the file's last handle, behind its name.
                     state.segments.remove(&name);
                     state.waiters.give_up(&name);
-                    state.in_trouble = false;
+                    state.troubles.end(Trouble::NotDeleted);
                 }
             }
         }
@@ -163,22 +216,47 @@ impl SpoolReader {
 
     fn adopt(&self) {
         let held: Vec<String> = self.0.state().segments.keys().cloned().collect();
-        let adopted = segment::adopt_all(&self.0.folder, &held, self.0.record_bytes_max);
+        let adopted = adopt::adopt_all(&self.0.folder, &held, self.0.record_bytes_max);
+        let damaged = segment::damaged(&self.0.folder);
+        let (stream, prefix) = (&self.0.stream, &self.0.prefix);
         let mut state = self.0.state();
-        let prefix = &self.0.prefix;
+        let mut failure = None;
         for (name, adopted) in adopted {
             match adopted {
-                Ok(Some((file, len))) => {
+                Ok(Adopted { file, len, keys }) => {
                     tracing::info!("{prefix}{name} was left behind: loading it");
-                    state.segments.insert(name, Segment::new(file, len, true));
+                    let segment = Segment { keys, ..Segment::new(file, len, true) };
+                    state.segments.insert(name, segment);
                 }
-                Ok(None) => {}
-                Err(error) => {
-                    if !std::mem::replace(&mut state.in_trouble, true) {
-                        tracing::error!("cannot take up {prefix}{name}: {error}; trying again");
-                    }
-                }
+                Err(error) => failure = Some((name, error)),
             }
+        }
+        let State { segments, troubles, .. } = &mut *state;
+        match failure {
+            Some((name, error)) => troubles.begin(Trouble::NotTaken, || {
+                format!(
+                    "cannot take up {prefix}{name}, which holds records of stream {stream}: {error}"
+                )
+            }),
+            None => troubles.end(Trouble::NotTaken),
+        }
+        match damaged.as_slice() {
+            [] => troubles.end(Trouble::Damaged),
+            [first, ..] => troubles.begin(Trouble::Damaged, || {
+                format!(
+                    "parts of the spool of stream {stream} were damaged, and are kept in {prefix}{first}: \
+                     what else was there is loaded; see what can be sent again, and remove the file"
+                )
+            }),
+        }
+        match segments.values().any(Segment::is_removed) {
+            false => troubles.end(Trouble::Removed),
+            true => troubles.begin(Trouble::Removed, || {
+                format!(
+                    "somebody has removed segments of the spool of stream {stream} that are in use: they are \
+                     loaded as long as this streamer runs; do not stop it before `streamer health` is well"
+                )
+            }),
         }
     }
 

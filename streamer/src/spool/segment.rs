@@ -1,23 +1,36 @@
-//! Segment files: making one, and taking up one that was left behind.
+//! Segment files: their names, and making one.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chrono::Utc;
-use nix::fcntl::OFlag;
 
-use super::keys;
-use crate::format::{Format, Next, Reader};
+use crate::format::Format;
+use crate::framing::Key;
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Found, Kind, Name, SPOOL};
 use crate::private;
 use crate::source::below::open_file;
 
-/// What stands before the ending in the name of a segment whose one record no parser can delimit.
-const MALFORMED: &str = ".malformed";
+/// What stands before the ending in the name of a segment of the first version whose one record no
+/// parser can delimit.
+pub(super) const MALFORMED: &str = ".malformed";
+
+/// What the names of files end with that hold what is damaged of a segment.
+pub(super) const DAMAGED: &str = ".damaged";
+
+/// A file that shows whether the spool can be written, and its size.
+const PROBE: &str = ".probe";
+const PROBE_BYTES: usize = 64 * 1024;
+
+/// What tells the segments of this process from those of others: containers that share a folder may
+/// have the same process numbers.
+static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(NAMES_MAX) >> 32);
 
 /// How many names are tried for a new segment.
 const NAMES_MAX: u32 = 100;
@@ -31,14 +44,12 @@ pub struct Content {
     pub header: Option<Arc<[u8]>>,
 }
 
-impl Content {
-    /// What a new segment begins with.
-    pub(super) fn beginning(&self) -> Vec<u8> {
-        match &self.header {
-            Some(header) => [header, b"\n".as_slice()].concat(),
-            None => Vec::new(),
-        }
-    }
+/// A segment that was taken up.
+pub(super) struct Adopted {
+    pub(super) file: File,
+    pub(super) len: u64,
+    /// The keys of its requests, with where their records stand and how many there are.
+    pub(super) keys: Vec<(Key, Range<u64>, u64)>,
 }
 
 /// The folder of a stream's segments: its name, with all that might mean something in a path
@@ -52,19 +63,12 @@ pub(super) fn folder_name(stream: &str) -> String {
 }
 
 /// Makes an empty segment and locks it. Its name is synced too.
-pub(super) fn create(
-    folder: &Path,
-    content: &Content,
-    is_alone: bool,
-) -> io::Result<(String, File)> {
+pub(super) fn create(folder: &Path, format: Format) -> io::Result<(String, File)> {
     make_folder(folder)?;
-    let (now, pid) = (Utc::now().format("%Y%m%dT%H%M%S%.3fZ"), std::process::id());
-    let malformed = if is_alone { MALFORMED } else { "" };
-    let ending = content.format.ending();
+    let (now, ending) = (Utc::now().format("%Y%m%dT%H%M%S%.3fZ"), format.ending());
     for number in 0..NAMES_MAX {
-        let name = format!("{now}-{pid}-{number}{malformed}{ending}");
-        let path = folder.join(&name);
-        let file = match private::create_file(&path) {
+        let name = format!("{now}-{:08x}-{number}{ending}", *PROCESS);
+        let file = match private::create_file(&folder.join(&name)) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
             made => made?,
         };
@@ -77,8 +81,23 @@ pub(super) fn create(
     Err(io::Error::new(ErrorKind::AlreadyExists, "all names for a segment are taken"))
 }
 
+/// Tries whether something can be written into the folder.
+pub(super) fn probe(folder: &Path) -> io::Result<()> {
+    make_folder(folder)?;
+    let path = folder.join(PROBE);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written = private::create_file(&path).and_then(|file| {
+        file.write_all_at(&[0; PROBE_BYTES], 0)?;
+        file.sync_all()
+    });
+    fs::remove_file(&path).and(written)
+}
+
 /// Makes the folder, closed to others, never by way of a link, and syncs its name.
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     let parents = folder.parent().into_iter().filter(|parent| !parent.exists());
     for missing in parents.chain([folder]) {
         if private::make_closed_folder(missing)? {
@@ -116,93 +135,35 @@ pub fn open_segment(root: &Path, name: &Name) -> io::Result<(File, Stat)> {
 }
 
 /// The names of the segments in a folder, in order.
-fn names(folder: &Path) -> Vec<String> {
-    // Without a folder there is nothing; one that can't be listed is told by the listing of the
-    // data folder.
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| format_of(name).is_some()).collect();
+pub(super) fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = entries(folder).filter(|name| format_of(name).is_some()).collect();
     names.sort_unstable();
     names
 }
 
+/// Whether the folder has a segment that nobody holds.
+pub(super) fn has_unheld(folder: &Path) -> bool {
+    names(folder).iter().any(|name| {
+        let file = File::open(folder.join(name));
+        file.is_ok_and(|file| file.try_lock_shared().is_ok())
+    })
+}
+
+/// The files of the folder that hold what is damaged of segments.
+pub(super) fn damaged(folder: &Path) -> Vec<String> {
+    entries(folder).filter(|name| name.ends_with(DAMAGED)).collect()
+}
+
+/// The names in a folder. Without a folder there is nothing; one that can't be listed is told by
+/// the listing of the data folder.
+fn entries(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+}
+
 /// What the segment of this name holds.
-fn format_of(name: &str) -> Option<Format> {
+pub(super) fn format_of(name: &str) -> Option<Format> {
     Format::all().find(|format| name.ends_with(format.ending()))
-}
-
-/// A segment that was taken up, and how long it is; nothing, if another process holds it or nothing
-/// is in it.
-pub(super) type Adopted = io::Result<Option<(File, u64)>>;
-
-/// Takes up all segments of the folder that nobody holds.
-pub(super) fn adopt_all(
-    folder: &Path,
-    held: &[String],
-    record_bytes_max: usize,
-) -> Vec<(String, Adopted)> {
-    names(folder)
-        .into_iter()
-        .filter(|name| !held.contains(name))
-        .map(|name| {
-            let adopted = adopt(folder, &name, record_bytes_max);
-            (name, adopted)
-        })
-        .collect()
-}
-
-fn adopt(folder: &Path, name: &str, record_bytes_max: usize) -> Adopted {
-    let path = folder.join(name);
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    let mut file = match OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    if file.try_lock().is_err() {
-        return Ok(None);
-    }
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.nlink() == 0 {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    let torn = keys::void_torn(folder, name, metadata.len())?;
-    bytes.truncate(torn.and_then(|at| usize::try_from(at).ok()).unwrap_or(bytes.len()));
-    let is_alone =
-        |format: Format| name.strip_suffix(format.ending()).is_some_and(|n| n.ends_with(MALFORMED));
-    let len = match format_of(name) {
-        Some(format) if format.spans_lines() && !is_alone(format) => {
-            whole_records(format, &bytes, record_bytes_max)
-        }
-        _ => memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1),
-    };
-    if len == 0 {
-        fs::remove_file(&path)?;
-        return Ok(None);
-    }
-    let len = u64::try_from(len).expect("a count of bytes in memory fits");
-    if len < metadata.len() {
-        file.set_len(len)?;
-        tracing::warn!("{name} ended in the middle of a record that was never acknowledged");
-    }
-    // Its last writer may not have come to it.
-    file.sync_all()?;
-    Ok(Some((file, len)))
-}
-
-/// How many bytes the whole records at the front of a segment have. A line end inside quotes ends
-/// none.
-fn whole_records(format: Format, bytes: &[u8], record_bytes_max: usize) -> usize {
-    let mut reader = Reader::new(format, record_bytes_max);
-    let mut at = 0;
-    loop {
-        match reader.next(bytes, &mut at, false) {
-            Next::Record(_) | Next::Malformed(..) => {}
-            Next::Endless(place, _) => return place.start,
-            Next::Incomplete => return at,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -213,38 +174,5 @@ mod tests {
     fn no_name_of_a_stream_leads_out_of_the_spool() {
         assert_eq!(folder_name("user_events"), "user_events");
         assert_eq!(folder_name("../a/b é."), "%2e%2e%2fa%2fb%20%c3%a9%2e");
-    }
-
-    #[test]
-    fn a_torn_last_record_is_cut_off_also_within_quotes() {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text, whole) in [
-            ("1.csv", "a,b\n1,2\n3,", "a,b\n1,2\n"),
-            ("2.csv", "a,b\n1,\"x\ny\"\n3,\"x\ny", "a,b\n1,\"x\ny\"\n"),
-            ("3.csv", "a,b\n5\" pipe,2\n3,4\n", "a,b\n5\" pipe,2\n3,4\n"),
-            ("4.malformed.csv", "a,b\n\"open\n", "a,b\n\"open\n"),
-            ("5.ndjson", "{\"a\":1}\n{\"a\"", "{\"a\":1}\n"),
-        ] {
-            fs::write(folder.path().join(name), text).unwrap();
-            let adopted = adopt(folder.path(), name, 1000).unwrap();
-            assert_eq!(adopted.unwrap().1, whole.len() as u64, "{name}");
-            assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), whole, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_segment_that_somebody_holds_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        let content = Content { format: Format::Ndjson, header: None };
-        let (name, file) = create(folder, &content, false).unwrap();
-        fs::write(folder.join(&name), "{}\n{").unwrap();
-        assert!(adopt(folder, &name, 1000).unwrap().is_none());
-        assert_eq!(fs::read(folder.join(&name)).unwrap(), b"{}\n{");
-        drop(file);
-        assert_eq!(adopt(folder, &name, 1000).unwrap().unwrap().1, 3);
-        // An empty one is of no use to anybody.
-        fs::write(folder.join("0.csv"), "").unwrap();
-        assert!(adopt(folder, "0.csv", 1000).unwrap().is_none() && !folder.join("0.csv").exists());
     }
 }

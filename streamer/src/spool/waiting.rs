@@ -79,6 +79,12 @@ impl Waiters {
         account.arrivals.drain(..before).map(|one| (one.records, one.at.elapsed())).collect()
     }
 
+    /// How long the oldest records have waited that did not arrive yet in the table.
+    pub(super) fn oldest_age(&self) -> Duration {
+        let oldest = self.segments.values().filter_map(|account| account.arrivals.front());
+        oldest.map(|arrival| arrival.at.elapsed()).max().unwrap_or_default()
+    }
+
     /// The ranges of `parts` that somebody waits for; `segment_of` names the segment of a
     /// partition.
     pub(super) fn watched(

@@ -1,20 +1,30 @@
 //! The writer of a spool: requests that come while the disk is busy are written and synced
 //! together.
+//!
+//! A key is *absent* until its records are in the buffer of a segment, then it is *being written*,
+//! and *stored* once they are synced to their end: only then is it noted and anybody is told. A
+//! second request under a key that is being written waits for what becomes of the first. Where a
+//! write or a sync fails, the segment is cut off where it was synced last and ends there, and the
+//! key is absent again.
 
-use std::fs::File;
+use std::collections::HashMap;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
-use super::keys::{Key, KeyBook, Stored};
+use super::keys::Stored;
+use super::lookup::Lookup;
+use super::open::{Open, Other, Pending, Reply};
 use super::segment::{self, Content};
+use super::trouble::Trouble;
 use super::{Append, Inner, QUEUE_MAX, Receipt, SEGMENT_AGE, SEGMENT_BYTES, Segment, SpoolError};
 use crate::batch::Counts;
+use crate::framing::Key;
+use crate::ledger::idempotency::Committed;
 
 /// How many requests are synced together at most, and how many bytes.
 const GROUP_MAX: usize = 1024;
@@ -23,7 +33,16 @@ const GROUP_BYTES: usize = 32 << 20;
 /// How many segments are appended to at a time: one for each header.
 const OPEN_MAX: usize = 8;
 
-pub(super) type Reply = oneshot::Sender<Result<Receipt, SpoolError>>;
+/// How often it is tried whether the spool can be written again.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// What the database says of keys.
+#[derive(Default)]
+struct Known {
+    /// Which it was asked for, if it has answered.
+    asked: Vec<u128>,
+    committed: HashMap<u128, Committed>,
+}
 
 /// What the writer is to do.
 pub(super) enum Command {
@@ -35,21 +54,29 @@ pub(super) enum Command {
 /// Starts the writer; it ends with the process, or with the last handle on the spool.
 pub(super) fn start(inner: Arc<Inner>) -> mpsc::Sender<Command> {
     let (send, receive) = mpsc::channel(QUEUE_MAX);
-    tokio::spawn(work(Writer { inner, open: Vec::new(), keys: None }, receive));
+    let lookup = inner.lookup();
+    tokio::spawn(work(
+        Writer { inner, open: Vec::new(), writing: HashMap::new() },
+        lookup,
+        receive,
+    ));
     send
 }
 
-async fn work(mut writer: Writer, mut commands: mpsc::Receiver<Command>) {
+async fn work(
+    mut writer: Writer,
+    mut lookup: Option<Lookup>,
+    mut commands: mpsc::Receiver<Command>,
+) {
     loop {
-        let first = match writer.oldest() {
-            None => commands.recv().await,
-            Some(born) => tokio::select! {
-                first = commands.recv() => first,
-                () = tokio::time::sleep_until((born + SEGMENT_AGE).into()) => {
-                    writer.seal(|open| open.born.elapsed() >= SEGMENT_AGE);
-                    continue;
-                }
-            },
+        let first = tokio::select! {
+            first = commands.recv() => first,
+            () = tokio::time::sleep(writer.pause()) => {
+                writer.seal(|open| open.born.elapsed() >= SEGMENT_AGE);
+                let Ok(back) = spawn_blocking(move || writer.probe()).await else { return };
+                writer = back;
+                continue;
+            }
         };
         let Some(first) = first else { return };
         let (mut group, mut sealed, mut bytes) = (Vec::new(), None, 0);
@@ -68,8 +95,16 @@ async fn work(mut writer: Writer, mut commands: mpsc::Receiver<Command>) {
             let is_full = group.len() >= GROUP_MAX || bytes >= GROUP_BYTES;
             next = if is_full { None } else { commands.try_recv().ok() };
         }
+        let keys = group.iter().filter_map(|(append, _)| append.key);
+        let asked: Vec<u128> = keys.filter_map(|key| writer.unsure(key)).collect();
+        lookup = lookup.or_else(|| writer.inner.lookup());
+        let answer = match &mut lookup {
+            Some(lookup) if !asked.is_empty() => lookup.ask(&asked).await,
+            _ => None,
+        };
+        let known = answer.map(|committed| Known { asked, committed }).unwrap_or_default();
         let written = spawn_blocking(move || {
-            writer.write(group);
+            writer.write(group, &known);
             if sealed.is_some() {
                 writer.seal(|_| true);
             }
@@ -89,71 +124,53 @@ async fn work(mut writer: Writer, mut commands: mpsc::Receiver<Command>) {
 struct Writer {
     inner: Arc<Inner>,
     open: Vec<Open>,
-    /// Read when the first key comes.
-    keys: Option<KeyBook>,
+    /// The keys that are being written: in which segment, and at which place among its requests.
+    writing: HashMap<u128, (usize, usize)>,
 }
 
-/// A segment that is appended to.
-struct Open {
-    content: Content,
-    name: String,
-    file: Arc<File>,
-    synced: Arc<AtomicU64>,
-    born: Instant,
-    is_alone: bool,
-    /// What is to be written behind what is synced.
-    buffer: Vec<u8>,
-    pending: Vec<Pending>,
-}
-
-/// A request whose records are in the buffer.
-struct Pending {
-    place: Place,
-    waits: bool,
-    reply: Reply,
-}
-
-/// A request that was answered before.
-struct Repeated {
-    stored: Stored,
-    waits: bool,
-    reply: Reply,
+/// What is known of a key.
+enum Standing {
+    Absent,
+    /// It is being written.
+    Writing(usize, usize),
+    /// It is synced here, and not committed yet.
+    Stored(Stored),
+    /// So many records are committed under it.
+    Committed(u64),
+    /// It was used for other records.
+    Reused,
 }
 
 impl Writer {
-    fn oldest(&self) -> Option<Instant> {
-        self.open.iter().map(|open| open.born).min()
+    /// How long to wait at most before something is to be done.
+    fn pause(&self) -> Duration {
+        let born = self.open.iter().map(|open| open.born).min();
+        let age = born.map_or(SEGMENT_AGE, |born| SEGMENT_AGE.saturating_sub(born.elapsed()));
+        match self.inner.state().troubles.has(Trouble::Unwritable) {
+            true => age.min(PROBE_EVERY),
+            false => age,
+        }
+    }
+
+    /// The key, if it takes the database to tell whether it was used.
+    fn unsure(&self, key: Key) -> Option<u128> {
+        self.inner.state().uncommitted(key).is_none().then_some(key.key)
     }
 
     /// Writes and syncs a group of requests, and answers them.
-    fn write(&mut self, group: Vec<(Append, Reply)>) {
-        let mut repeated = Vec::new();
+    fn write(&mut self, group: Vec<(Append, Reply)>, known: &Known) {
+        self.leave_removed();
         for (append, reply) in group {
-            let waits = append.waits;
-            match self.take(append) {
-                Ok(Taken::Here(at, place)) => {
-                    self.open[at].pending.push(Pending { place, waits, reply });
-                }
-                Ok(Taken::Before(stored)) => repeated.push(Repeated { stored, waits, reply }),
-                // Who has gone away meanwhile need not know.
-                Err(error) => drop(reply.send(Err(error))),
-            }
+            self.take(append, reply, known);
         }
-        let noted = self.keys.as_mut().map_or(Ok(()), KeyBook::sync).map_err(Arc::new);
         for at in 0..self.open.len() {
-            let written = noted.clone().and_then(|()| self.open[at].sync().map_err(Arc::new));
-            match written {
+            match self.open[at].sync() {
                 Ok(()) => self.answer(at),
-                Err(error) => self.fail(at, &error),
+                Err(error) => self.fail(at, &Arc::new(error)),
             }
         }
-        // What of a failed request's key was noted is taken back.
-        if let Some(Err(error)) = self.keys.as_mut().map(KeyBook::sync) {
-            tracing::error!(stream = %self.inner.stream, "cannot write the journal of keys: {error}");
-            self.keys = None;
-        }
-        repeated.into_iter().for_each(|repeated| self.answer_again(repeated));
-        self.seal(|open| open.is_alone || open.len() >= SEGMENT_BYTES);
+        self.writing.clear();
+        self.seal(|open| open.is_full || open.len() >= SEGMENT_BYTES);
         let too_many = self.open.len().saturating_sub(OPEN_MAX);
         let mut births: Vec<Instant> = self.open.iter().map(|open| open.born).collect();
         births.sort_unstable();
@@ -163,52 +180,78 @@ impl Writer {
         self.inner.grown.notify_one();
     }
 
-    /// Puts records into the buffer of a segment of their kind.
-    fn take(&mut self, append: Append) -> Result<Taken, SpoolError> {
-        let Append { content, bytes, records, is_alone, key, .. } = append;
-        if let Some(key) = key
-            && let Some(stored) = self.keys()?.look_up(key)?
-        {
-            return Ok(Taken::Before(stored));
+    /// Puts records into the buffer of a segment of their kind, unless they came before.
+    fn take(&mut self, append: Append, reply: Reply, known: &Known) {
+        let waits = append.waits;
+        if let Some(key) = append.key {
+            match self.standing(key, known) {
+                Standing::Absent => {}
+                Standing::Writing(at, place) => {
+                    return self.open[at].pending[place].others.push(Other { key, waits, reply });
+                }
+                Standing::Stored(stored) => {
+                    return self.answer_again(stored, Other { key, waits, reply });
+                }
+                Standing::Committed(records) => {
+                    let outcome = waits.then(|| told(Counts::default()));
+                    let receipt = Receipt { records, is_repeated: true, outcome };
+                    // Who has gone away meanwhile need not know.
+                    return drop(reply.send(Ok(receipt)));
+                }
+                Standing::Reused => return drop(reply.send(Err(SpoolError::KeyReused))),
+            }
         }
-        let found = self
-            .open
-            .iter()
-            .position(|open| !is_alone && !open.is_alone && open.content == content);
-        let at = match found {
+        if let Err((reply, error)) = self.put(append, reply) {
+            self.trouble(&error);
+            drop(reply.send(Err(error.into())));
+        }
+    }
+
+    fn put(&mut self, append: Append, reply: Reply) -> Result<(), (Reply, io::Error)> {
+        let has = |open: &Open| !open.is_full && open.content == append.content;
+        let at = match self.open.iter().position(has) {
             Some(at) => at,
-            None => self.open_segment(content, is_alone)?,
+            None => match self.open_segment(append.content.clone()) {
+                Ok(at) => at,
+                Err(error) => return Err((reply, error)),
+            },
         };
-        let start = self.open[at].len();
-        let end = start + count(bytes.len());
-        if let Some(key) = key {
-            let stored = Stored { segment: self.open[at].name.clone(), start, end, records };
-            self.keys()?.note(key, stored)?;
+        let open = &mut self.open[at];
+        if let Some(key) = append.key {
+            self.writing.insert(key.key, (at, open.pending.len()));
         }
-        self.open[at].buffer.extend_from_slice(&bytes);
-        Ok(Taken::Here(at, Place { start, end, records, key }))
+        open.put(append, reply);
+        Ok(())
     }
 
-    fn keys(&mut self) -> Result<&mut KeyBook, SpoolError> {
-        if self.keys.is_none() {
-            self.keys = Some(KeyBook::open(&self.inner.folder)?);
+    /// What is known of a key: of one that is committed, the database decides if it answers.
+    fn standing(&self, key: Key, known: &Known) -> Standing {
+        if let Some((at, place)) = self.writing.get(&key.key) {
+            return Standing::Writing(*at, *place);
         }
-        Ok(self.keys.as_mut().expect("it was read"))
+        let state = self.inner.state();
+        if let Some(stored) = state.uncommitted(key) {
+            return match stored.hash == key.records {
+                true => Standing::Stored(stored.clone()),
+                false => Standing::Reused,
+            };
+        }
+        let before = match known.asked.contains(&key.key) {
+            true => known.committed.get(&key.key).map(|one| (one.records_hash, one.records)),
+            false => state.keys.get(key).map(|one| (one.hash, one.records)),
+        };
+        let before = before.map(|(hash, records)| (hash == key.records, records));
+        match before.or_else(|| state.former.get(key)) {
+            Some((true, records)) => Standing::Committed(records),
+            Some((false, _)) => Standing::Reused,
+            None => Standing::Absent,
+        }
     }
 
-    fn open_segment(&mut self, content: Content, is_alone: bool) -> Result<usize, SpoolError> {
-        let (name, file) = segment::create(&self.inner.folder, &content, is_alone)?;
+    fn open_segment(&mut self, content: Content) -> io::Result<usize> {
+        let (name, file) = segment::create(&self.inner.folder, content.format)?;
         let segment = Segment::new(file, 0, false);
-        self.open.push(Open {
-            buffer: content.beginning(),
-            content,
-            name: name.clone(),
-            file: segment.file.clone(),
-            synced: segment.synced.clone(),
-            born: Instant::now(),
-            is_alone,
-            pending: Vec::new(),
-        });
+        self.open.push(Open::new(content, &name, &segment));
         self.inner.state().segments.insert(name, segment);
         Ok(self.open.len() - 1)
     }
@@ -216,14 +259,24 @@ impl Writer {
     /// The records of a segment's requests are synced.
     fn answer(&mut self, at: usize) {
         let open = &mut self.open[at];
+        if open.pending.is_empty() {
+            return;
+        }
         let synced = open.len();
         open.buffer.clear();
         let mut state = self.inner.state();
-        let mut answers = Vec::new();
-        for Pending { place, waits, reply } in open.pending.drain(..) {
-            let Place { start, end, records, .. } = place;
+        state.troubles.end(Trouble::Unwritable);
+        let (mut answers, mut others) = (Vec::new(), Vec::new());
+        for pending in open.pending.drain(..) {
+            let Pending { start, end, records, key, waits, reply, .. } = pending;
             let outcome = waits.then(|| state.waiters.wait(&open.name, start..end, false));
             state.waiters.arrive(&open.name, end, records);
+            if let Some(key) = key {
+                let (hash, segment) = (key.records, open.name.clone());
+                let stored = Stored { hash, segment, start, end, records };
+                state.keys.note(key, stored.clone());
+                others.extend(pending.others.into_iter().map(|other| (stored.clone(), other)));
+            }
             answers.push((reply, Receipt { records, is_repeated: false, outcome }));
         }
         // Only now may it be read: whoever waits is known.
@@ -232,21 +285,21 @@ impl Writer {
         for (reply, receipt) in answers {
             drop(reply.send(Ok(receipt)));
         }
+        others.into_iter().for_each(|(stored, other)| self.answer_again(stored, other));
     }
 
-    fn answer_again(&self, Repeated { stored, waits, reply }: Repeated) {
-        let Stored { segment, start, end, records } = stored;
+    /// Answers a request under a key whose records are synced.
+    fn answer_again(&self, stored: Stored, Other { key, waits, reply }: Other) {
+        let Stored { hash, segment, start, end, records } = stored;
+        if hash != key.records {
+            return drop(reply.send(Err(SpoolError::KeyReused)));
+        }
         let mut state = self.inner.state();
-        let rest = state.segments.get(&segment).filter(|held| held.committed < end);
-        let is_left = rest.is_some();
-        let outcome = match (waits, is_left) {
+        let rest = state.segments.get(&*segment).filter(|held| held.committed < end);
+        let outcome = match (waits, rest.is_some()) {
             (false, _) => None,
             (true, true) => Some(state.waiters.wait(&segment, start..end, true)),
-            (true, false) => {
-                let (tell, told) = oneshot::channel();
-                let _ = tell.send(Counts::default());
-                Some(told)
-            }
+            (true, false) => Some(told(Counts::default())),
         };
         drop(state);
         drop(reply.send(Ok(Receipt { records, is_repeated: true, outcome })));
@@ -255,20 +308,54 @@ impl Writer {
     /// A segment can't be written or synced. Whether a later sync would tell the truth is not
     /// known: so it ends where it was synced last.
     fn fail(&mut self, at: usize, error: &Arc<io::Error>) {
-        tracing::error!(stream = %self.inner.stream, "cannot write to the spool: {error}");
+        self.trouble(error);
         let open = &mut self.open[at];
         let synced = open.synced.load(Ordering::Acquire);
         if let Err(error) = open.file.set_len(synced) {
             tracing::error!("cannot cut off {}: {error}", open.name);
         }
         open.buffer.clear();
-        for Pending { place, reply, .. } in open.pending.drain(..) {
-            if let (Some(key), Some(keys)) = (place.key, &mut self.keys) {
-                keys.void(key);
+        open.is_full = true;
+        for Pending { reply, others, .. } in open.pending.drain(..) {
+            for reply in others.into_iter().map(|other| other.reply).chain([reply]) {
+                drop(reply.send(Err(SpoolError::Io(error.clone()))));
             }
-            drop(reply.send(Err(SpoolError::Io(error.clone()))));
         }
-        open.is_alone = true;
+    }
+
+    fn trouble(&self, error: &io::Error) {
+        let (stream, folder) = (&self.inner.stream, self.inner.folder.display());
+        self.inner.state().troubles.begin(Trouble::Unwritable, || {
+            format!("stream {stream} cannot write to its spool {folder}: {error}; no record is taken until it can")
+        });
+    }
+
+    /// Where nothing could be written, tries whether it can be again: no request may come that
+    /// would show it, as long as nobody is told that it can.
+    fn probe(self) -> Writer {
+        let is_in_trouble = self.inner.state().troubles.has(Trouble::Unwritable);
+        if is_in_trouble && segment::probe(&self.inner.folder).is_ok() {
+            self.inner.state().troubles.end(Trouble::Unwritable);
+            tracing::info!(stream = %self.inner.stream, "the spool can be written again");
+        }
+        self
+    }
+
+    /// Appends nothing more to segments that somebody has removed: what is in them goes with this
+    /// process.
+    fn leave_removed(&mut self) {
+        for open in &mut self.open {
+            if open.is_removed() {
+                tracing::warn!(
+                    "somebody has removed {}{}: what is in it is loaded as long as this streamer runs, and what \
+                     comes now goes into another",
+                    self.inner.prefix,
+                    open.name
+                );
+                open.is_full = true;
+            }
+        }
+        self.seal(|open| open.is_full);
     }
 
     /// Ends segments: nothing more is appended to them.
@@ -276,7 +363,7 @@ impl Writer {
         let mut state = self.inner.state();
         self.open.retain(|open| {
             let is_sealed = ends(open);
-            if is_sealed && let Some(segment) = state.segments.get_mut(&open.name) {
+            if is_sealed && let Some(segment) = state.segments.get_mut(&*open.name) {
                 segment.is_sealed = true;
                 // It may be read to its end by now, and so be ready to go.
                 self.inner.grown.notify_one();
@@ -286,38 +373,9 @@ impl Writer {
     }
 }
 
-/// Where records went.
-enum Taken {
-    /// Into this segment's buffer.
-    Here(usize, Place),
-    /// They are there already.
-    Before(Stored),
-}
-
-/// Where the records of a request are in their segment.
-struct Place {
-    start: u64,
-    end: u64,
-    records: u64,
-    key: Option<Key>,
-}
-
-impl Open {
-    /// Where it ends once the buffer is written.
-    fn len(&self) -> u64 {
-        self.synced.load(Ordering::Acquire) + count(self.buffer.len())
-    }
-
-    /// Writes and syncs the buffer.
-    fn sync(&self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        self.file.write_all_at(&self.buffer, self.synced.load(Ordering::Acquire))?;
-        self.file.sync_data()
-    }
-}
-
-fn count(bytes: usize) -> u64 {
-    u64::try_from(bytes).expect("a count of bytes in memory fits")
+/// A receiver that is told at once.
+fn told(counts: Counts) -> oneshot::Receiver<Counts> {
+    let (tell, told) = oneshot::channel();
+    let _ = tell.send(counts);
+    told
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use nix::unistd::geteuid;
 
-use crate::support::{Ended, Proxy, Running, Sandbox, TestDb, folder, generate, judge, streamer};
+use crate::support::{
+    Ended, Proxy, Running, Sandbox, TestDb, folder, generate, judge, shim, streamer,
+};
 
 const HEADER: &str = "event_id,user_id,product_id,event_type,event_time\n";
 const ROWS: &str = "select count(*) from user_events";
@@ -245,14 +247,9 @@ async fn a_folder_that_is_removed_and_made_again_is_watched_again() {
 
 /// Runs a command by a clock that is wrong by as many seconds as the file that is returned says.
 fn with_clock(command: &mut Command, folder: &Path) -> PathBuf {
-    let shim = folder.join("clock.so");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/clock.c");
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&shim).arg(source).arg("-ldl");
-    assert!(compiler.status().unwrap().success(), "cc makes the shim");
     let offset = folder.join("offset");
     fs::write(&offset, "0").unwrap();
-    command.env("LD_PRELOAD", &shim).env("CLOCK_OFFSET", &offset);
+    command.env("LD_PRELOAD", shim("it/clock.c", folder)).env("CLOCK_OFFSET", &offset);
     offset
 }
 

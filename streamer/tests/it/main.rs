@@ -22,6 +22,7 @@ mod inputs;
 mod instances;
 mod json;
 mod key_sets;
+mod keys;
 mod latency;
 mod limit;
 mod listeners;

@@ -33,8 +33,7 @@ fn drain(folder: &Path, db: &TestDb) -> Ended {
 /// The segments that are in the spool.
 fn segments(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder.join("spool/user_events")) else { return Vec::new() };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.extension().is_some_and(|ending| ending != "keys")).collect()
+    entries.map(|entry| entry.unwrap().path()).collect()
 }
 
 #[tokio::test]
@@ -128,11 +127,7 @@ async fn every_accepted_record_survives_kills_exactly_once_where_posts_have_keys
     assert_eq!(db.number("select count(distinct n) from plain").await, requests * 20);
     assert_eq!(db.number("select count(*) from plain").await, requests * 20);
     assert_eq!(db.number("select count(*) from streamer.dead_letter").await, 0);
-    assert!(
-        fs::read_dir(folder.path().join("spool/plain")).unwrap().all(|entry| {
-            entry.unwrap().path().extension().is_some_and(|ending| ending == "keys")
-        })
-    );
+    assert_eq!(fs::read_dir(folder.path().join("spool/plain")).unwrap().count(), 0);
 }
 
 #[tokio::test]
@@ -244,4 +239,33 @@ async fn a_full_spool_is_told_and_takes_more_once_there_is_room() {
     db.wait_for(ROWS, i64::from(accepted)).await;
     http.post("/streams/user_events/events", csv(accepted..accepted + 10)).expect(202);
     db.wait_for(ROWS, i64::from(accepted) + 10).await;
+}
+
+#[tokio::test]
+async fn records_of_a_stream_that_is_not_named_any_more_are_told_of_and_wait() {
+    let (db, folder) = (TestDb::create().await, folder());
+    db.execute("create table plain (n int)").await;
+    let name = |stream: &str| {
+        let text = format!("[stream.{stream}]\nfiles = '*.csv'\ntable = 'plain'\n");
+        fs::write(folder.path().join("streams.toml"), text).unwrap();
+    };
+    name("before");
+    let running = start(folder.path(), &db, &["--every", "0s"]);
+    let http = Http::ready(&running);
+    let mut conn = db.connect().await;
+    sqlx::raw_sql("begin; lock table plain").execute(&mut conn).await.unwrap();
+    http.post("/streams/before/events", "n\n1\n").expect(202);
+    running.kill();
+    drop(conn);
+    name("after");
+    let running = start(folder.path(), &db, &["--every", "0s"]);
+    let http = Http::ready(&running);
+    running.wait_for_log("spool/before holds records that were accepted");
+    let health = Ended::of(&mut streamer(folder.path(), &["health"])).expect(1);
+    assert!(health.stderr.contains("name that stream until they are loaded"), "{}", health.stderr);
+    assert_eq!(http.get("/readyz").status, 200, "all else is taken");
+    running.terminate();
+    name("before");
+    let _running = start(folder.path(), &db, &["--every", "0s"]);
+    db.wait_for("select count(*) from plain", 1).await;
 }

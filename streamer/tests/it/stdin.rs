@@ -102,3 +102,34 @@ async fn the_format_may_be_said() {
     let ended = load_by(folder.path(), &db, &["load", "user_events", "--format", "xml"], b"");
     assert!(ended.expect(2).stderr.contains("csv, ndjson"));
 }
+
+#[tokio::test]
+async fn what_is_killed_and_run_again_loads_everything_once() {
+    let (db, folder) = (TestDb::create().await, folder());
+    db.execute("create table plain (n int)").await;
+    fs::write(folder.path().join("streams.toml"), "[stream.plain]\nfiles = '*.csv'\n").unwrap();
+    let text = "n\n".to_owned() + &(0..60_000).map(|n| format!("{n}\n")).collect::<String>();
+    let load = |args: &[&str], text: &str| {
+        load_by(folder.path(), &db, &[&["load", "plain"], args].concat(), text.as_bytes())
+    };
+    // Killed in the middle: some of it is committed.
+    let mut command = streamer(folder.path(), &["load", "plain"]);
+    command.env("DATABASE_URL", db.url()).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    db.wait_for("select least(1, count(*)) from streamer.micro_batch", 1).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    load(&[], &text).expect(0);
+    assert_eq!(db.rows("select count(*), count(distinct n) from plain").await, ["60000|60000"]);
+    let again = load(&[], &text).expect(0).stdout;
+    assert!(again.contains("60,000 records were loaded before"), "{again}");
+    assert_eq!(db.number("select count(*) from plain").await, 60_000);
+    load(&["--again"], &text).expect(0);
+    assert_eq!(db.number("select count(*) from plain").await, 120_000);
+    load(&["--key", "monday"], "n\n1\n").expect(0);
+    load(&["--key", "monday"], "n\n1\n").expect(0);
+    let other = load(&["--key", "monday"], "n\n2\n").expect(1).stderr;
+    assert!(other.contains("other records were loaded under this --key"), "{other}");
+    assert_eq!(db.number("select count(*) from plain").await, 120_001);
+}

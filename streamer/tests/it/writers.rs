@@ -63,7 +63,7 @@ async fn writers_that_get_no_connection_are_done_without() {
          grant insert, select on user_events to one; grant usage on schema streamer to one;
          grant select on all tables in schema streamer to one;
          grant insert, update on streamer.checkpoint, streamer.micro_batch, streamer.dead_letter to one;
-         grant insert, update, delete on streamer.instance to one;
+         grant insert, update, delete on streamer.instance, streamer.idempotency_key to one;
          grant usage on all sequences in schema streamer to one",
     )
     .await;

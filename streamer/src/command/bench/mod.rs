@@ -92,12 +92,13 @@ async fn measure(
     let stream = stream_of(args.dataset, &settings);
     let streams = vec![stream.clone()];
     let spool_max = settings.server.max_spool.as_u64();
+    let health = Health::default();
     let plan = Plan {
         until_drained: false,
         give_up_after: Some(GIVE_UP_AFTER),
         stop: stop.child_token(),
-        health: Health::default(),
-        spools: Spools::new(&settings.spool, &streams, spool_max),
+        spools: Spools::new(&settings.spool, &streams, spool_max, &health),
+        health,
     };
     // However this ends, so does the streamer.
     let _ending = plan.stop.clone().drop_guard();

@@ -7,6 +7,7 @@ mod process;
 mod proxy;
 mod sandbox;
 mod server;
+mod shim;
 
 use std::fmt::Write as _;
 use std::fs::Permissions;
@@ -29,6 +30,7 @@ pub(crate) use process::{Ended, Running, streamer};
 pub(crate) use proxy::{Cut, Proxy};
 pub(crate) use sandbox::Sandbox;
 pub(crate) use server::Server;
+pub(crate) use shim::shim;
 
 /// How long what is waited for may take on a machine with too much to do, before the test fails.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(240);
@@ -79,6 +81,27 @@ impl TestDb {
     /// The same where the server may refuse.
     pub(crate) async fn try_connect(&self) -> Result<PgConnection, sqlx::Error> {
         PgConnection::connect_with(&self.options).await
+    }
+
+    /// Ends all connections to it, and lets nobody in until [`TestDb::let_in`].
+    pub(crate) async fn lock_out(&self) {
+        self.elsewhere(&format!(
+            "alter database {0} allow_connections false;
+             select pg_terminate_backend(pid) from pg_stat_activity where datname = '{0}'",
+            self.name
+        ))
+        .await;
+    }
+
+    /// Lets everybody in again.
+    pub(crate) async fn let_in(&self) {
+        self.elsewhere(&format!("alter database {} allow_connections true", self.name)).await;
+    }
+
+    async fn elsewhere(&self, sql: &str) {
+        let options = self.options.clone().database("postgres");
+        let mut conn = PgConnection::connect_with(&options).await.expect("connect to the server");
+        conn.execute(AssertSqlSafe(sql.to_owned())).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
     }
 
     /// The database of the embedded server whose files are below `data`.

@@ -9,8 +9,13 @@ fn read(bytes: &[u8], record_bytes_max: usize, still: bool) -> Vec<(String, u64,
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     let stat = Stat::of(&file.metadata().unwrap());
-    let mut open =
-        OpenFile::from_start(Content::new(file, ""), stat, Format::Csv, record_bytes_max);
+    let mut open = OpenFile::from_start(
+        Kind::File,
+        Content::new(file, ""),
+        stat,
+        Format::Csv,
+        record_bytes_max,
+    );
     let mut read = Vec::new();
     loop {
         match open.step(still).unwrap() {
@@ -24,7 +29,7 @@ fn read(bytes: &[u8], record_bytes_max: usize, still: bool) -> Vec<(String, u64,
                     line.unwrap(),
                 ));
             }
-            Step::End | Step::Wait => return read,
+            Step::End | Step::Wait | Step::Between => return read,
         }
     }
 }
@@ -54,7 +59,7 @@ fn a_file_that_grew_since_it_was_judged_still_is_waited_for() {
     let stat = Stat::of(&file.metadata().unwrap());
     let mut open = {
         let content = Content::new(file.try_clone().unwrap(), "");
-        OpenFile::from_start(content, stat, Format::Csv, 100)
+        OpenFile::from_start(Kind::File, content, stat, Format::Csv, 100)
     };
     file.write_all(b"12.9").unwrap();
     assert!(matches!(open.step(true).unwrap(), Step::Record(_)));

@@ -1,12 +1,17 @@
 //! Reading one file: bytes from an offset on, cut into records, with the line each one starts on.
 
+mod frames;
+mod segment;
+
 use std::io;
 use std::ops::Range;
 
 use super::content::Content;
 use crate::format::{Beginning, Fault, Format, Next, Place, Reader, Record, State};
 use crate::partition::fingerprint::{Consumed, Fingerprint, ReadAt, Stat};
-use crate::partition::{Checkpoint, Position};
+use crate::partition::{Checkpoint, Kind, Position};
+use frames::Frames;
+pub use frames::Request;
 
 /// How much is read at a time, in bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -32,6 +37,9 @@ pub struct OpenFile {
     reader: Reader,
     /// The beginning of the last record that was longer than it may be.
     kept: Vec<u8>,
+    kind: Kind,
+    /// The frames of a segment. A file has none, nor has a segment of the first version.
+    frames: Option<Frames>,
 }
 
 /// What stands next in a file.
@@ -45,6 +53,8 @@ pub enum Step<'a> {
     End,
     /// A record starts here, but its end is not written yet.
     Wait,
+    /// A request ends here, perhaps not the last one.
+    Between,
 }
 
 /// Bytes that are no record.
@@ -62,8 +72,9 @@ pub struct Refused<'a> {
 }
 
 impl OpenFile {
-    /// Reads `content` from its beginning.
+    /// Reads `content`, a log of this kind, from its beginning.
     pub fn from_start(
+        kind: Kind,
         content: Content,
         stat: Stat,
         format: Format,
@@ -79,6 +90,8 @@ impl OpenFile {
             at_end: false,
             reader: Reader::new(format, record_bytes_max),
             kept: Vec::new(),
+            kind,
+            frames: None,
         }
     }
 
@@ -91,6 +104,9 @@ impl OpenFile {
         self.consumed = consumed;
         self.reader.resume(State::at(checkpoint.next_offset, checkpoint.next_line));
         self.at_end = false;
+        if let Some(frames) = &mut self.frames {
+            frames.lose();
+        }
     }
 
     /// What the file looked like before the bytes were read.
@@ -106,6 +122,11 @@ impl OpenFile {
     pub fn is_still_itself(&mut self) -> io::Result<bool> {
         let stat = self.content.stat()?;
         if stat == self.stat && stat.if_conclusive().is_some() {
+            return Ok(true);
+        }
+        // A segment is only appended to.
+        if self.kind == Kind::Segment {
+            (self.stat, self.at_end) = (stat, false);
             return Ok(true);
         }
         // A packed file would have to be unpacked anew to be read once more.
@@ -146,6 +167,11 @@ impl OpenFile {
     /// # Errors
     /// When the file can't be read.
     pub fn begin(&mut self, still: bool) -> io::Result<Beginning> {
+        if self.kind == Kind::Segment
+            && let Some(beginning) = self.begin_segment()?
+        {
+            return Ok(beginning);
+        }
         loop {
             let complete = self.is_complete(still)?;
             match self.reader.begin(&self.buffer, &mut self.begin, complete) {
@@ -162,9 +188,12 @@ impl OpenFile {
     /// # Errors
     /// When the file can't be read.
     pub fn step(&mut self, still: bool) -> io::Result<Step<'_>> {
+        if !self.enter_frame()? {
+            return Ok(Step::End);
+        }
         loop {
-            let complete = self.is_complete(still)?;
-            match self.reader.next(&self.buffer, &mut self.begin, complete) {
+            let (end, complete) = self.readable(still)?;
+            match self.reader.next(&self.buffer[..end], &mut self.begin, complete) {
                 Next::Record(place) => {
                     return Ok(Step::Record(self.reader.record(place, &self.buffer)));
                 }
@@ -177,6 +206,11 @@ impl OpenFile {
                     }));
                 }
                 Next::Endless(place, fault) => return self.pass_over(place, fault, still),
+                // Blanks behind the last record of a request.
+                Next::Incomplete if complete && self.frames.is_some() => {
+                    self.pass(end - self.begin);
+                    return Ok(Step::Between);
+                }
                 Next::Incomplete if !self.at_end => self.fill()?,
                 Next::Incomplete if self.is_all_read() => return Ok(Step::End),
                 Next::Incomplete => return Ok(Step::Wait),
@@ -189,6 +223,9 @@ impl OpenFile {
     /// # Errors
     /// When the file can't be read.
     pub fn ends_here(&mut self) -> io::Result<bool> {
+        if self.frames.is_some() {
+            return Ok(!self.is_within_frame()? && self.next_frame()?.is_none());
+        }
         if self.begin == self.buffer.len() && !self.at_end {
             self.fill()?;
         }
@@ -197,6 +234,14 @@ impl OpenFile {
 
     fn is_all_read(&self) -> bool {
         self.begin == self.buffer.len() && self.damage().is_none()
+    }
+
+    /// Up to where in the buffer records can be read, and whether nothing will follow there.
+    fn readable(&mut self, still: bool) -> io::Result<(usize, bool)> {
+        match self.readable_of_frame()? {
+            Some(readable) => Ok(readable),
+            None => Ok((self.buffer.len(), self.is_complete(still)?)),
+        }
     }
 
     fn offset(&self) -> u64 {
@@ -277,11 +322,12 @@ impl OpenFile {
     /// false if neither is there yet.
     fn pass_line(&mut self, still: bool) -> io::Result<bool> {
         loop {
-            if self.reader.pass_line(&self.buffer, &mut self.begin) {
+            let (end, complete) = self.readable(still)?;
+            if self.reader.pass_line(&self.buffer[..end], &mut self.begin) || complete {
                 return Ok(true);
             }
             self.fill()?;
-            if self.at_end {
+            if self.at_end && self.frames.is_none() {
                 return self.is_complete(still);
             }
         }
@@ -293,5 +339,4 @@ fn count(bytes: usize) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "file_tests.rs"]
 mod tests;
