@@ -51,7 +51,11 @@ pub(crate) async fn inject(world: &mut World, server: &mut Server, step: &Step) 
         Fault::Cut(cut) => cut_connection(world, cut).await,
         Fault::Lock => {
             let mut conn = world.connect().await;
-            execute(&mut conn, "begin; lock table public.user_events, public.event_log").await;
+            execute(
+                &mut conn,
+                "begin; lock table public.user_events, public.event_log, public.requests",
+            )
+            .await;
             sleep(step.hold).await;
             let hit = waiting(world).await > 0;
             close(conn).await;
@@ -73,13 +77,10 @@ pub(crate) async fn inject(world: &mut World, server: &mut Server, step: &Step) 
 
 /// Stands still first, so that what is seen is what the kill hits.
 async fn kill_streamer(world: &mut World, pick: usize) -> bool {
-    let streamer = world.streamers.swap_remove(pick);
-    streamer.signal(Signal::SIGSTOP);
+    world.streamers[pick].signal(Signal::SIGSTOP);
     // The server may be busy with a statement of it for a moment.
     let hit = world.open_transactions().await > 0;
-    world.log.extend(streamer.log());
-    streamer.kill();
-    world.start();
+    world.replace(pick);
     hit
 }
 
@@ -92,9 +93,8 @@ async fn kill_backend(world: &World, server: &mut Server, pick: usize) -> bool {
     let open = world.open_transactions().await;
     let Some(pid) = pids.get(pick % pids.len().max(1)) else { return false };
     let killed = kill(Pid::from_raw(pid.parse().expect("a number")), Signal::SIGKILL).is_ok();
-    if killed {
-        dies(canary).await;
-    }
+    // One that was about to end by itself, as those do that look keys up, takes nobody with it.
+    let killed = killed && tokio::time::timeout(STEP_COMES, dies(canary)).await.is_ok();
     server.ensure_running().await;
     killed && open > 0
 }
@@ -112,10 +112,7 @@ async fn cut_connection(world: &mut World, cut: Cut) -> bool {
     if cut == Cut::CheckpointRead {
         // It is read at the start.
         world.hang_up().await;
-        let streamer = world.streamers.swap_remove(0);
-        world.log.extend(streamer.log());
-        streamer.kill();
-        world.start();
+        world.replace(0);
     }
     let cut = async {
         while world.proxy.cuts() == before {
@@ -135,7 +132,8 @@ async fn deadlock(world: &mut World) -> bool {
     let mut conn = world.connect().await;
     execute(
         &mut conn,
-        "begin; set local deadlock_timeout = '3s'; lock table public.user_events, public.event_log",
+        "begin; set local deadlock_timeout = '3s';
+         lock table public.user_events, public.event_log, public.requests",
     )
     .await;
     for _ in 0..200 {

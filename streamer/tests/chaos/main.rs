@@ -1,14 +1,17 @@
 //! Faults in a random order that a seed repeats, while files come and change and one, two or four
-//! streamers load them. After each round a judge that reads the files on its own compares.
+//! streamers load them, and HTTP clients send requests to these under Idempotency-Keys. After each
+//! round a judge that reads the files on its own compares.
 //!
 //! `CHAOS_KILLS` says how many kills of a streamer there are, among about as many other faults;
 //! `CHAOS_SEED` which schedule it is. `.ci/chaos` sets both.
 
 #![allow(clippy::disallowed_types, reason = "tests make SQL of their own")]
 
+mod clients;
 mod frozen;
 mod inbox;
 mod inject;
+mod requests;
 mod schedule;
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the other tests need more of it")]
@@ -17,13 +20,17 @@ mod tally;
 mod verdict;
 mod world;
 
-use schedule::Round;
+use clients::Told;
+use schedule::{Fault, Round};
 use support::Server;
 use tally::Tally;
 use world::World;
 
 /// Kills where `CHAOS_KILLS` names no number.
 const KILLS: u32 = 30;
+
+/// Records that were skipped because their key was committed before.
+const REPEATED: &str = "select coalesce(sum(repeated), 0)::bigint from streamer.micro_batch";
 
 /// The schedule where `CHAOS_SEED` names none.
 const SEED: u64 = 20_261_121;
@@ -38,23 +45,26 @@ async fn a_random_schedule_of_faults_loses_nothing_and_doubles_nothing() {
     for (number, round) in (1..).zip(&rounds) {
         let mut world = World::new(&server, round).await;
         println!("round {number} of {}: {} streamers", rounds.len(), round.streamers);
-        work(&mut world, &mut server, round, &mut tally).await;
+        let told = work(&mut world, &mut server, round, &mut tally).await;
         let in_doubt = world.proxy.ambiguous();
-        let verdict = verdict::judge(&world.db, world.inbox.partitions()).await;
+        let verdict = verdict::judge(&world.db, world.inbox.partitions(), &told.requests).await;
         tally.judged(round, &verdict, in_doubt);
+        tally.told(&told, world.db.number(REPEATED).await);
         assert!(
             verdict.lost == 0 && verdict.doubled == 0 && verdict.miscounts.is_empty(),
             "seed {seed}, round {number}: {verdict:#?}\n{round:#?}\n{}",
             world.log.join("\n")
         );
     }
-    println!("{tally}");
+    println!("{tally}\n{kills} kills, CHAOS_SEED={seed}");
     server.stop().await;
     tally.demand_proof();
 }
 
-/// Lets the round's faults happen while the streamers work, then lets them finish.
-async fn work(world: &mut World, server: &mut Server, round: &Round, tally: &mut Tally) {
+/// Lets the round's faults happen while the streamers work, then lets them finish; what the clients
+/// were told.
+async fn work(world: &mut World, server: &mut Server, round: &Round, tally: &mut Tally) -> Told {
+    let mut at_last_kill = None;
     for step in &round.steps {
         if let Some(change) = step.change {
             let offsets = world.offsets().await;
@@ -66,15 +76,24 @@ async fn work(world: &mut World, server: &mut Server, round: &Round, tally: &mut
         tokio::time::sleep(step.delay).await;
         world.read_log();
         world.log.push(format!("-- {step:?}"));
+        if step.fault == Fault::Kill {
+            let acknowledged = world.clients.acknowledged();
+            if let Some(before) = at_last_kill.replace(acknowledged) {
+                tally.acknowledged_between_kills(acknowledged - before);
+            }
+        }
         let hit = inject::inject(world, server, step).await;
         tally.injected(step.fault, hit);
+        assert!(!world.clients.have_failed(), "a client has ended:\n{}", world.log.join("\n"));
     }
+    let told = world.clients.finish().await;
     let is_drained = world.drain().await;
     assert!(is_drained, "something is left to read:\n{}", world.log.join("\n"));
     world.read_log();
     for streamer in world.streamers.drain(..) {
         assert_eq!(streamer.terminate().0, Some(0));
     }
+    told
 }
 
 /// A number from the environment.

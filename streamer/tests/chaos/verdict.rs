@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::requests::{self, Request};
 use crate::support::TestDb;
 use crate::support::judge::{TABLE_QUERY, records};
 use crate::world::STREAMS;
@@ -22,7 +23,7 @@ const WRONG_IN_ROLLUP: &str = "
 /// What a round came to.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
-    /// Valid records read, of both streams together.
+    /// Valid records read from files, of both streams together.
     pub(crate) rows: i64,
     pub(crate) lost: i64,
     pub(crate) doubled: i64,
@@ -37,10 +38,12 @@ struct Taken {
     bad: Vec<i64>,
 }
 
-/// Compares what the database says of both streams with the files that were in the folder.
+/// Compares what the database says of both streams with the files that were in the folder, and what
+/// it has of requests with those that were `sent`.
 pub(crate) async fn judge<'a>(
     db: &TestDb,
     partitions: impl Iterator<Item = (String, &'a Path)>,
+    sent: &[Request],
 ) -> Verdict {
     let files: BTreeMap<String, Vec<u8>> = partitions
         .map(|(partition, path)| (partition, std::fs::read(path).expect("read a file")))
@@ -51,6 +54,7 @@ pub(crate) async fn judge<'a>(
     }
     let wrong = db.number(WRONG_IN_ROLLUP).await;
     differ(&mut verdict, STREAMS[0], "wrong rows of the rollup", &wrong, &0);
+    requests::judge(db, sent, &mut verdict).await;
     verdict
 }
 

@@ -1,10 +1,13 @@
 //! What the faults happen to: a server, a proxy before it, a folder, and streamers at work.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection};
 
+use crate::clients::Clients;
 use crate::inbox::{Inbox, Offsets};
+use crate::requests;
 use crate::schedule::Round;
 use crate::support::{Proxy, Running, Server, TestDb, streamer};
 
@@ -21,22 +24,28 @@ const SETTINGS: &str = "
     files = 'user_events_*.csv'
     max_rows = 60
     every = '0s'
+    scan_every = '1s'
+    [stream.requests]
+    files = 'requests_*.csv'
+    max_rows = 60
+    every = '0s'
     scan_every = '1s'";
 
-/// The table without a key, and the role that the README describes: a superuser would always find a
-/// connection left.
+/// The tables without a key, and a role with the rights that the README names and those that
+/// Idempotency-Keys need: a superuser would always find a connection left.
 const PREPARE: &str = "
     create table public.event_log (like user_events);
+    create table public.requests (request bigint, record int, note text);
     do $$ begin
         if not exists (select from pg_roles where rolname = 'loader') then
             create role loader login;
         end if;
     end $$;
-    grant insert, select on public.user_events, public.event_log to loader;
+    grant insert, select on public.user_events, public.event_log, public.requests to loader;
     grant usage on schema streamer to loader;
     grant select on all tables in schema streamer to loader;
     grant insert, update on streamer.checkpoint, streamer.micro_batch, streamer.dead_letter to loader;
-    grant insert, update, delete on streamer.instance to loader;
+    grant insert, update, delete on streamer.instance, streamer.idempotency_key to loader;
     grant usage on all sequences in schema streamer to loader;";
 
 /// When less than this is left to read, another file comes. Unit: bytes.
@@ -50,7 +59,10 @@ pub(crate) struct World {
     pub(crate) db: TestDb,
     pub(crate) inbox: Inbox,
     pub(crate) proxy: Proxy,
+    /// Where the streamers listen, each at its place.
+    ports: Vec<u16>,
     pub(crate) streamers: Vec<Running>,
+    pub(crate) clients: Clients,
     /// All that the streamers told.
     pub(crate) log: Vec<String>,
 }
@@ -62,19 +74,28 @@ impl World {
         let inbox = Inbox::new(round.seed);
         std::fs::write(inbox.folder.path().join("streams.toml"), SETTINGS).expect("write a file");
         let proxy = Proxy::start(db.socket_file()).await;
-        let mut world = World { db, inbox, proxy, streamers: Vec::new(), log: Vec::new() };
+        let ports = free_ports(round.streamers);
+        let clients = Clients::start(round.seed, &ports, &db.url());
+        let (streamers, log) = (Vec::new(), Vec::new());
+        let mut world = World { db, inbox, proxy, ports, streamers, clients, log };
         world.inbox.arrive();
-        for _ in 0..round.streamers {
-            world.start();
-        }
+        world.streamers = (0..round.streamers).map(|place| world.start(place)).collect();
         world
     }
 
-    /// Starts another streamer.
-    pub(crate) fn start(&mut self) {
+    fn start(&self, place: usize) -> Running {
         let url = self.db.tcp_url(self.proxy.port).replace("streamer@", "loader@");
-        let mut command = streamer(self.inbox.folder.path(), &["run"]);
-        self.streamers.push(Running::start(command.env("DATABASE_URL", url)));
+        let listen = format!("127.0.0.1:{}", self.ports[place]);
+        let mut command = streamer(self.inbox.folder.path(), &["run", "--listen", &listen]);
+        Running::start(command.env("DATABASE_URL", url))
+    }
+
+    /// Kills a streamer as kill -9 does, and starts another in its place.
+    pub(crate) fn replace(&mut self, place: usize) {
+        let streamer = self.streamers.remove(place);
+        self.log.extend(streamer.log());
+        streamer.kill();
+        self.streamers.insert(place, self.start(place));
     }
 
     /// Waits until a COMMIT is answered; false if the streamers do not get on.
@@ -107,10 +128,32 @@ impl World {
         split.map(|(partition, offset)| (partition.to_owned(), offset.parse().unwrap())).collect()
     }
 
+    /// What of the clients' requests is not committed, in bytes of segments.
+    async fn spooled(&self) -> u64 {
+        let prefix = format!("spool/{}/", requests::STREAM);
+        let Ok(files) = self.inbox.folder.path().join(&prefix).read_dir() else { return 0 };
+        // One that is gone by now is committed.
+        let sizes =
+            files.flatten().filter_map(|file| Some((file.file_name(), file.metadata().ok()?)));
+        let sizes: Vec<_> = sizes.map(|(name, metadata)| (name, metadata.len())).collect();
+        let mut left = 0;
+        for (name, size) in sizes {
+            let offset = format!(
+                "select coalesce(max(next_offset), 0) from streamer.checkpoint
+                  where stream = '{}' and partition = '{prefix}{}'",
+                requests::STREAM,
+                name.display()
+            );
+            let offset = u64::try_from(self.db.number(&offset).await).expect("it is no less");
+            left += size.saturating_sub(offset);
+        }
+        left
+    }
+
     /// Waits until all is read; false if that takes too long.
     pub(crate) async fn drain(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
-        while self.inbox.left(&self.offsets().await) > 0 {
+        while self.inbox.left(&self.offsets().await) > 0 || self.spooled().await > 0 {
             self.read_log();
             if Instant::now() > deadline {
                 return false;
@@ -150,6 +193,13 @@ impl World {
         self.read_log();
         self.log.iter().filter(|line| line.contains(text)).count()
     }
+}
+
+/// Ports that nobody has, and that no connection gets by chance while their streamer is away.
+fn free_ports(count: usize) -> Vec<u16> {
+    let first = 10_000 + u16::try_from(std::process::id() % 20_000).expect("it fits");
+    let free = (first..).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.take(count).collect()
 }
 
 /// Runs a statement of the harness.
