@@ -165,6 +165,10 @@ async fn silent_connections_make_room_where_no_more_files_can_be_opened() {
     command.env("DATABASE_URL", db.url());
     let running = Running::start(&mut Sandbox::few_files(60).wrap(&command));
     let address = address(&running);
+    // The streamer has its own connections by then.
+    let text = HEADER.to_owned() + &lines(0..1);
+    TcpStream::connect(&address).unwrap().write_all(text.as_bytes()).unwrap();
+    db.wait_for(ROWS, 1).await;
     let mut silent: Vec<TcpStream> =
         (0..80).map(|_| TcpStream::connect(&address).unwrap()).collect();
     wait_until("one of them makes room", || silent.iter_mut().any(is_closed)).await;
