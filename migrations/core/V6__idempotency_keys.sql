@@ -26,26 +26,3 @@ alter table streamer.micro_batch
 
 comment on column streamer.micro_batch.repeated is 'Records of requests whose Idempotency-Key was committed before: they were skipped.';
 comment on column streamer.checkpoint.records is 'Records taken so far: rows + duplicates + repeated + dead letters.';
-
--- The table belongs to whoever owns the rest, and whoever loads or looks may do so here as well: old keys
--- are removed.
-do $body$
-declare
-    owner name := (select pg_get_userbyid(relowner) from pg_class where oid = 'streamer.checkpoint'::regclass);
-    r     record;
-begin
-    for r in
-        select case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as grantee,
-               case when bool_or(a.privilege_type = 'UPDATE') then 'select, insert, update, delete' else 'select' end as rights
-          from pg_class c
-         cross join lateral aclexplode(c.relacl) a
-         where c.oid = 'streamer.checkpoint'::regclass and a.grantee <> c.relowner
-           and a.privilege_type in ('SELECT', 'UPDATE')
-         group by a.grantee
-    loop
-        execute format('grant %s on streamer.idempotency_key to %s', r.rights, r.grantee);
-    end loop;
-    if owner <> current_user then
-        execute format('alter table streamer.idempotency_key owner to %I', owner);
-    end if;
-end $body$;

@@ -21,24 +21,28 @@ comment on column streamer.instance.started_at is 'When it began to tell of itse
 comment on column streamer.instance.seen_at is 'Its last sign of life, by the database''s clock.';
 comment on column streamer.instance.address is 'Where its HTTP server listens; NULL where it has none.';
 
--- The table belongs to whoever owns the rest, and whoever loads or looks may do so here as well.
+-- This table and that of the migration before belong to whoever owns the rest, and whoever loads or looks may do so
+-- there as well: both have rows that are removed.
 do $body$
 declare
     owner name := (select pg_get_userbyid(relowner) from pg_class where oid = 'streamer.checkpoint'::regclass);
+    made  text;
     r     record;
 begin
-    for r in
-        select case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as grantee,
-               case when bool_or(a.privilege_type = 'UPDATE') then 'select, insert, update, delete' else 'select' end as rights
-          from pg_class c
-         cross join lateral aclexplode(c.relacl) a
-         where c.oid = 'streamer.checkpoint'::regclass and a.grantee <> c.relowner
-           and a.privilege_type in ('SELECT', 'UPDATE')
-         group by a.grantee
-    loop
-        execute format('grant %s on streamer.instance to %s', r.rights, r.grantee);
+    foreach made in array array['streamer.idempotency_key', 'streamer.instance'] loop
+        for r in
+            select case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as grantee,
+                   case when bool_or(a.privilege_type = 'UPDATE') then 'select, insert, update, delete' else 'select' end as rights
+              from pg_class c
+             cross join lateral aclexplode(c.relacl) a
+             where c.oid = 'streamer.checkpoint'::regclass and a.grantee <> c.relowner
+               and a.privilege_type in ('SELECT', 'UPDATE')
+             group by a.grantee
+        loop
+            execute format('grant %s on %s to %s', r.rights, made, r.grantee);
+        end loop;
+        if owner <> current_user then
+            execute format('alter table %s owner to %I', made, owner);
+        end if;
     end loop;
-    if owner <> current_user then
-        execute format('alter table streamer.instance owner to %I', owner);
-    end if;
 end $body$;
