@@ -283,10 +283,8 @@ async fn a_role_that_loads_can_not_write_a_history() {
         "select relname from pg_class where relnamespace = 'streamer'::regnamespace and relkind = 'r'
             and has_any_column_privilege('{role}', oid, 'insert, update') order by relname"
     );
-    assert_eq!(
-        db.rows(&writable).await,
-        ["checkpoint", "dead_letter", "idempotency_key", "instance", "micro_batch"]
-    );
+    let writable = db.rows(&writable).await.join(" ");
+    assert_eq!(writable, "checkpoint dead_letter idempotency_key instance micro_batch");
 }
 
 #[tokio::test]
