@@ -60,11 +60,11 @@ impl SpoolReader {
     pub async fn take_former_keys_over(&self) -> Result<(), sqlx::Error> {
         let Some(Opened { database, .. }) = self.0.opened.get() else { return Ok(()) };
         let former = self.0.state().former.clone();
-        if former.is_empty() {
-            return Ok(());
+        if !former.is_empty() {
+            let mut conn = connect(database).await?;
+            former.take_over(&mut conn, &self.0.stream).await?;
         }
-        let mut conn = connect(database).await?;
-        former.take_over(&mut conn, &self.0.stream).await?;
+        // Also where none of them counts any more.
         former.remove()?;
         self.0.state().former = Arc::default();
         Ok(())
