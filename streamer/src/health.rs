@@ -105,7 +105,8 @@ impl Health {
     }
 
     /// Whether nothing ails the streamer.
-    pub fn is_well(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_well(&self) -> bool {
         self.lock().present.is_empty()
     }
 

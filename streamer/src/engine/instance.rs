@@ -116,7 +116,7 @@ impl Signs {
         instance::note(&mut conn, &self.instance, self.since.elapsed()).await?;
         instance::remove_unseen(&mut conn).await?;
         // It may be the last one that the server or the role has, and a stream may be without.
-        self.conn = Some(conn).filter(|_| self.health.is_well());
+        self.conn = Some(conn).filter(|_| self.health.is_ready());
         Ok(())
     }
 

@@ -47,15 +47,17 @@ pub(super) async fn work(
     let beside = if drains { plan.stop.clone() } else { stop.clone() };
     let mut retention = Retention::new(&database, &stream, &plan, beside);
     let plan = Plan { stop: stop.clone(), ..plan };
-    let keys = places.spool().cloned();
+    // Where all is read once, nobody waits for keys to go.
+    let keys = places.spool().filter(|_| !drains).cloned();
     let result = match Leader::start(database, places, stream, listing, plan, reporter).await {
-        Ok(leader) => match &mut retention {
-            Some(retention) if !drains => {
-                let (working, keeping) = (leader.work_with_helpers(), retention.keep_up());
-                tokio::join!(working, keeping, tend(keys, &name, stop)).0
-            }
-            _ => tokio::join!(leader.work_with_helpers(), tend(keys, &name, stop)).0,
-        },
+        Ok(leader) => {
+            let keeping = async {
+                if let Some(retention) = retention.as_mut().filter(|_| !drains) {
+                    retention.keep_up().await;
+                }
+            };
+            tokio::join!(leader.work_with_helpers(), keeping, tend(keys, &name, stop)).0
+        }
         Err(error) => Err(error),
     };
     if let (Ok(()), true, Some(retention)) = (&result, drains, &mut retention) {
