@@ -20,11 +20,11 @@ use row::{Values, has_null, prefix};
 
 use crate::format::Record;
 use crate::latency::{since_1970_us, since_1970_us_of_timestamp};
-use crate::layout::{EventTime, Fit, Layout, LayoutKey, Reason, SentColumn};
+use crate::layout::{EventTime, Fit, Layout, LayoutKey, Reason, RowEnds, SentColumn};
 use crate::partition::{Lag, Partition, Position};
 
 /// Up to `max_rows` records of one or several partitions, all with the same fit.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MicroBatch {
     /// How the records fit the table.
     pub fit: Fit,
@@ -153,11 +153,11 @@ impl MicroBatch {
     /// is read now, the one behind those in [`MicroBatch::parts`].
     pub fn take(&mut self, record: &Record<'_>, reasons: &mut Vec<Reason>) {
         let at = self.bytes.len();
-        let (layout, key_end) = match &self.fit {
+        let (layout, ends) = match &self.fit {
             Fit::Header(layout) => (0, layout.encode(&record.fields, &mut self.bytes, reasons)),
             Fit::Keys(keys) => match keys.encode(record.raw, &mut self.bytes, reasons) {
-                Some((layout, key_end)) if reasons.is_empty() => (self.number_of(layout), key_end),
-                _ => (0, at),
+                Some((layout, ends)) if reasons.is_empty() => (self.number_of(layout), ends),
+                _ => (0, RowEnds { key: at, row: at }),
             },
         };
         if !reasons.is_empty() {
@@ -170,7 +170,7 @@ impl MicroBatch {
         let Range { start: offset, end: end_offset } = record.range;
         let place =
             RecordPlace { offset, end_offset, line: record.line, start, end: self.raw.len() };
-        self.push_row(layout, at, key_end, place);
+        self.push_row(layout, at, ends, place);
     }
 
     /// Which of the layouts this is; a new one is added.
@@ -191,12 +191,12 @@ impl MicroBatch {
     }
 
     /// Notes the row that was appended to [`MicroBatch::bytes`] at `start`.
-    fn push_row(&mut self, layout: usize, start: usize, key_end: usize, record: RecordPlace) {
+    fn push_row(&mut self, layout: usize, start: usize, ends: RowEnds, record: RecordPlace) {
         let row = RowPlace {
-            prefix: prefix(&self.bytes[start + 2..key_end.max(start + 2)]),
+            prefix: prefix(&self.bytes[start + 2..ends.key.max(start + 2)]),
             start,
-            key_end,
-            end: self.bytes.len(),
+            key_end: ends.key,
+            end: ends.row,
             part: self.parts.len(),
             layout: u32::try_from(layout).expect("there are no more layouts than rows"),
             record,
@@ -239,10 +239,28 @@ impl MicroBatch {
         for at in 1..self.rows.len() {
             let (before, row) = (self.rows[at - 1], self.rows[at]);
             let repeats = before.prefix == row.prefix && key(&before) == key(&row);
-            // NULLs are distinct: a key with a NULL in it has no equal.
-            let is_repeat = repeats && !has_null(key(&row)) && is_same_key(&before, &row);
-            self.rows[at].is_repeat = is_repeat;
+            let of_row = self.layouts[row.layout()].key.as_ref();
+            // Where NULLs are distinct, a key with a NULL in it has no equal; what an expression
+            // makes of columns, only PostgreSQL knows.
+            let can_repeat = of_row.is_some_and(|of_row| {
+                of_row.is_of_columns() && !(of_row.nulls_are_distinct && has_null(key(&row)))
+            });
+            self.rows[at].is_repeat = repeats && can_repeat && is_same_key(&before, &row);
         }
+    }
+
+    /// The micro-batch with its rows in groups of equal keys. `leaders` has for each row which one
+    /// is the first that was read of its group.
+    pub fn regrouped(&self, leaders: &[usize]) -> MicroBatch {
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.sort_by_key(|&at| (leaders[at], self.rows[at].start));
+        let regrouped = |(index, at): (usize, usize)| RowPlace {
+            is_repeat: leaders[at] != at,
+            index,
+            ..self.rows[at]
+        };
+        let rows = order.into_iter().enumerate().map(regrouped).collect();
+        MicroBatch { rows, ..self.clone() }
     }
 
     /// The first row read of each key: those of one layout together, in key order.
@@ -267,6 +285,17 @@ impl MicroBatch {
         keys
     }
 
+    /// Whether one of its dead letters might be a row if the table was another than was thought.
+    pub fn doubts_table(&self) -> bool {
+        let letters = self.parts.iter().flat_map(|part| &part.dead_letters);
+        letters.flat_map(|letter| &letter.reasons).any(Reason::is_of_table)
+    }
+
+    /// Whether PostgreSQL has to compare some of the keys.
+    pub fn has_texts_of_keys(&self) -> bool {
+        self.keys().iter().any(|key| !key.is_by_bytes)
+    }
+
     /// The layout of a row.
     pub fn layout_of(&self, row: &RowPlace) -> &Layout {
         &self.layouts[row.layout()]
@@ -287,10 +316,31 @@ impl MicroBatch {
         Values { bytes: row.key(&self.bytes) }
     }
 
+    /// The texts of the row's key, `None` for NULL. Only rows whose keys are not compared by their
+    /// bytes have them.
+    pub fn key_texts(&self, row: &RowPlace) -> impl Iterator<Item = Option<&str>> {
+        let layout = self.layout_of(row);
+        let bytes = match layout.is_text {
+            true => row.key(&self.bytes),
+            false => &self.bytes[row.end..],
+        };
+        let text = |value| std::str::from_utf8(value).expect("it was made of texts");
+        Values { bytes }.take(layout.key_len()).map(move |value| value.map(text))
+    }
+
+    /// The values of a row that are sent, `None` for NULL.
+    pub fn values(&self, row: &RowPlace) -> impl Iterator<Item = Option<&[u8]>> {
+        Values { bytes: &self.bytes[row.start + 2..row.end] }
+    }
+
     /// When the row's event was created, in microseconds since 1970, if the row tells.
     pub fn created_us_of(&self, row: &RowPlace) -> Option<i64> {
-        let EventTime { place, is_number } = self.layout_of(row).event_time?;
-        let value = Values { bytes: &self.bytes[row.start + 2..row.end] }.nth(place)??;
+        let layout = self.layout_of(row);
+        let EventTime { place, is_number } = layout.event_time?;
+        let value = match layout.is_text {
+            true => Values { bytes: &self.bytes[row.end..] }.next()??,
+            false => self.values(row).nth(place)??,
+        };
         let value = i64::from_be_bytes(value.try_into().ok()?);
         Some(if is_number { since_1970_us(value) } else { since_1970_us_of_timestamp(value) })
     }

@@ -2,7 +2,7 @@
 
 /// Notes of the rows of a micro-batch. They do not stand beside the rows: a row without a key or a
 /// time leaves none, and they stay as they are when the rows are put in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Notes {
     key_hashes: Vec<u64>,
     created_us: Vec<i64>,

@@ -10,7 +10,7 @@ pub struct RowPlace {
     pub(super) start: usize,
     /// Where its key ends.
     pub(super) key_end: usize,
-    /// Where the row ends.
+    /// Where what is sent of the row ends. Behind it stand the texts of its key, or its time.
     pub(super) end: usize,
     /// Which part it belongs to.
     pub part: usize,
@@ -48,6 +48,16 @@ impl RowPlace {
     /// Where its record starts in its partition.
     pub fn offset(&self) -> u64 {
         self.record.offset
+    }
+
+    /// What sorts rows in the order in which they were read.
+    pub fn read_order(&self) -> usize {
+        self.start
+    }
+
+    /// Whether a row with the same key stands before it.
+    pub fn is_repeat(&self) -> bool {
+        self.is_repeat
     }
 
     /// Its key, behind the count of columns.

@@ -9,13 +9,13 @@ use sqlx::{Connection, Executor, PgConnection};
 use super::table::grouped;
 use super::{Exit, at_work, connect, harmless, open, print};
 use crate::cli::{Global, ResetArgs};
-use crate::config::{Settings, Stream};
+use crate::config::{Provenance, Settings, Stream};
 use crate::database::Database;
 use crate::health::{self, HealthError};
 use crate::ledger::instance::{self, SEEN_WITHIN, Seen};
 use crate::ledger::reset::{self, Held};
 use crate::partition::{Kind, Name, Partition};
-use crate::schema::{BATCH_ID, Table};
+use crate::schema::Table;
 use crate::sink::claimed;
 use crate::sql::made;
 
@@ -145,11 +145,12 @@ async fn rows(conn: &mut PgConnection, settings: &Settings, stream: &Stream) -> 
     .fetch_one(&mut *conn)
     .await
     .context("look for other streams into the table")?;
-    let tells = table.column(BATCH_ID.0).is_some_and(|column| column.type_oid == BATCH_ID.1);
+    let tells = table.provenance.contains(&Provenance::BatchId);
     if !tells {
         ensure!(
             !is_shared,
-            "other streams write to table {}, and it has no column batch_id bigint that would tell their rows apart",
+            "other streams write to table {}, and it has no column batch_id bigint (see provenance in README.md) that would tell \
+                 their rows apart",
             stream.table
         );
         return Ok(Rows::All(table));

@@ -45,6 +45,31 @@ pub struct Fitting {
     pub zone: Zone,
     /// The column that tells when an event came to be; `None` where it has one of the usual names.
     pub event_time: Option<String>,
+    /// Which of the table's columns the streamer fills itself, besides those of a dataset's table.
+    pub provenance: Vec<Provenance>,
+    /// Whether floating-point and decimal columns take NaN.
+    pub nan: Nan,
+}
+
+/// A column that tells where a row came from, filled by the streamer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provenance {
+    /// `batch_id bigint`: the micro-batch that brought the row, in `streamer.micro_batch`.
+    BatchId,
+    /// `ingested_at timestamptz`: when the transaction of that micro-batch began.
+    IngestedAt,
+}
+
+/// What becomes of NaN in a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Nan {
+    /// The record is a dead letter.
+    #[default]
+    Reject,
+    /// It is a value, where the type has it.
+    Accept,
 }
 
 /// How much goes into PostgreSQL at a time, and how often.
@@ -126,6 +151,35 @@ pub enum OnDone {
     Archive(PathBuf),
     /// It is removed.
     Delete,
+}
+
+impl Provenance {
+    /// Both.
+    pub const ALL: [Provenance; 2] = [Provenance::BatchId, Provenance::IngestedAt];
+
+    /// The column's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Provenance::BatchId => "batch_id",
+            Provenance::IngestedAt => "ingested_at",
+        }
+    }
+
+    /// The column's type as SQL spells it.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Provenance::BatchId => "bigint",
+            Provenance::IngestedAt => "timestamptz",
+        }
+    }
+
+    /// The type's number in pg_type.
+    pub fn type_oid(self) -> u32 {
+        match self {
+            Provenance::BatchId => 20,
+            Provenance::IngestedAt => 1184,
+        }
+    }
 }
 
 impl Reading {

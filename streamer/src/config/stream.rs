@@ -10,7 +10,9 @@ use globset::GlobBuilder;
 use serde::{Deserialize, Deserializer};
 
 use super::dataset::{table, window};
-use super::groups::{Extra, Fitting, Listeners, OnDone, Pace, Reading, TokenSource, WhenDone};
+use super::groups::{
+    Extra, Fitting, Listeners, Nan, OnDone, Pace, Provenance, Reading, TokenSource, WhenDone,
+};
 use super::tcp::{self, tcp_connect, tcp_listen};
 use super::{ConfigError, Dataset, Overrides, Wrong};
 use crate::encode::Zone;
@@ -93,6 +95,10 @@ pub(super) struct StreamFile {
     null: Vec<String>,
     timezone: Option<String>,
     event_time: Option<String>,
+    #[serde(default)]
+    provenance: Vec<Provenance>,
+    #[serde(default)]
+    nan: Nan,
     #[serde(default)]
     on_done: OnDoneFile,
     archive: Option<String>,
@@ -201,6 +207,8 @@ impl StreamFile {
             null: self.null,
             zone: zone(self.timezone.as_deref())?,
             event_time: self.event_time,
+            provenance: self.provenance,
+            nan: self.nan,
         };
         let pace = Pace { every, max_rows, writers, dead_letters_max: self.max_dead_letters };
         let listeners = Listeners {

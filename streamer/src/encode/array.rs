@@ -1,13 +1,11 @@
 //! Arrays in PostgreSQL's text form: `{1,2,NULL,"a,b"}`, `{{1,2},{3,4}}`.
 //!
-//! Origin: src/backend/utils/adt/arrayfuncs.c, `array_in` and `array_recv`. Lower bounds are always
-//! 1, a `[2:3]=` in front is refused, and so are empty arrays inside an array and backslashes
-//! outside quotes. A JSON array is taken in the same meaning.
-
-use serde_json::value::RawValue;
+//! Origin: src/backend/utils/adt/arrayfuncs.c, `array_in` and `array_recv`. Indexes begin with 1,
+//! unless bounds stand in front, as in `[2:3]={7,8}`. Empty arrays inside an array and backslashes
+//! outside quotes are refused.
 
 use super::quoted::read_quoted;
-use super::{Refusal, Type, with_length};
+use super::{Refusal, Type};
 
 /// An array's element type and what its text form needs to know of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +17,7 @@ pub(super) struct Array {
 }
 
 /// Origin: `MAXDIM`.
-const DIMENSIONS_MAX: usize = 6;
+pub(super) const DIMENSIONS_MAX: usize = 6;
 
 /// Size of the header's fixed part: number of dimensions, whether there are NULLs, element type.
 const HEADER_BYTES: usize = 12;
@@ -35,6 +33,7 @@ pub(super) fn encode(text: &str, array: &Array, out: &mut Vec<u8>) -> Result<(),
         put_header(array, 0, out);
         return Ok(());
     }
+    let (bounds, text) = read_bounds(text)?;
     let dimensions = text.chars().filter(|c| !is_space(*c)).take_while(|c| *c == '{').count();
     if dimensions == 0 || dimensions > DIMENSIONS_MAX {
         return Err(malformed());
@@ -48,87 +47,69 @@ pub(super) fn encode(text: &str, array: &Array, out: &mut Vec<u8>) -> Result<(),
     }
     let shape = reader.shape;
     shape.fill_in(&mut out[start..]);
-    Ok(())
+    place_bounds(&bounds, &mut out[start..])
 }
 
-/// The same of a JSON array. Where the elements are JSON themselves, it has one dimension, else as
-/// many as arrays stand in each other at its beginning.
-pub(super) fn encode_json(text: &str, array: &Array, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    let start = out.len();
-    let opened = text.bytes().filter(|byte| !byte.is_ascii_whitespace());
-    let opened = opened.take_while(|byte| *byte == b'[').count();
-    let dimensions = if array.element.is_json() { 1 } else { opened };
-    if dimensions > DIMENSIONS_MAX {
-        return Err(Refusal::malformed("an array of more than six dimensions"));
+/// Reads `[2:3][-1:0]=`, if it is there: the bounds of each dimension, and what stands behind.
+fn read_bounds(text: &str) -> Result<(Vec<(i32, i32)>, &str), Refusal> {
+    let (mut bounds, mut rest) = (Vec::new(), text);
+    while let Some(inner) = rest.strip_prefix('[') {
+        let (bound, after) = inner.split_once(']').ok_or_else(malformed)?;
+        let (lower, upper) = bound.split_once(':').ok_or_else(malformed)?;
+        let number = |text: &str| text.parse::<i32>().map_err(|_| malformed());
+        bounds.push((number(lower)?, number(upper)?));
+        rest = after;
     }
-    if json_items(text)?.is_empty() {
-        put_header(array, 0, out);
+    if bounds.is_empty() {
+        return Ok((bounds, text));
+    }
+    Ok((bounds, rest.strip_prefix('=').ok_or_else(malformed)?))
+}
+
+/// Puts the lower bounds into a complete header, whose lengths they must fit.
+fn place_bounds(bounds: &[(i32, i32)], header: &mut [u8]) -> Result<(), Refusal> {
+    let misfit = || Refusal::malformed("an array whose bounds do not fit its elements");
+    let dimensions = i32::from_be_bytes(header[..4].try_into().expect("four bytes"));
+    if bounds.is_empty() {
         return Ok(());
     }
-    put_header(array, dimensions, out);
-    let mut shape = Shape::new(dimensions);
-    put_json_level(text, array, 0, &mut shape, out)?;
-    shape.fill_in(&mut out[start..]);
-    Ok(())
-}
-
-/// Appends the elements of a JSON array at `level`. Goes no deeper than there are dimensions.
-fn put_json_level(
-    text: &str,
-    array: &Array,
-    level: usize,
-    shape: &mut Shape,
-    out: &mut Vec<u8>,
-) -> Result<(), Refusal> {
-    let items = json_items(text)?;
-    for item in &items {
-        let item = item.get();
-        if level + 1 < shape.lengths.len() {
-            if !item.starts_with('[') {
-                return Err(Refusal::malformed("an array with both arrays and other values in it"));
-            }
-            put_json_level(item, array, level + 1, shape, out)?;
-        } else if item == "null" {
-            shape.has_null = true;
-            out.extend_from_slice(&(-1i32).to_be_bytes());
-        } else {
-            let value = |out: &mut Vec<u8>| array.element.encode_json_value(item, out);
-            with_length(out, value)?;
+    if i32::try_from(bounds.len()) != Ok(dimensions) {
+        return Err(misfit());
+    }
+    for (at, &(lower, upper)) in bounds.iter().enumerate() {
+        let dimension = &mut header[HEADER_BYTES + at * DIMENSION_BYTES..][..DIMENSION_BYTES];
+        let length = i32::from_be_bytes(dimension[..4].try_into().expect("four bytes"));
+        // PostgreSQL counts to the index behind the last one.
+        let is_countable = upper < i32::MAX;
+        if !is_countable || i64::from(upper) - i64::from(lower) + 1 != i64::from(length) {
+            return Err(misfit());
         }
+        dimension[4..].copy_from_slice(&lower.to_be_bytes());
     }
-    let length = i32::try_from(items.len()).map_err(|_| malformed())?;
-    if length == 0 {
-        return Err(Refusal::malformed("an array with an empty array in it"));
-    }
-    shape.note(level, length)
-}
-
-fn json_items(text: &str) -> Result<Vec<&RawValue>, Refusal> {
-    serde_json::from_str(text)
-        .map_err(|error| Refusal::malformed(format!("not accepted as a JSON array: {error}")))
+    Ok(())
 }
 
 /// Appends the header's fixed part, and room for the dimensions.
-fn put_header(array: &Array, dimensions: usize, out: &mut Vec<u8>) {
+pub(super) fn put_header(array: &Array, dimensions: usize, out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + HEADER_BYTES + dimensions * DIMENSION_BYTES, 0);
     out[start + 8..start + 12].copy_from_slice(&array.element_oid.to_be_bytes());
 }
 
 /// What is known of an array once its elements are read.
-struct Shape {
+pub(super) struct Shape {
     /// How many items an array has at each level; None until the first has ended.
-    lengths: Vec<Option<i32>>,
-    has_null: bool,
+    pub(super) lengths: Vec<Option<i32>>,
+    pub(super) has_null: bool,
 }
 
 impl Shape {
-    fn new(dimensions: usize) -> Shape {
+    pub(super) fn new(dimensions: usize) -> Shape {
         Shape { lengths: vec![None; dimensions], has_null: false }
     }
 
     /// An array at `level` has ended.
-    fn note(&mut self, level: usize, length: i32) -> Result<(), Refusal> {
+    pub(super) fn note(&mut self, level: usize, length: i32) -> Result<(), Refusal> {
         match self.lengths[level].replace(length) {
             Some(other) if other != length => {
                 Err(Refusal::malformed("an array whose inner arrays differ in length"))
@@ -138,7 +119,7 @@ impl Shape {
     }
 
     /// Completes the header that [`put_header`] began.
-    fn fill_in(self, header: &mut [u8]) {
+    pub(super) fn fill_in(self, header: &mut [u8]) {
         let count = i32::try_from(self.lengths.len()).expect("at most six");
         header[..4].copy_from_slice(&count.to_be_bytes());
         header[4..8].copy_from_slice(&i32::from(self.has_null).to_be_bytes());
@@ -229,7 +210,7 @@ fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
 }
 
-fn malformed() -> Refusal {
+pub(super) fn malformed() -> Refusal {
     Refusal::malformed("not an array like {1,2,NULL}")
 }
 
@@ -258,6 +239,13 @@ mod tests {
     }
 
     #[test]
+    fn bounds_may_stand_in_front() {
+        assert_eq!(array(Kind::Int4, "[2:3]={7,8}"), Ok(ints(&[1, 0, 25, 2, 2, 4, 7, 4, 8])));
+        let squares = array(Kind::Int4, "[-1:0][5:5]={{1},{2}}");
+        assert_eq!(squares, Ok(ints(&[2, 0, 25, 2, -1, 1, 5, 4, 1, 4, 2])));
+    }
+
+    #[test]
     fn quoted_elements_may_hold_anything() {
         let mut expected = ints(&[1, 0, 25, 4, 1]);
         for element in ["a,b", "NULL", "", "\\\"é"] {
@@ -272,36 +260,6 @@ mod tests {
         let mut expected = ints(&[1, 0, 25, 1, 1, 3]);
         expected.extend_from_slice(b"a b");
         assert_eq!(array(Kind::Text(None), "{\ta b\n}"), Ok(expected));
-    }
-
-    #[test]
-    fn a_json_array_means_the_same_as_its_text_form() {
-        let json = |kind: Kind, text: &str| {
-            let mut out = Vec::new();
-            let array = Array { element: Type(kind), element_oid: 25, delimiter: b',' };
-            encode_json(text, &array, &mut out).map_err(|refusal| refusal.sqlstate)?;
-            Ok(out)
-        };
-        for (text, same) in [
-            ("[ ]", "{}"),
-            ("[7, 8]", "{7,8}"),
-            ("[null, \"7\"]", "{NULL,7}"),
-            ("[[1, 2],[3,null]]", "{{1,2},{3,NULL}}"),
-            (" [[[1]]]", "{{{1}}}"),
-        ] {
-            assert_eq!(json(Kind::Int4, text), array(Kind::Int4, same), "{text}");
-        }
-        let texts = r#"["a,b", "NULL", "", "\\\"\u00e9", true, 1.50]"#;
-        let same = r#"{"a,b","NULL","","\\\"é",true,1.50}"#;
-        assert_eq!(json(Kind::Text(None), texts), array(Kind::Text(None), same));
-        let documents = json(Kind::Json, r#"[[1], {"a": "b"}, "c"]"#).unwrap();
-        assert_eq!(documents[..20], ints(&[1, 0, 25, 3, 1]));
-        assert_eq!(documents[24..27], *b"[1]");
-        for text in
-            ["[[]]", "[1,[2]]", "[[1],2]", "[[1],[2,3]]", "[[[[[[[1]]]]]]]", "[{}]", "[1.5]"]
-        {
-            assert_eq!(json(Kind::Int4, text), Err("22P02"), "{text}");
-        }
     }
 
     #[test]
@@ -322,7 +280,11 @@ mod tests {
             "{{1,2},{3}}",
             "{{}}",
             "{{},{}}",
-            "[2:3]={1,2}",
+            "[2:3]={1}",
+            "[2:3]{1,2}",
+            "[3]={1,2,3}",
+            "[2:3][1:1]={1,2}",
+            "[2147483646:2147483647]={1,2}",
             "{a\\b}",
             "{\"a\"b}",
             "{a\"b\"}",

@@ -28,6 +28,9 @@ pub(super) fn encode_uuid(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> 
 /// `\x` goes unnoticed.
 pub(super) fn encode_bytea(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let malformed = || Refusal::malformed(r"not bytes like \x0a1b");
+    if text.is_empty() {
+        return Ok(());
+    }
     let digits = text.strip_prefix(r"\x").ok_or_else(malformed)?.as_bytes();
     let (pairs, rest) = digits.as_chunks::<2>();
     if !rest.is_empty() {

@@ -1,4 +1,4 @@
-//! Days of the proleptic Gregorian calendar, for years from 1 on.
+//! Days of the proleptic Gregorian calendar. The year before 1 is 0, 1 BC.
 //!
 //! Done here because PostgreSQL's years go further than those of most libraries.
 
@@ -26,7 +26,8 @@ pub(super) const fn days_since_2000(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let month = (month + 9) % 12;
     let day_of_year = (153 * month + 2) / 5 + day - 1;
-    365 * year + year / 4 - year / 100 + year / 400 + day_of_year - UNTIL_2000
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    365 * year + leap_days + day_of_year - UNTIL_2000
 }
 
 #[cfg(test)]
@@ -35,8 +36,8 @@ mod tests {
 
     #[test]
     fn every_day_follows_the_one_before() {
-        let mut days = days_since_2000(1, 1, 1);
-        for year in 1..=2400 {
+        let mut days = days_since_2000(-4713, 1, 1);
+        for year in -4713..=2400 {
             for month in 1..=12 {
                 for day in 1..=days_in_month(year, month) {
                     assert_eq!(days_since_2000(year, month, day), days);

@@ -56,7 +56,7 @@ fn check_numbers(text: &str) -> Result<(), Refusal> {
         let in_number = |c: char| matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E');
         let end = rest.find(|c| !in_number(c)).unwrap_or(rest.len());
         scratch.clear();
-        numeric::encode(&rest[..end], None, &mut scratch)?;
+        numeric::encode(&rest[..end], None, false, &mut scratch)?;
         rest = &rest[end..];
     }
     Ok(())

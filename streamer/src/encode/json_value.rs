@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::{Kind, Refusal, Type, array, json};
+use super::{Kind, Refusal, Type, array_json, json};
 
 impl Type {
     /// Appends the bytes of a JSON value other than null, without the length in front, as
@@ -17,13 +17,30 @@ impl Type {
     pub fn encode_json_value(&self, json: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
         match (&self.0, json.as_bytes().first()) {
             (Kind::Json | Kind::Jsonb, _) => self.encode(json, out),
-            (Kind::Array(array), Some(b'[')) => array::encode_json(json, array, out),
+            (Kind::Array(array), Some(b'[')) => array_json::encode_json(json, array, out),
+            // It may well be a text of the type: `[1,2]` is a vector.
+            (Kind::Opaque { .. }, Some(b'[' | b'{')) => self.encode(json, out),
             (_, Some(b'[')) => Err(Refusal::malformed("a JSON array, which the column can't take")),
             (_, Some(b'{')) => {
                 Err(Refusal::malformed("a JSON object, which the column can't take"))
             }
             (_, Some(b'"')) => self.encode(&json_string(json)?, out),
             _ => self.encode(json, out),
+        }
+    }
+
+    /// The text that means the same as a JSON value which [`Type::encode_json_value`] takes.
+    ///
+    /// # Errors
+    /// The value is none of the type.
+    pub fn text_of_json<'j>(&self, json: &'j str) -> Result<Cow<'j, str>, Refusal> {
+        match (&self.0, json.as_bytes().first()) {
+            (Kind::Json | Kind::Jsonb, _) => Ok(Cow::Borrowed(json)),
+            (Kind::Array(array), Some(b'[')) => {
+                array_json::text_of_json(json, array).map(Cow::Owned)
+            }
+            (_, Some(b'"')) => json_string(json),
+            _ => Ok(Cow::Borrowed(json)),
         }
     }
 

@@ -12,8 +12,8 @@
 //! | | booleans and times, and any between the elements of an array |
 //! | boolean | yes, no, on, off and beginnings of words but t and f |
 //! | oid | negative numbers, which wrap |
-//! | real, double precision | NaN, infinity, hexadecimal |
-//! | numeric | NaN, infinity, a digit that the scale would round away (zeros may go) |
+//! | real, double precision | NaN (unless the stream accepts it), `inf`, hexadecimal |
+//! | numeric | NaN (unless the stream accepts it), `inf`, a digit that the scale would round away (zeros may go) |
 //! | | exponents of seven digits, a blank behind the `e` |
 //! | numbers, in newer versions | `0x10`, `1_000` |
 //! | varchar(n), char(n) | blanks past the length, which would be cut |
@@ -21,9 +21,10 @@
 //! | bytea | the escape form, blanks between the digits |
 //! | bit, varbit | `B` and `X` in front |
 //! | uuid | hyphens elsewhere than in the usual four places |
-//! | date, times | everything but ISO 8601 with hyphens and colons: words, `24:00`, `:60`, |
-//! | | am and pm, other orders, BC, one-digit fields, `T` without minutes, |
-//! | | zeros in front of a year of more than four digits |
+//! | date, times | everything but ISO 8601 with hyphens and colons, ` BC` behind it, and `infinity`: |
+//! | | other words, `:60`, am and pm, other orders, one-digit fields, `T` without |
+//! | | minutes, zeros in front of a year of more than four digits |
+//! | timestamps | `24:00` |
 //! | date, time | a time of day behind a date; a zone or a date with a time |
 //! | timestamp | a zone other than UTC, which would be dropped |
 //! | times | digits of a second past the precision (zeros may go, up to nine digits in all) |
@@ -38,13 +39,17 @@
 //! | inet, cidr | shortened networks, a point in front of the `/`, leading zeros |
 //! | macaddr, macaddr8 | other groups than pairs, fours between points, or none |
 //! | | six bytes for eight, blanks and signs between the digits |
-//! | arrays | bounds in front (`[2:3]=`), empty arrays inside, backslashes outside quotes |
+//! | arrays | bounds in front other than `[2:3]=`, empty arrays inside, |
+//! | | backslashes outside quotes |
 //! | ranges | quotes or backslashes within a bound |
+//!
+//! Types that are not known here are opaque: their text is the server's to read, as by `\copy`.
 //!
 //! Left to the server, which can refuse the row: domains' constraints, whether xml is well-formed,
 //! and the order of a range's bounds.
 
 mod array;
+mod array_json;
 mod binary;
 mod calendar;
 mod catalog;
@@ -66,7 +71,7 @@ mod zone;
 pub use catalog::{TypeCatalog, TypeEntry};
 pub use json_value::{check_document, json_string};
 pub use refusal::Refusal;
-pub use resolve::Unsupported;
+pub use resolve::Rules;
 pub use zone::Zone;
 
 use array::Array;
@@ -85,9 +90,16 @@ enum Kind {
     Int4,
     Int8,
     Oid,
-    Float4,
-    Float8,
-    Numeric(Option<Limits>),
+    Float4 {
+        takes_nan: bool,
+    },
+    Float8 {
+        takes_nan: bool,
+    },
+    Numeric {
+        limits: Option<Limits>,
+        takes_nan: bool,
+    },
     /// With the most characters that the column takes.
     Text(Option<usize>),
     Name,
@@ -112,9 +124,34 @@ enum Kind {
     },
     Array(Box<Array>),
     Range(Box<Type>),
+    /// A type whose binary form is not known here: its text is PostgreSQL's to read.
+    Opaque {
+        /// Whether the empty text is a value of it.
+        takes_empty: bool,
+    },
 }
 
 impl Type {
+    /// Whether there is no binary form of its values here, or of values in them: they are sent as
+    /// text.
+    pub fn is_opaque(&self) -> bool {
+        match &self.0 {
+            Kind::Opaque { .. } => true,
+            Kind::Array(array) => array.element.is_opaque(),
+            Kind::Range(bound) => bound.is_opaque(),
+            _ => false,
+        }
+    }
+
+    /// The type, if it is opaque itself, with a word on whether the empty text is a value of it.
+    #[must_use]
+    pub fn with_empty(self, takes_empty: bool) -> Type {
+        match self.0 {
+            Kind::Opaque { .. } => Type(Kind::Opaque { takes_empty }),
+            kind => Type(kind),
+        }
+    }
+
     /// Appends the value's bytes, without the length in front. On an error there may be anything
     /// behind the old end of `out`: the caller cuts it off.
     ///
@@ -135,9 +172,11 @@ impl Type {
             Kind::Int4 => number::encode_int4(trimmed, out),
             Kind::Int8 => number::encode_int8(trimmed, out),
             Kind::Oid => number::encode_oid(trimmed, out),
-            Kind::Float4 => number::encode_float4(trimmed, out),
-            Kind::Float8 => number::encode_float8(trimmed, out),
-            Kind::Numeric(limits) => numeric::encode(trimmed, *limits, out),
+            Kind::Float4 { takes_nan } => number::encode_float4(trimmed, *takes_nan, out),
+            Kind::Float8 { takes_nan } => number::encode_float8(trimmed, *takes_nan, out),
+            Kind::Numeric { limits, takes_nan } => {
+                numeric::encode(trimmed, *limits, *takes_nan, out)
+            }
             Kind::Date => datetime::encode_date(trimmed, out),
             Kind::Time(precision) => datetime::encode_time(trimmed, *precision, out),
             Kind::Timetz(precision, zone) => {
@@ -162,6 +201,7 @@ impl Type {
             Kind::Mac { bytes } => network::encode_mac(text, *bytes, out),
             Kind::Array(array) => array::encode(text, array, out),
             Kind::Range(bound) => range::encode(text, bound, out),
+            Kind::Opaque { .. } => text::encode_text(text, None, out),
         }
     }
 
@@ -170,12 +210,14 @@ impl Type {
         with_length(out, |out| self.encode_kind(text, out))
     }
 
-    /// Whether a field that is empty but quoted (`""`) is a value of this type, as it is of
-    /// strings; for all others it means NULL.
+    /// Whether a field that is empty but quoted (`""`) is a value of this type; of all others it
+    /// means NULL.
     pub fn takes_empty(&self) -> bool {
         match &self.0 {
-            Kind::Text(_) | Kind::Name => true,
+            Kind::Text(_) | Kind::Name | Kind::Xml | Kind::Bytea => true,
+            Kind::Bits(length) => !matches!(length, BitLength::Exactly(_)),
             Kind::Enum(labels) => labels.iter().any(String::is_empty),
+            Kind::Opaque { takes_empty } => *takes_empty,
             _ => false,
         }
     }
@@ -232,10 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn only_strings_and_empty_labels_take_the_empty_field() {
+    fn types_that_have_an_empty_value_take_the_empty_field() {
         assert!(Type(Kind::Text(Some(3))).takes_empty());
         assert!(Type(Kind::Enum(vec![String::new()])).takes_empty());
         assert!(!Type(Kind::Enum(vec!["a".to_owned()])).takes_empty());
         assert!(!Type(Kind::Int8).takes_empty());
+        let opaque =
+            |takes_empty| Type(Kind::Opaque { takes_empty: false }).with_empty(takes_empty);
+        assert!(opaque(true).takes_empty() && !opaque(false).takes_empty());
     }
 }

@@ -63,7 +63,11 @@ fn not_whole(error: &ParseIntError, range: &'static str) -> Refusal {
 /// Four bytes, IEEE 754. Origin: src/backend/libpq/pqformat.c, `pq_getmsgfloat4`.
 ///
 /// Both `strtof` and Rust round the decimal to the nearest value once, ties to even.
-pub(super) fn encode_float4(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
+pub(super) fn encode_float4(text: &str, takes_nan: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    if let Some(special) = special(text, takes_nan)? {
+        out.extend_from_slice(&special.float4().to_be_bytes());
+        return Ok(());
+    }
     check_decimal_form(text)?;
     let number: f32 = text.parse().map_err(|_| not_a_number())?;
     if number.is_infinite() || (number == 0.0 && has_nonzero_digit(text)) {
@@ -74,7 +78,11 @@ pub(super) fn encode_float4(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal
 }
 
 /// Eight bytes, IEEE 754. Origin: src/backend/libpq/pqformat.c, `pq_getmsgfloat8`.
-pub(super) fn encode_float8(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
+pub(super) fn encode_float8(text: &str, takes_nan: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    if let Some(special) = special(text, takes_nan)? {
+        out.extend_from_slice(&special.float8().to_be_bytes());
+        return Ok(());
+    }
     check_decimal_form(text)?;
     let number: f64 = text.parse().map_err(|_| not_a_number())?;
     if number.is_infinite() || (number == 0.0 && has_nonzero_digit(text)) {
@@ -84,14 +92,52 @@ pub(super) fn encode_float8(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal
     Ok(())
 }
 
-/// Keeps `inf`, `NaN` and hexadecimal away from the parser.
+/// A number that has no digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Special {
+    Nan,
+    Infinity,
+    MinusInfinity,
+}
+
+impl Special {
+    fn float4(self) -> f32 {
+        match self {
+            Special::Nan => f32::NAN,
+            Special::Infinity => f32::INFINITY,
+            Special::MinusInfinity => f32::NEG_INFINITY,
+        }
+    }
+
+    fn float8(self) -> f64 {
+        self.float4().into()
+    }
+}
+
+/// The number without digits that `text` is, in the words that PostgreSQL writes, in any case.
+pub(super) fn special(text: &str, takes_nan: bool) -> Result<Option<Special>, Refusal> {
+    // Most numbers begin with none of these.
+    if !matches!(text.as_bytes().first(), Some(b'N' | b'n' | b'I' | b'i' | b'-')) {
+        return Ok(None);
+    }
+    let is = |word: &str| text.eq_ignore_ascii_case(word);
+    if is("NaN") {
+        let reason = "NaN; set nan = \"accept\" for this stream to take it";
+        return if takes_nan { Ok(Some(Special::Nan)) } else { Err(Refusal::malformed(reason)) };
+    }
+    Ok(is("Infinity")
+        .then_some(Special::Infinity)
+        .or(is("-Infinity").then_some(Special::MinusInfinity)))
+}
+
+/// Keeps `inf` and hexadecimal away from the parser.
 fn check_decimal_form(text: &str) -> Result<(), Refusal> {
     let allowed = |byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
     if text.bytes().all(allowed) { Ok(()) } else { Err(not_a_number()) }
 }
 
 fn not_a_number() -> Refusal {
-    Refusal::malformed("not a finite decimal number")
+    Refusal::malformed("not a decimal number")
 }
 
 /// Whether the digits before the exponent are not all 0: then a result of 0 is an underflow, which
@@ -107,6 +153,9 @@ mod tests {
     use super::*;
 
     type Encode = fn(&str, &mut Vec<u8>) -> Result<(), Refusal>;
+
+    const FLOAT4: Encode = |text, out| encode_float4(text, false, out);
+    const FLOAT8: Encode = |text, out| encode_float8(text, false, out);
 
     fn bytes(encode: Encode, text: &str) -> Result<Vec<u8>, &'static str> {
         let mut out = Vec::new();
@@ -143,18 +192,25 @@ mod tests {
     }
 
     #[test]
-    fn floats_are_finite_and_never_underflow() {
-        assert_eq!(bytes(encode_float8, "1.5"), Ok(1.5f64.to_be_bytes().to_vec()));
-        assert_eq!(bytes(encode_float8, "-0"), Ok((-0.0f64).to_be_bytes().to_vec()));
-        assert_eq!(bytes(encode_float8, "0e5"), Ok(0.0f64.to_be_bytes().to_vec()));
-        assert_eq!(bytes(encode_float8, "5e-324"), Ok(vec![0, 0, 0, 0, 0, 0, 0, 1]));
-        assert_eq!(bytes(encode_float4, "16777217"), Ok(16_777_216f32.to_be_bytes().to_vec()));
+    fn floats_never_underflow() {
+        assert_eq!(bytes(FLOAT8, "1.5"), Ok(1.5f64.to_be_bytes().to_vec()));
+        assert_eq!(bytes(FLOAT8, "-0"), Ok((-0.0f64).to_be_bytes().to_vec()));
+        assert_eq!(bytes(FLOAT8, "0e5"), Ok(0.0f64.to_be_bytes().to_vec()));
+        assert_eq!(bytes(FLOAT8, "5e-324"), Ok(vec![0, 0, 0, 0, 0, 0, 0, 1]));
+        assert_eq!(bytes(FLOAT4, "16777217"), Ok(16_777_216f32.to_be_bytes().to_vec()));
         for text in ["1e309", "-1e309", "1e-400"] {
-            assert_eq!(bytes(encode_float8, text), Err("22003"), "{text}");
+            assert_eq!(bytes(FLOAT8, text), Err("22003"), "{text}");
         }
-        assert_eq!(bytes(encode_float4, "1e39"), Err("22003"));
-        for text in ["NaN", "inf", "infinity", "0x1p3", "", ".", "1e", "e", "1,5"] {
-            assert_eq!(bytes(encode_float8, text), Err("22P02"), "{text}");
+        assert_eq!(bytes(FLOAT4, "1e39"), Err("22003"));
+        for text in ["NaN", "inf", "0x1p3", "", ".", "1e", "e", "1,5"] {
+            assert_eq!(bytes(FLOAT8, text), Err("22P02"), "{text}");
         }
+    }
+    #[test]
+    fn infinity_is_a_float_and_nan_is_one_where_it_is_accepted() {
+        assert_eq!(bytes(FLOAT8, "Infinity"), Ok(f64::INFINITY.to_be_bytes().to_vec()));
+        assert_eq!(bytes(FLOAT4, "-infinity"), Ok(f32::NEG_INFINITY.to_be_bytes().to_vec()));
+        let accepting: Encode = |text, out| encode_float8(text, true, out);
+        assert_eq!(bytes(accepting, "nan"), Ok(f64::NAN.to_be_bytes().to_vec()));
     }
 }

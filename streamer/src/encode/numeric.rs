@@ -5,6 +5,7 @@
 //! Origin: src/backend/utils/adt/numeric.c, `numeric_recv`.
 
 use super::Refusal;
+use super::number::{Special, special};
 
 /// Precision and scale of `numeric(precision, scale)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,10 @@ const SCALE_MAX: i64 = 0x3fff;
 
 const SIGN_POSITIVE: u16 = 0x0000;
 const SIGN_NEGATIVE: u16 = 0x4000;
+/// Since PostgreSQL 14 there are infinite numerics.
+const SIGN_NAN: u16 = 0xC000;
+const SIGN_INFINITY: u16 = 0xD000;
+const SIGN_MINUS_INFINITY: u16 = 0xF000;
 
 impl Limits {
     /// None when the column takes any numeric. Origin: `make_numeric_typmod` since version 15;
@@ -31,7 +36,24 @@ impl Limits {
 
 /// Appends the binary form. Refuses what the limits would round or overflow; zeros past the scale
 /// are no loss and PostgreSQL drops them.
-pub(super) fn encode(text: &str, limits: Option<Limits>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+pub(super) fn encode(
+    text: &str,
+    limits: Option<Limits>,
+    takes_nan: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    if let Some(special) = special(text, takes_nan)? {
+        if limits.is_some() && special != Special::Nan {
+            return Err(Refusal::out_of_range("infinite, which the column's precision excludes"));
+        }
+        let sign = match special {
+            Special::Nan => SIGN_NAN,
+            Special::Infinity => SIGN_INFINITY,
+            Special::MinusInfinity => SIGN_MINUS_INFINITY,
+        };
+        [0, 0, sign, 0].iter().for_each(|field: &u16| out.extend_from_slice(&field.to_be_bytes()));
+        return Ok(());
+    }
     let decimal = Decimal::parse(text.as_bytes())?;
     if let Some(limits) = limits {
         decimal.check(limits)?;
@@ -174,7 +196,7 @@ fn parse_exponent(text: &[u8]) -> Result<i64, Refusal> {
 }
 
 fn not_decimal() -> Refusal {
-    Refusal::malformed("not a finite decimal number")
+    Refusal::malformed("not a decimal number")
 }
 
 fn length(bytes: usize) -> i64 {
@@ -194,7 +216,8 @@ mod tests {
 
     fn value(text: &str, typmod: i32) -> Result<Value, &'static str> {
         let mut out = Vec::new();
-        encode(text, Limits::from_typmod(typmod), &mut out).map_err(|refusal| refusal.sqlstate)?;
+        encode(text, Limits::from_typmod(typmod), false, &mut out)
+            .map_err(|refusal| refusal.sqlstate)?;
         let fields: Vec<u16> =
             out.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
         assert_eq!(usize::from(fields[0]), fields.len() - 4, "{text}");

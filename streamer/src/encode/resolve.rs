@@ -1,4 +1,4 @@
-//! Which type of the catalog is encoded how.
+//! Which type of the catalog is encoded how, and which is left to PostgreSQL.
 
 use super::array::Array;
 use super::binary::BitLength;
@@ -6,74 +6,67 @@ use super::datetime::Precision;
 use super::numeric::Limits;
 use super::{Kind, Type, TypeCatalog, Zone};
 
-/// A type that no text can be encoded for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("type {type_name} is not supported")]
-pub struct Unsupported {
-    /// As `format_type` prints it, or its oid if the catalog has not loaded it.
-    pub type_name: String,
-}
-
 /// Domains over domains and the like, more than anybody makes.
 const DEPTH_MAX: usize = 16;
 
+/// What a stream says of the meaning of texts.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// What a time without a zone means.
+    pub zone: &'a Zone,
+    /// Whether floating-point and decimal numbers may be NaN.
+    pub takes_nan: bool,
+}
+
 impl Type {
-    /// How a column of this type is encoded. `typmod` is `atttypmod`, -1 for none; `zone` is what a
-    /// time without a zone means.
-    ///
-    /// # Errors
-    /// Names the type when it cannot be encoded: the column's own or one it is made of.
-    pub fn resolve(
-        catalog: &TypeCatalog,
-        oid: u32,
-        typmod: i32,
-        zone: &Zone,
-    ) -> Result<Type, Unsupported> {
-        resolve(catalog, oid, typmod, zone, DEPTH_MAX)
+    /// How a column of this type is encoded. `typmod` is `atttypmod`, -1 for none.
+    pub fn resolve(catalog: &TypeCatalog, oid: u32, typmod: i32, rules: Rules<'_>) -> Type {
+        let kind = resolve(catalog, oid, typmod, rules, DEPTH_MAX);
+        Type(kind.unwrap_or(Kind::Opaque { takes_empty: false }))
     }
 }
 
 /// Types are told apart by the server's functions that read them, not by oid, so that extensions'
-/// types which borrow those functions (`citext`) are known too.
+/// types which borrow those functions (`citext`) are known too. `None` for those that none of ours
+/// can encode.
 fn resolve(
     catalog: &TypeCatalog,
     oid: u32,
     typmod: i32,
-    zone: &Zone,
+    rules: Rules<'_>,
     depth: usize,
-) -> Result<Type, Unsupported> {
-    let Some(entry) = catalog.get(oid).filter(|_| depth > 0) else {
-        return Err(Unsupported { type_name: format!("with oid {oid}") });
+) -> Option<Kind> {
+    let entry = catalog.get(oid).filter(|_| depth > 0)?;
+    let part = |typmod| {
+        let kind = resolve(catalog, entry.part, typmod, rules, depth - 1);
+        Type(kind.unwrap_or(Kind::Opaque { takes_empty: false }))
     };
-    let part = |typmod| resolve(catalog, entry.part, typmod, zone, depth - 1);
-    let kind = match (entry.input.as_str(), entry.receive.as_str()) {
-        ("domain_in", "domain_recv") => return part(entry.part_typmod),
+    match (entry.input.as_str(), entry.receive.as_str()) {
+        ("domain_in", "domain_recv") => Some(part(entry.part_typmod).0),
         ("array_in", "array_recv") => {
-            let element = catalog.get(entry.part).map(|element| element.delimiter.as_bytes());
-            let Some([delimiter]) = element else {
-                return Err(Unsupported { type_name: entry.name.clone() });
-            };
-            let (element, element_oid) = (part(typmod)?, entry.part);
-            Kind::Array(Box::new(Array { element, element_oid, delimiter: *delimiter }))
+            let [delimiter] = *catalog.get(entry.part)?.delimiter.as_bytes() else { return None };
+            let (element, element_oid) = (part(typmod), entry.part);
+            Some(Kind::Array(Box::new(Array { element, element_oid, delimiter })))
         }
-        ("range_in", "range_recv") => Kind::Range(Box::new(part(-1)?)),
-        ("enum_in", "enum_recv") => Kind::Enum(entry.labels.clone()),
-        (input, receive) => built_in(input, receive, typmod, zone)
-            .ok_or_else(|| Unsupported { type_name: entry.name.clone() })?,
-    };
-    Ok(Type(kind))
+        ("range_in", "range_recv") => Some(Kind::Range(Box::new(part(-1)))),
+        ("enum_in", "enum_recv") => Some(Kind::Enum(entry.labels.clone())),
+        (input, receive) => built_in(input, receive, typmod, rules),
+    }
 }
 
-fn built_in(input: &str, receive: &str, typmod: i32, zone: &Zone) -> Option<Kind> {
+fn built_in(input: &str, receive: &str, typmod: i32, rules: Rules<'_>) -> Option<Kind> {
+    let Rules { zone, takes_nan } = rules;
     Some(match (input, receive) {
         ("boolin", "boolrecv") => Kind::Bool,
         ("int2in", "int2recv") => Kind::Int2,
         ("int4in", "int4recv") => Kind::Int4,
         ("int8in", "int8recv") => Kind::Int8,
         ("oidin", "oidrecv") => Kind::Oid,
-        ("float4in", "float4recv") => Kind::Float4,
-        ("float8in", "float8recv") => Kind::Float8,
-        ("numeric_in", "numeric_recv") => Kind::Numeric(Limits::from_typmod(typmod)),
+        ("float4in", "float4recv") => Kind::Float4 { takes_nan },
+        ("float8in", "float8recv") => Kind::Float8 { takes_nan },
+        ("numeric_in", "numeric_recv") => {
+            Kind::Numeric { limits: Limits::from_typmod(typmod), takes_nan }
+        }
         ("textin", "textrecv") => Kind::Text(None),
         ("varcharin", "varcharrecv") | ("bpcharin", "bpcharrecv") => Kind::Text(characters(typmod)),
         ("namein", "namerecv") => Kind::Name,

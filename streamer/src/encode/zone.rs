@@ -73,7 +73,8 @@ impl Zone {
         }
     }
 
-    fn name(&self) -> &str {
+    /// Its name in the time zone database.
+    pub fn name(&self) -> &str {
         match self {
             Zone::Utc => "UTC",
             Zone::Of(zone) => zone.iana_name().unwrap_or("the stream's timezone"),

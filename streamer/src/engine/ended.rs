@@ -18,6 +18,7 @@ impl From<SinkError> for Ended {
     fn from(error: SinkError) -> Ended {
         match error {
             SinkError::Database(Impatience::Shutdown) => Ended::Shutdown,
+            SinkError::Table(error) => Ended::Table(error),
             error => Ended::Sink(error),
         }
     }

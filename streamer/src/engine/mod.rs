@@ -7,6 +7,7 @@ mod ended;
 mod instance;
 mod keys;
 mod listing;
+mod looks;
 mod retention;
 mod watch;
 mod worker;

@@ -13,6 +13,7 @@ use super::done::Done;
 use super::ended::Ended;
 use super::keys::tend;
 use super::listing::Listing;
+use super::looks::Looks;
 use super::retention::Retention;
 use super::watch::Watch;
 use super::writer::{Shared, Turn, Writer, load};
@@ -26,8 +27,7 @@ use crate::health::Ailment;
 use crate::layout::Fits;
 use crate::ledger::stop::Stopped;
 use crate::patience::Patience;
-use crate::schema::{SchemaError, Table};
-use crate::sink::{Sink, SinkError};
+use crate::sink::Sink;
 
 /// How often a file whose last line is not written whole is looked at when all else is done.
 const WAITING_PAUSE: Duration = Duration::from_millis(200);
@@ -95,21 +95,10 @@ impl Leader {
         plan: Plan,
         reporter: Reporter,
     ) -> Result<Leader, Ended> {
-        let mut patience =
-            Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone());
-        let table = loop {
-            let mut conn = patience.connect(&database).await.map_err(SinkError::Database)?;
-            match Table::load(&mut conn, &stream.table, &stream.fitting).await {
-                Ok(table) => break Arc::new(table),
-                Err(SchemaError::Catalog { source, .. }) => {
-                    patience.pause(&database, source).await.map_err(SinkError::Database)?;
-                }
-                Err(error) => return Err(Ended::Table(error)),
-            }
-        };
-        patience.note_success();
+        let patience = Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone());
         let for_spool = Arc::downgrade(&database);
         let mut sink = Sink::new(database, &stream, patience);
+        let table = Arc::new(sink.describe(&stream.table, &stream.fitting).await?);
         let is_stopped = !sink.stopped().await?.is_empty();
         let done = Done::new(&stream.reading, &stream.when_done, places.folder());
         let loaded = load(&mut sink, &places, done.is_some()).await?;
@@ -130,6 +119,7 @@ impl Leader {
             news: Notify::new(),
             listed: watch::Sender::new(()),
             is_alone: AtomicBool::new(true),
+            looks: Looks::default(),
         });
         if let Some(spool) = shared.places.spool() {
             spool.open(shared.fits.clone(), for_spool);
@@ -206,7 +196,7 @@ impl Leader {
             self.listing.request();
             return Ok(true);
         }
-        self.wait_for_more().await;
+        self.wait_for_more().await?;
         Ok(true)
     }
 
@@ -328,7 +318,7 @@ impl Leader {
 
     /// Waits until there may be something new: in the folder, which is then to be listed again, or
     /// told by another writer.
-    async fn wait_for_more(&mut self) {
+    async fn wait_for_more(&mut self) -> Result<(), Ended> {
         let shared = &self.shared;
         // Where somebody waits for the end, the next listing is not put off to spare the disk; but
         // none is needed as long as others are at work on what there was.
@@ -344,11 +334,19 @@ impl Leader {
         };
         tokio::select! {
             () = shared.plan.stop.cancelled() => {}
-            () = shared.news.notified() => return,
-            () = shared.spool_grown() => return,
+            () = shared.news.notified() => return Ok(()),
+            () = shared.spool_grown() => return Ok(()),
+            () = shared.fits.misfit() => {
+                self.writer.look_if_due(true).await?;
+                return Ok(());
+            }
             () = tokio::time::sleep(pause), if listens => {}
             () = changed, if listens => {}
         }
         self.listing.request();
+        if self.shared.looks.has_misfits() {
+            self.writer.look_if_due(true).await?;
+        }
+        Ok(())
     }
 }

@@ -14,6 +14,7 @@ use super::Plan;
 use super::ahead::ReadAhead;
 use super::done::Done;
 use super::ended::Ended;
+use super::looks::Looks;
 use crate::batch::MicroBatch;
 use crate::config::Stream;
 use crate::event::{Commit, Event, Reporter};
@@ -45,6 +46,8 @@ pub(super) struct Shared {
     pub(super) listed: watch::Sender<()>,
     /// Whether no file is left to another streamer, as far as was told.
     pub(super) is_alone: AtomicBool,
+    /// The looks at the table's description.
+    pub(super) looks: Looks,
 }
 
 /// One writer.
@@ -52,6 +55,8 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) sink: Sink,
     source: ReadAhead,
+    /// Which renewal of the table's description it reads by.
+    pub(super) renewals: u64,
     /// The pauses to come, while another streamer works on the same files.
     rivalry: Option<ExponentialBackoff>,
 }
@@ -133,7 +138,8 @@ impl Writer {
         let (reading, pace) = (&shared.stream.reading, &shared.stream.pace);
         let (places, fits) = (shared.places.clone(), shared.fits.clone());
         let source = ReadAhead::new(Feed::new(reading, pace, places, fits, shared.files.clone()));
-        Writer { shared, sink, source, rivalry: None }
+        let renewals = shared.fits.renewals();
+        Writer { shared, sink, source, renewals, rivalry: None }
     }
 
     /// Another writer of the same stream.
@@ -203,8 +209,17 @@ impl Writer {
             self.rewind().await?;
             return Ok(Turn::Other);
         }
+        if self.renewals != self.shared.fits.renewals() {
+            // Another writer has found the table changed.
+            self.put_down().await?;
+            self.renewals = self.shared.fits.renewals();
+            return Ok(Turn::Other);
+        }
         match work {
             Some(Work::Batch(mut batch)) => {
+                if self.look_if_due(batch.doubts_table()).await? {
+                    return Ok(Turn::Other);
+                }
                 if let Some(spool) = self.shared.places.spool() {
                     batch.watched = spool.watched(&batch.parts);
                 }
@@ -213,6 +228,10 @@ impl Writer {
                 return Ok(turn);
             }
             Some(Work::Refused { partition, reason }) => {
+                self.shared.looks.note_misfit();
+                if self.look_if_due(true).await? {
+                    return Ok(Turn::Other);
+                }
                 self.sink.refuse(&partition, &reason).await?;
                 if let Some(spool) = self.shared.places.spool() {
                     spool.note_refused(&partition.name);
@@ -268,14 +287,32 @@ impl Writer {
         if reads_ahead && self.source.at_rest(|feed| feed.is_low(batch)).await? {
             self.claim(Some(batch)).await?;
         }
-        let source = &mut self.source;
-        let mut read_ahead = || {
-            if reads_ahead {
-                source.start();
+        let mut is_sure = false;
+        let committed = loop {
+            let source = &mut self.source;
+            let mut read_ahead = || {
+                if reads_ahead {
+                    source.start();
+                }
+            };
+            match self.sink.commit(batch, is_sure, &mut read_ahead).await {
+                Err(SinkError::Doubtful) => {
+                    if self.look_if_due(true).await? {
+                        return Ok(Turn::Other);
+                    }
+                    is_sure = true;
+                }
+                committed => break committed,
             }
         };
-        let committed = match self.sink.commit(batch, &mut read_ahead).await {
+        let committed = match committed {
             Ok(committed) => committed,
+            Err(SinkError::Changed(changed)) => {
+                return match self.look(false).await? {
+                    true => Ok(Turn::Other),
+                    false => Err(Ended::Sink(changed.into())),
+                };
+            }
             Err(SinkError::Superseded) => {
                 self.yield_to_rival().await;
                 if !self.sink.stopped().await?.is_empty() {

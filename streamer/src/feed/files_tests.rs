@@ -28,9 +28,7 @@ fn files_of(names: &[&str]) -> (tempfile::TempDir, Stream, Places) {
 
 /// A reader of these files, which go into a table without columns.
 fn feed(stream: &Stream, places: &Places, files: &Files) -> Feed {
-    let (quoted_name, columns, keys) = (String::new(), Vec::new(), Vec::new());
-    let table = Table { quoted_name, is_one_heap: true, columns, keys, event_time: None };
-    let fits = Fits::new(Arc::new(table), &stream.fitting);
+    let fits = Fits::new(Arc::new(Table::empty()), &stream.fitting);
     Feed::new(&stream.reading, &stream.pace, places.clone(), fits, files.clone())
 }
 

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::{HeaderError, Keys, Layout};
 use crate::config::Fitting;
 use crate::schema::Table;
@@ -26,16 +28,26 @@ pub struct Fits(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    table: Arc<Table>,
     fitting: Fitting,
     made: Mutex<Made>,
+    /// A header did not fit: the table may have changed.
+    misfit: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Made {
+    table: Arc<Table>,
     /// Those of the headers seen last.
     by_header: HashMap<Vec<String>, Arc<Layout>>,
     keys: Option<Arc<Keys>>,
+    /// How often the table's description was renewed.
+    renewals: u64,
+}
+
+impl Made {
+    fn of(table: Arc<Table>, renewals: u64) -> Made {
+        Made { table, by_header: HashMap::new(), keys: None, renewals }
+    }
 }
 
 impl Fit {
@@ -52,13 +64,37 @@ impl Fit {
 impl Fits {
     /// The fits of files to `table`, as `fitting` says.
     pub fn new(table: Arc<Table>, fitting: &Fitting) -> Fits {
-        Fits(Arc::new(Inner { table, fitting: fitting.clone(), made: Mutex::default() }))
+        let made = Mutex::new(Made::of(table, 0));
+        Fits(Arc::new(Inner { fitting: fitting.clone(), made, misfit: Notify::new() }))
+    }
+
+    /// The table is described by `table` now. Files that are read have the fits that they had;
+    /// returns whether there is anything new.
+    pub fn renew(&self, table: Table) -> bool {
+        let mut made = self.lock();
+        if *made.table == table {
+            return false;
+        }
+        *made = Made::of(Arc::new(table), made.renewals + 1);
+        true
+    }
+
+    /// How often the table's description was renewed.
+    pub fn renewals(&self) -> u64 {
+        self.lock().renewals
+    }
+
+    /// Waits until a header does not fit.
+    pub async fn misfit(&self) {
+        self.0.misfit.notified().await;
     }
 
     /// The fit of files whose records are JSON objects.
     pub fn of_objects(&self) -> Fit {
-        let made = || Arc::new(Keys::new(self.0.table.clone(), &self.0.fitting));
-        Fit::Keys(self.lock().keys.get_or_insert_with(made).clone())
+        let mut made = self.lock();
+        let table = made.table.clone();
+        let keys = made.keys.get_or_insert_with(|| Arc::new(Keys::new(table, &self.0.fitting)));
+        Fit::Keys(keys.clone())
     }
 
     /// The fit of files with this header.
@@ -73,7 +109,10 @@ impl Fits {
         if made.by_header.len() >= HEADERS_MAX {
             made.by_header.clear();
         }
-        let layout = Arc::new(Layout::new(header.clone(), &self.0.table, &self.0.fitting)?);
+        let layout = Layout::new(header.clone(), &made.table, &self.0.fitting);
+        let layout = layout.inspect_err(|_| self.0.misfit.notify_one())?;
+        layout.notices.iter().for_each(|notice| tracing::info!("{notice}"));
+        let layout = Arc::new(layout);
         made.by_header.insert(header, layout.clone());
         Ok(Fit::Header(layout))
     }

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::names::{Named, Names, is_cut};
+use super::reason::shown;
 use crate::schema::Table;
+use crate::sql::quote;
 
 /// Why a file's header does not fit the table.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -19,6 +22,14 @@ pub enum HeaderError {
     /// The same name twice.
     #[error("line 1 names column {0} twice; rename one of them")]
     Twice(String),
+    /// A name that may be any of several columns.
+    #[error("line 1 names {name}: {}; write it as the column is called", ambiguous(columns))]
+    Ambiguous {
+        /// The name in the header.
+        name: String,
+        /// The columns.
+        columns: Vec<String>,
+    },
     /// The column that keeps those which the table lacks is in the file itself.
     #[error(
         "line 1 names {0}, the column that keeps what the table lacks; rename it, or name another \
@@ -34,14 +45,6 @@ pub enum HeaderError {
     /// A column that must have a value is not in the file.
     #[error("line 1 lacks {0}, which the table requires (NOT NULL without a default)")]
     Lacks(String),
-    /// A column's type has no encoder.
-    #[error("column {column} has type {type_name}, which can't be loaded from text yet")]
-    UnsupportedType {
-        /// The column.
-        column: String,
-        /// Its type as SQL spells it.
-        type_name: String,
-    },
 }
 
 /// How many columns that the table lacks an error names.
@@ -53,25 +56,45 @@ pub(super) struct Matched<'t> {
     pub(super) fields: HashMap<&'t str, usize>,
     /// Fields that are no column, with their names.
     pub(super) extras: Vec<(usize, String)>,
+    /// What a person should know of how the names were understood.
+    pub(super) notices: Vec<String>,
 }
 
 pub(super) fn match_names<'t>(
     header: &[String],
     table: &'t Table,
 ) -> Result<Matched<'t>, HeaderError> {
-    let mut matched = Matched { fields: HashMap::new(), extras: Vec::new() };
+    let names = Names::new(table);
+    let (fields, extras, notices) = (HashMap::new(), Vec::new(), Vec::new());
+    let mut matched = Matched { fields, extras, notices };
     for (field, name) in header.iter().enumerate() {
         let name = name.trim();
-        let folded = || table.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name));
-        match table.column(name).or_else(folded) {
-            None => matched.extras.push((field, name.to_owned())),
-            // An export of the table itself has these; the row's new origin is what counts.
-            Some(column) if Table::fills(column) => {}
-            Some(column) => {
-                if matched.fields.insert(column.name.as_str(), field).is_some() {
-                    return Err(HeaderError::Twice(column.name.clone()));
-                }
+        let column = match names.find(name) {
+            Named::Column(at) => &table.columns[at],
+            Named::Generated => {
+                matched.notices.push(left_out(name, table));
+                continue;
             }
+            Named::Unknown => {
+                matched.extras.push((field, name.to_owned()));
+                continue;
+            }
+            Named::Ambiguous(columns) => {
+                return Err(HeaderError::Ambiguous { name: shown_name(field, name), columns });
+            }
+        };
+        if is_cut(name) {
+            let (name, kept) = (shown_name(field, name), &column.name);
+            let notice = format!("{name} is column {kept}, whose name PostgreSQL has cut");
+            matched.notices.push(notice);
+        }
+        // An export of a table that the streamer has made has these; what counts is where the row
+        // comes from now.
+        if table.fills(column) {
+            continue;
+        }
+        if matched.fields.insert(column.name.as_str(), field).is_some() {
+            return Err(HeaderError::Twice(column.name.clone()));
         }
     }
     if matched.extras.len() == header.len() {
@@ -92,11 +115,23 @@ impl HeaderError {
     }
 }
 
-/// A header's name as a message may show it. What looks like no name may be a record in the
-/// header's place, and is not shown.
+/// A header's name as a message may show it: escaped, cut, in quotes where a comma would mislead.
 pub(super) fn shown_name(field: usize, name: &str) -> String {
-    let is_name = name.len() <= 63
-        && name.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_alphanumeric() || "_ -".contains(c));
-    if is_name { name.to_owned() } else { format!("column {}", field + 1) }
+    if name.is_empty() {
+        return format!("column {} (which has no name)", field + 1);
+    }
+    let shown = shown(name.as_bytes());
+    if shown.contains([',', '"', ';', '\'']) { format!("'{shown}'") } else { shown }
+}
+
+/// Why a name does not tell which column is meant.
+pub(super) fn ambiguous(columns: &[String]) -> String {
+    let columns: Vec<String> = columns.iter().map(|column| quote(column)).collect();
+    format!("it may be {}", columns.join(" or "))
+}
+
+/// That values of a generated column are not used.
+pub(super) fn left_out(name: &str, table: &Table) -> String {
+    let table = &table.quoted_name;
+    format!("{} is a generated column of {table}: its values are left out", shown(name.as_bytes()))
 }

@@ -5,13 +5,16 @@
 //! is sent as NULL, and makes no difference.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::header::{ambiguous, left_out};
 use super::kept::Kept;
+use super::names::{Named, Names};
 use super::node::Node;
 use super::object::{Object, reason_of};
 use super::reason::{NOT_UTF8, shown};
-use super::{HeaderError, Layout, Reason};
+use super::{HeaderError, Layout, Reason, RowEnds};
 use crate::config::{Extra, Fitting};
 use crate::encode::Refusal;
 use crate::format::json::NotAnObject;
@@ -35,6 +38,14 @@ pub struct Keys {
     extra: Extra,
     /// The column that [`Extra::Keep`] fills.
     extra_column: Option<String>,
+    /// The name of the stream's time zone.
+    zone: String,
+    /// Whether one of the table's columns has no binary form. Rows of all layouts are then sent as
+    /// text, so that their keys can be compared.
+    is_text: bool,
+    names: Names,
+    /// Whether it was told that values of generated columns are left out.
+    is_told: AtomicBool,
     layouts: Mutex<Layouts>,
 }
 
@@ -81,26 +92,27 @@ impl Keys {
         let mut bit = |column: &Column| {
             let in_key = table.keys.iter().any(|key| key.columns.contains(&column.name));
             let matters = column.has_default || (in_key && !column.not_null);
-            (matters && !Table::fills(column) && column.encoding.is_some()).then(|| {
+            (matters && !table.fills(column)).then(|| {
                 count += 1;
                 count - 1
             })
         };
         let bits = table.columns.iter().map(&mut bit).collect();
         let extra_column = (fitting.extra == Extra::Keep).then(|| fitting.extra_column.clone());
-        let (extra, layouts) = (fitting.extra, Mutex::default());
-        Keys { table, root, bits, extra, extra_column, layouts }
+        let (names, zone) = (Names::new(&table), fitting.zone.name().to_owned());
+        let is_text = table.columns.iter().any(|column| column.encoding.is_opaque());
+        let (extra, layouts, is_told) = (fitting.extra, Mutex::default(), AtomicBool::new(false));
+        Keys { table, root, bits, extra, extra_column, zone, is_text, names, is_told, layouts }
     }
 
     /// Appends the row of the object that `raw` is to `out`, as [`Layout::encode`] does; what it
-    /// appended is of no use when there are reasons. Returns the row's layout, and where its key
-    /// ends in `out`.
+    /// appended is of no use when there are reasons. Returns the row's layout too.
     pub fn encode(
         &self,
         raw: &[u8],
         out: &mut Vec<u8>,
         reasons: &mut Vec<Reason>,
-    ) -> Option<(Arc<Layout>, usize)> {
+    ) -> Option<(Arc<Layout>, RowEnds)> {
         let (sqlstate, reason) = match NotAnObject::text_of(raw) {
             Err(_) => NOT_UTF8,
             Ok(text) => match Object::read(text, self.table.columns.len(), |key| self.find(key)) {
@@ -117,7 +129,7 @@ impl Keys {
         object: &Object<'_>,
         out: &mut Vec<u8>,
         reasons: &mut Vec<Reason>,
-    ) -> Option<(Arc<Layout>, usize)> {
+    ) -> Option<(Arc<Layout>, RowEnds)> {
         if object.values.iter().all(Option::is_none) && object.misfits.is_empty() {
             let columns = self.table.columns.iter().map(|c| c.name.as_str());
             let expected = columns.collect::<Vec<_>>().join(", ");
@@ -134,8 +146,8 @@ impl Keys {
         }
         match self.layout(present) {
             Ok(layout) => {
-                let key_end = layout.encode_object(object, out, reasons);
-                Some((layout, key_end))
+                let ends = layout.encode_object(object, out, reasons);
+                Some((layout, ends))
             }
             Err(error) => {
                 reasons.push(match error {
@@ -161,26 +173,21 @@ impl Keys {
             let refusal = Refusal { sqlstate: "22P02", reason: reason.into() };
             reasons.push(reason_of(name, value, refusal));
         }
-        if self.extra == Extra::Reject {
-            for (name, value) in object.extras.iter().take(NAMES_SHOWN) {
-                let reason = "the table has no such column; add it, or set extra = \"ignore\" or \"keep\" \
-                              for this stream in streams.toml";
-                let refusal = Refusal { sqlstate: "42703", reason: reason.into() };
-                reasons.push(reason_of(name, value, refusal));
-            }
+        let extras = object.extras.iter();
+        let judged =
+            extras.filter_map(|(name, value)| Some((name, value, self.judge_extra(name)?)));
+        for (name, value, reason) in judged.take(NAMES_SHOWN) {
+            let refusal = Refusal { sqlstate: "42703", reason: reason.into() };
+            reasons.push(reason_of(name, value, refusal));
         }
         for (column, value) in self.table.columns.iter().zip(&object.values) {
             let Some(value) = value else { continue };
-            let refusal = if self.is_kept(column) {
-                "the column that keeps what the table lacks; rename the key, or name another \
-                 extra_column for this stream in streams.toml"
-            } else if column.encoding.is_none() && !Table::fills(column) {
-                "its type can't be loaded from text yet"
-            } else {
-                continue;
-            };
-            let refusal = Refusal { sqlstate: "0A000", reason: refusal.into() };
-            reasons.push(reason_of(&column.name, value, refusal));
+            if self.is_kept(column) {
+                let reason = "the column that keeps what the table lacks; rename the key, or name \
+                              another extra_column for this stream in streams.toml";
+                let refusal = Refusal { sqlstate: "0A000", reason: reason.into() };
+                reasons.push(reason_of(&column.name, value, refusal));
+            }
         }
     }
 
@@ -193,12 +200,18 @@ impl Keys {
         let has = |bit: usize| present[bit / 64] >> (bit % 64) & 1 == 1;
         let columns = self.table.columns.iter().enumerate().zip(&self.bits);
         let sent = columns.filter(|((_, column), bit)| {
-            let is_ours = Table::fills(column) || self.is_kept(column);
-            !is_ours && column.encoding.is_some() && bit.is_none_or(has)
+            let is_ours = self.table.fills(column) || self.is_kept(column);
+            !is_ours && bit.is_none_or(has)
         });
         let fields = sent.map(|((at, column), _)| (column.name.as_str(), at)).collect();
         let kept = self.extra_column.as_ref().map(|column| Kept::new(column, &fields, &[]));
-        let layout = Arc::new(Layout::of(&fields, kept.transpose()?, &self.table)?);
+        let layout = Arc::new(Layout::of(
+            &fields,
+            kept.transpose()?,
+            &self.table,
+            &self.zone,
+            self.is_text,
+        )?);
         layouts.insert(present, layout.clone());
         Ok(layout)
     }
@@ -207,18 +220,35 @@ impl Keys {
         self.extra_column.as_ref() == Some(&column.name)
     }
 
-    /// What a key of the record itself means: exact names first, then whatever the case, as in a
-    /// CSV header.
+    /// What a key of the record itself means, as in a CSV header.
     fn find(&self, key: &str) -> Option<&Node> {
         let key = key.trim();
         self.root.children.get(key).or_else(|| {
-            let folded = |column: &&Column| column.name.eq_ignore_ascii_case(key);
-            let column = self.table.columns.iter().find(folded)?;
+            let Named::Column(at) = self.names.find(key) else { return None };
             // Where a path leads to the column, its name has no meaning of its own.
-            self.root.children.get(&column.name).filter(|node| {
-                node.column.is_some_and(|at| self.table.columns[at].name == column.name)
-            })
+            let node = self.root.children.get(&self.table.columns[at].name);
+            node.filter(|node| node.column == Some(at))
         })
+    }
+
+    /// What is wrong with a key that is no column.
+    fn judge_extra(&self, name: &str) -> Option<String> {
+        let reason = match self.names.find(name.trim()) {
+            Named::Ambiguous(columns) => ambiguous(&columns),
+            Named::Generated => {
+                if !self.is_told.swap(true, Ordering::Relaxed) {
+                    tracing::info!("{}", left_out(name, &self.table));
+                }
+                return None;
+            }
+            _ if self.extra == Extra::Reject => {
+                "the table has no such column; add it, or set extra = \"ignore\" or \"keep\" for this \
+                 stream in streams.toml"
+                    .to_owned()
+            }
+            _ => return None,
+        };
+        Some(reason)
     }
 
     /// The full name of the table, quoted.

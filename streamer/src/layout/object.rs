@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::kept::{JSONB_VERSION, put_string};
 use super::node::Node;
 use super::reason::shown;
-use super::{Layout, Reason, Target, ValueRefusal, put_value};
+use super::target::{Given, Target};
+use super::{Layout, Reason, RowEnds, ValueRefusal};
 use crate::encode::{Refusal, check_document, json_string};
 use crate::format::json::{NotAnObject, each_member};
 
@@ -105,43 +106,32 @@ impl Layout {
         object: &Object<'_>,
         out: &mut Vec<u8>,
         reasons: &mut Vec<Reason>,
-    ) -> usize {
-        self.put_count(out);
-        let mut key_end = out.len();
-        for (index, target) in self.targets.iter().enumerate() {
-            let value = object.values[target.field];
-            if let Err((sqlstate, reason)) = target.put_json(value, out) {
-                reasons.push(match value {
-                    Some(json) => reason_of(&target.name, json, Refusal { sqlstate, reason }),
-                    None => Reason::of_column(&target.name, sqlstate, reason),
-                });
-            }
-            if index + 1 == self.key_len() {
-                key_end = out.len();
-            }
-        }
+    ) -> RowEnds {
+        let given = |target: &Target| given(target, object.values[target.field]);
+        let key = self.put_targets(out, given, |target, (sqlstate, reason)| {
+            reasons.push(match object.values[target.field] {
+                Some(json) => reason_of(&target.name, json, Refusal { sqlstate, reason }),
+                None => Reason::of_column(&target.name, sqlstate, reason),
+            });
+        });
         if self.kept.is_some() {
+            let at = out.len();
             put_extras(object, out, reasons);
+            self.keep_as_sent(out, at);
         }
-        key_end
+        self.end_row(key, out, given, reasons)
     }
 }
 
-impl Target {
-    fn put_json(&self, value: Option<&str>, out: &mut Vec<u8>) -> Result<(), ValueRefusal> {
-        match value {
-            Some(json) if json != "null" => {
-                put_value(out, |out| self.encoding.encode_json_value(json, out))
-            }
-            _ if self.not_null => {
-                let what = if value.is_some() { "null" } else { "missing" };
-                Err(("23502", format!("{what}, but the column must have a value").into()))
-            }
-            _ => {
-                out.extend((-1_i32).to_be_bytes());
-                Ok(())
-            }
+/// What an object has for a column; `None` for NULL.
+fn given<'a>(target: &Target, value: Option<&'a str>) -> Result<Option<Given<'a>>, ValueRefusal> {
+    match value {
+        Some(json) if json != "null" => Ok(Some(Given::Json(json))),
+        _ if target.not_null => {
+            let what = if value.is_some() { "null" } else { "missing" };
+            Err(("23502", format!("{what}, but the column must have a value").into()))
         }
+        _ => Ok(None),
     }
 }
 

@@ -32,6 +32,9 @@ const VALUE_CHARS_MAX: usize = 200;
 /// A record that can't be a row for a fault of its own: bad CSV.
 pub const BAD_COPY_FILE_FORMAT: &str = "22P04";
 
+/// The table has no such column.
+const UNDEFINED_COLUMN: &str = "42703";
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.column, &self.value) {
@@ -67,6 +70,11 @@ impl Reason {
             reason: reason.into_owned(),
             detail: None,
         }
+    }
+
+    /// Whether it depends on the table's columns.
+    pub fn is_of_table(&self) -> bool {
+        self.column.is_some() || self.sqlstate == UNDEFINED_COLUMN
     }
 
     /// A reason that concerns the record as a whole.

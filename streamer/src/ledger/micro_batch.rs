@@ -32,10 +32,10 @@ pub async fn record(
              insert into streamer.micro_batch (batch_id, stream, partition, start_offset, end_offset,
                                                records, rows, duplicates, dead_letters, path,
                                                repeated)
-             select v.batch_id, $5, v.partition, v.start_offset, v.end_offset,
-                    v.records, v.rows, v.duplicates, v.dead_letters, $14, v.repeated
-               from unnest($6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[],
-                           $11::bigint[], $12::bigint[], $13::bigint[], $15::bigint[])
+             select v.batch_id, $6, v.partition, v.start_offset, v.end_offset,
+                    v.records, v.rows, v.duplicates, v.dead_letters, $15, v.repeated
+               from unnest($7::bigint[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[],
+                           $12::bigint[], $13::bigint[], $14::bigint[], $16::bigint[])
                     v (batch_id, partition, start_offset, end_offset, records, rows, duplicates,
                        dead_letters, repeated)
          ) ",

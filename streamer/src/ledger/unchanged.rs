@@ -1,6 +1,7 @@
-//! Whether the table still has the types that rows were encoded for. The binary format names no
+//! Whether the table still has the types, and the defaults, that rows were encoded for. The binary format names no
 //! types: PostgreSQL takes eight bytes of a bigint for a double precision without a word, and
-//! rounds what has more digits than the column keeps.
+//! rounds what has more digits than the column keeps. And a column that has a default by now is not to
+//! get the NULL that stood for an absent value before.
 
 use sqlx::postgres::PgArguments;
 use sqlx::postgres::types::Oid;
@@ -14,21 +15,24 @@ use crate::retry::TableChanged;
 /// A column that is not what it was: its name, its type then, and its type now.
 pub(crate) type Changed = (String, String, Option<String>);
 
-/// Selects a column that is not what `$1` to `$4` say; see [`bind`].
+/// Selects a column that is not what `$1` to `$5` say; see [`bind`].
 macro_rules! changed {
     () => {
         "select v.name, v.type_name, format_type(a.atttypid, a.atttypmod)
-           from unnest($2::text[], $3::text[], $4::oid[]) v (name, type_name, type_oid)
+           from unnest($2::text[], $3::text[], $4::oid[], $5::bool[])
+                v (name, type_name, type_oid, has_default)
            left join pg_attribute a on a.attrelid = to_regclass($1) and a.attname = v.name
                                    and a.attnum > 0 and not a.attisdropped
-          where (a.atttypid, format_type(a.atttypid, a.atttypmod))
-                is distinct from (v.type_oid, v.type_name)
+           left join pg_type t on t.oid = a.atttypid
+          where (a.atttypid, format_type(a.atttypid, a.atttypmod),
+                 a.atthasdef or a.attidentity <> '' or t.typdefault is not null)
+                is distinct from (v.type_oid, v.type_name, v.has_default)
           limit 1"
     };
 }
 pub(crate) use changed;
 
-/// Binds the columns of `batch` to `$1` to `$4` of a statement with [`changed`] in it.
+/// Binds the columns of `batch` to `$1` to `$5` of a statement with [`changed`] in it.
 pub(crate) fn bind<'q>(
     statement: QueryAs<'q, Postgres, Changed, PgArguments>,
     batch: &'q MicroBatch,
@@ -39,6 +43,7 @@ pub(crate) fn bind<'q>(
         .bind(columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>())
         .bind(columns.iter().map(|column| column.type_name.as_str()).collect::<Vec<_>>())
         .bind(columns.iter().map(|column| Oid(column.type_oid)).collect::<Vec<_>>())
+        .bind(columns.iter().map(|column| column.has_default).collect::<Vec<_>>())
 }
 
 /// Demands that no column of `batch` has changed.

@@ -9,6 +9,7 @@ use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use super::Committed;
 use super::careful::careful;
 use super::first_path::Duplicates;
+use super::lookup;
 use super::recent::Recent;
 use super::rows::{self, Busy, Written};
 use super::watched::outcomes;
@@ -80,7 +81,12 @@ impl Attempt<'_> {
             return Err(Failure::Superseded);
         };
         let judged = self.judge(&mut tx).await?;
-        let attempt = Attempt { batch: judged.as_ref().unwrap_or(self.batch), ..*self };
+        let batch = judged.as_ref().unwrap_or(self.batch);
+        let grouped = match self.path {
+            Path::Direct => None,
+            _ => lookup::grouped(&mut tx, batch).await?,
+        };
+        let attempt = Attempt { batch: grouped.as_ref().unwrap_or(batch), ..*self };
         match attempt.write(&mut tx, &advanced, busy).await {
             Ok(committed) => *in_doubt = Some(committed),
             Err(sqlx::Error::Database(error)) if self.is_refusal(error.as_ref()) => {
@@ -159,7 +165,15 @@ impl Attempt<'_> {
         let asked = match path {
             Path::Direct => return Ok((rows, direct)),
             Path::Recent => self.recent.contains(batch, &rows),
-            Path::Filtered | Path::Careful => vec![true; rows.len()],
+            Path::Filtered => vec![true; rows.len()],
+            Path::Careful => {
+                let missing = lookup::without_existing(tx, batch, &rows).await?;
+                let duplicates = match missing.len() == rows.len() {
+                    true => Duplicates::None,
+                    false => Duplicates::Older,
+                };
+                return Ok((missing.into(), Lookup { path, duplicates }));
+            }
         };
         let count = asked.iter().filter(|asked| **asked).count();
         if path == Path::Recent && count == 0 {
@@ -169,11 +183,11 @@ impl Attempt<'_> {
             // It takes the server about as long as to copy them.
             busy();
         }
-        let exists = rows::existing(tx, batch, &rows, &asked).await?;
+        let exists = lookup::existing(tx, batch, &rows, &asked).await?;
         if !exists.contains(&true) {
             return Ok((rows, Lookup { path, duplicates: Duplicates::None }));
         }
-        let (found, missing) = rows::apart(&rows, &exists);
+        let (found, missing) = lookup::apart(&rows, &exists);
         let are_recent = self.recent.contains(batch, &found).iter().all(|is_recent| *is_recent);
         let duplicates = if are_recent { Duplicates::Recent } else { Duplicates::Older };
         Ok((missing.into(), Lookup { path, duplicates }))

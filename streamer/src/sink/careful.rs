@@ -4,7 +4,8 @@ use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{PgConnection, raw_sql};
 
-use super::rows::{self, Written, copy, without_existing};
+use super::lookup::without_existing;
+use super::rows::{self, Written, copy};
 use crate::batch::{MicroBatch, RowPlace};
 use crate::layout::{Reason, escaped};
 use crate::ledger::checkpoint::Advanced;

@@ -4,7 +4,8 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::attempt::begin;
 use super::careful::careful;
-use super::rows::{self, Written};
+use super::lookup;
+use super::rows::Written;
 use crate::batch::{DeadLetter, MicroBatch, count};
 use crate::ledger::checkpoint::Advanced;
 use crate::ledger::unchanged;
@@ -44,7 +45,9 @@ impl<'c> DryRun<'c> {
         let tx = &mut *self.tx;
         let now = sqlx::query_scalar("select now()").fetch_one(&mut *tx).await?;
         let advanced = Advanced { batch_ids: vec![0; batch.parts.len()], now };
-        let rows = rows::without_existing(tx, batch, &batch.first_of_each_key()).await?;
+        let grouped = lookup::grouped(tx, batch).await?;
+        let batch = grouped.as_ref().unwrap_or(batch);
+        let rows = lookup::without_existing(tx, batch, &batch.first_of_each_key()).await?;
         let Written { inserted, dead } = careful(tx, batch, &rows, &advanced).await?;
         unchanged::demand(tx, batch).await?;
         let per_part = |part: usize| count(inserted.iter().filter(|row| row.part == part).count());

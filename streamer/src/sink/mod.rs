@@ -10,8 +10,10 @@
 mod attempt;
 mod careful;
 mod claims;
+mod describe;
 mod dry_run;
 mod first_path;
+mod lookup;
 mod plans;
 mod recent;
 mod replay;
@@ -39,8 +41,11 @@ use crate::partition::Partition;
 use crate::partition::claim::{Claim, ClaimRequest};
 use crate::partition::standing::{Loaded, Survey};
 use crate::patience::{Impatience, Patience};
+use crate::retry::TableChanged;
+use crate::schema::SchemaError;
 use attempt::{Attempt, Failure};
 use claims::Claims;
+use describe::changed;
 use plans::StatementPlans;
 use recent::Recent;
 
@@ -95,6 +100,16 @@ pub enum SinkError {
     /// The checkpoint stands elsewhere: another streamer has been at work. Read on from there.
     #[error("the checkpoint has moved: another streamer works on the same files")]
     Superseded,
+    /// PostgreSQL refuses rows. They are not to blame before it is known that the table is what
+    /// they were encoded for.
+    #[error("rows were refused")]
+    Doubtful,
+    /// The table is not what the rows were encoded for.
+    #[error(transparent)]
+    Changed(#[from] TableChanged),
+    /// The table can't be written to.
+    #[error(transparent)]
+    Table(#[from] SchemaError),
     /// There is no database to commit to.
     #[error(transparent)]
     Database(#[from] Impatience),
@@ -138,8 +153,9 @@ impl Sink {
         }
     }
 
-    /// Commits `batch`, whatever it takes: waits for a database that is away, and takes the careful
-    /// path for rows that it refuses. `busy` is called, perhaps more than once, when the server has
+    /// Commits `batch`, whatever it takes: waits for a database that is away, and, if `is_sure`
+    /// that the table is what it is encoded for, takes the careful path for rows that it refuses.
+    /// `busy` is called, perhaps more than once, when the server has
     /// work for a while: what it starts does not compete with this for the processor, as it would
     /// if it were started before.
     ///
@@ -148,9 +164,11 @@ impl Sink {
     pub async fn commit(
         &mut self,
         batch: &MicroBatch,
+        is_sure: bool,
         busy: &mut (dyn FnMut() + Send),
     ) -> Result<Committed, SinkError> {
-        let mut path = self.first_path.path();
+        // The other paths came to nothing.
+        let mut path = if is_sure { Path::Careful } else { self.first_path.path() };
         let mut filtered_tries = 0;
         // Whether there was a duplicate that no lookup has found.
         let mut is_unseen = false;
@@ -190,10 +208,16 @@ impl Sink {
                     filtered_tries += u32::from(path == Path::Filtered);
                     is_unseen |= is_duplicate && path == Path::Filtered;
                     let filter = is_duplicate && filtered_tries < FILTERED_TRIES;
-                    path = if filter { Path::Filtered } else { Path::Careful };
                     self.keep(conn);
+                    if !filter && !is_sure {
+                        return Err(SinkError::Doubtful);
+                    }
+                    path = if filter { Path::Filtered } else { Path::Careful };
                 }
-                Failure::Lost(error) => self.patience.pause(&self.database, error).await?,
+                Failure::Lost(error) => match changed(error) {
+                    Ok(changed) => return Err(changed.into()),
+                    Err(error) => self.patience.pause(&self.database, error).await?,
+                },
             }
         }
     }

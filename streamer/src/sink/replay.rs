@@ -7,7 +7,8 @@ use sqlx::PgConnection;
 
 use super::attempt::begin;
 use super::careful::careful;
-use super::rows::{self, Written};
+use super::lookup;
+use super::rows::Written;
 use crate::batch::{MicroBatch, Part, RowPlace, count};
 use crate::config::Stream;
 use crate::format::{Format, Next, Reader, Record, State};
@@ -96,10 +97,13 @@ async fn replay_alike(
             return note_refused(tx, refused).await;
         }
     };
+    if let Some(grouped) = lookup::grouped(tx, &trial.batch).await? {
+        trial.batch = grouped;
+    }
     let batch = &trial.batch;
     let (batch_id, now) = micro_batch::next_id(tx).await?;
     let advanced = Advanced { batch_ids: vec![batch_id], now };
-    let rows = rows::without_existing(tx, batch, &batch.first_of_each_key()).await?;
+    let rows = lookup::without_existing(tx, batch, &batch.first_of_each_key()).await?;
     let Written { inserted, dead } = careful(tx, batch, &rows, &advanced).await?;
     unchanged::demand(tx, batch).await?;
     for (row, letter) in dead {

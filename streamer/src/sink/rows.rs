@@ -1,19 +1,19 @@
-//! Rows into the table: COPY, and the lookup of existing keys.
+//! Rows into the table by COPY: in the binary format, or as text where a column has no binary form
+//! here.
 
 use std::borrow::Cow;
+use std::io::Write;
 use std::ops::RangeInclusive;
 
-use sqlx::encode::IsNull;
-use sqlx::error::BoxDynError;
-use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgArgumentBuffer, PgCopyIn, PgTypeInfo};
-use sqlx::{Encode, PgConnection, Postgres, Row};
+use memchr::memchr3_iter;
+use sqlx::PgConnection;
+use sqlx::postgres::PgCopyIn;
 
 use crate::batch::{DeadLetter, MicroBatch, RowPlace};
+use crate::config::Provenance;
 use crate::latency::EPOCH_2000_US;
-use crate::layout::{Filled, Layout, LayoutKey};
+use crate::layout::Layout;
 use crate::ledger::checkpoint::Advanced;
-use crate::sql;
 
 /// What a COPY in binary format begins with: signature, flags, length of the header extension.
 ///
@@ -71,6 +71,11 @@ pub(super) async fn copy(
 ) -> Result<(), sqlx::Error> {
     for rows in by_layout(rows) {
         let layout = batch.layout_of(&rows[0]);
+        if layout.is_text {
+            // What a time without a zone means.
+            let set = sqlx::query("select pg_catalog.set_config('TimeZone', $1, true)");
+            set.bind(&layout.zone).execute(&mut *tx).await?;
+        }
         let mut copy = tx.copy_in_raw(&copy_statement(layout, rows.len())).await?;
         if let Err(error) = send(&mut copy, batch, layout, rows, advanced, busy).await {
             // The connection is in the middle of a COPY; the caller closes it.
@@ -100,19 +105,15 @@ async fn send(
     advanced: &Advanced,
     busy: Busy<'_>,
 ) -> Result<(), sqlx::Error> {
-    let now = advanced.now.timestamp_micros() - EPOCH_2000_US;
     let mut message = Vec::with_capacity(2 * COPY_MESSAGE_BYTES);
     let mut sent = 0;
-    message.extend_from_slice(COPY_HEADER);
+    if !layout.is_text {
+        message.extend_from_slice(COPY_HEADER);
+    }
     for row in rows {
-        message.extend_from_slice(batch.row_bytes(row));
-        for filled in &layout.filled {
-            let value = match filled {
-                Filled::BatchId => advanced.batch_ids[row.part],
-                Filled::IngestedAt => now,
-            };
-            message.extend_from_slice(&8_i32.to_be_bytes());
-            message.extend_from_slice(&value.to_be_bytes());
+        match layout.is_text {
+            true => put_text(batch, row, &layout.filled, advanced, &mut message),
+            false => put_binary(batch, row, &layout.filled, advanced, &mut message),
         }
         if message.len() >= COPY_MESSAGE_BYTES {
             copy.send(message.as_slice()).await?;
@@ -123,130 +124,102 @@ async fn send(
             }
         }
     }
-    message.extend_from_slice(&COPY_TRAILER);
+    if !layout.is_text {
+        message.extend_from_slice(&COPY_TRAILER);
+    }
     copy.send(message.as_slice()).await?;
     busy();
     Ok(())
 }
 
-/// Which of the rows have a key that is in the table; only those in `asked` are looked up.
-pub(super) async fn existing(
-    tx: &mut PgConnection,
+/// Appends a row in the binary format.
+fn put_binary(
     batch: &MicroBatch,
-    rows: &[RowPlace],
-    asked: &[bool],
-) -> Result<Vec<bool>, sqlx::Error> {
-    let mut exists = vec![false; rows.len()];
-    for key in batch.keys() {
-        // A key with a NULL in it equals no other.
-        let asked: Vec<usize> = (0..rows.len())
-            .filter(|&at| asked[at])
-            .filter(|&at| batch.layout_of(&rows[at]).key_name() == Some(&key.name))
-            .filter(|&at| batch.key_values(&rows[at]).all(|value| value.is_some()))
-            .collect();
-        if asked.is_empty() {
-            continue;
-        }
-        // Planned for the table as it is: a plan from when it was small could read all of it for
-        // each key.
-        let mut statement = sqlx::query(sql::made(lookup_statement(key))).persistent(false);
-        for (at, column) in key.columns.iter().enumerate() {
-            let values = asked.iter().map(|&row| batch.key_values(&rows[row]).nth(at).flatten());
-            statement = statement.bind(KeyArray::new(column.array_oid, column.type_oid, values));
-        }
-        for row in statement.fetch_all(&mut *tx).await? {
-            let place = usize::try_from(row.try_get::<i64, _>(0)? - 1).ok();
-            exists[asked[place.expect("ordinality counts the keys from 1")]] = true;
-        }
+    row: &RowPlace,
+    filled: &[Provenance],
+    advanced: &Advanced,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(batch.row_bytes(row));
+    for filled in filled {
+        let value = match filled {
+            Provenance::BatchId => advanced.batch_ids[row.part],
+            Provenance::IngestedAt => advanced.now.timestamp_micros() - EPOCH_2000_US,
+        };
+        out.extend_from_slice(&8_i32.to_be_bytes());
+        out.extend_from_slice(&value.to_be_bytes());
     }
-    Ok(exists)
 }
 
-/// Leaves out the rows whose key is in the table.
-pub(super) async fn without_existing(
-    tx: &mut PgConnection,
-    batch: &MicroBatch,
-    rows: &[RowPlace],
-) -> Result<Vec<RowPlace>, sqlx::Error> {
-    let exists = existing(tx, batch, rows, &vec![true; rows.len()]).await?;
-    Ok(apart(rows, &exists).1)
-}
-
-/// The rows that exist, and the others.
-pub(super) fn apart(rows: &[RowPlace], exists: &[bool]) -> (Vec<RowPlace>, Vec<RowPlace>) {
-    let (found, missing): (Vec<_>, Vec<_>) =
-        rows.iter().zip(exists).partition(|(_, exists)| **exists);
-    let rows = |some: Vec<(&RowPlace, _)>| some.into_iter().map(|(row, _)| *row).collect();
-    (rows(found), rows(missing))
-}
-
-/// Asks which of the keys in the arrays are in the table, by their places from 1. Behind `offset 0`
-/// the keys are looked up one by one, which the server does a quarter faster than it joins them.
-fn lookup_statement(key: &LayoutKey) -> String {
-    let numbers = || 1..=key.columns.len();
-    let arrays: Vec<String> = numbers().map(|n| format!("${n}")).collect();
-    let names: Vec<String> = numbers().map(|n| format!("c{n}")).collect();
-    let equal: Vec<String> = key
-        .columns
-        .iter()
-        .zip(&names)
-        .map(|(column, name)| format!("t.{} = k.{name}", column.quoted_name))
-        .collect();
-    format!(
-        "select k.place from unnest({}) with ordinality k ({}, place)
-          where exists (select from {} t where {} offset 0)",
-        arrays.join(", "),
-        names.join(", "),
-        key.table,
-        equal.join(" and ")
-    )
-}
-
-/// An array of key values in the binary format, built from values encoded for COPY.
+/// Appends a row in the text format: a line, with tabs between the columns.
 ///
-/// Source: src/backend/utils/adt/arrayfuncs.c, array_recv.
-struct KeyArray {
-    array_oid: u32,
-    bytes: Vec<u8>,
-}
-
-impl KeyArray {
-    fn new<'a>(
-        array_oid: u32,
-        type_oid: u32,
-        values: impl ExactSizeIterator<Item = Option<&'a [u8]>>,
-    ) -> KeyArray {
-        let len = |len: usize| i32::try_from(len).expect("a micro-batch is smaller than 2 GiB");
-        let mut bytes = Vec::new();
-        // One dimension, no NULLs.
-        bytes.extend(1_i32.to_be_bytes());
-        bytes.extend(0_i32.to_be_bytes());
-        bytes.extend(type_oid.to_be_bytes());
-        bytes.extend(len(values.len()).to_be_bytes());
-        // Counted from 1.
-        bytes.extend(1_i32.to_be_bytes());
-        for value in values {
-            let value = value.expect("keys with a NULL are not asked for");
-            bytes.extend(len(value.len()).to_be_bytes());
-            bytes.extend_from_slice(value);
+/// Source: PostgreSQL, COPY, "Text Format".
+fn put_text(
+    batch: &MicroBatch,
+    row: &RowPlace,
+    filled: &[Provenance],
+    advanced: &Advanced,
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    for value in batch.values(row) {
+        match value {
+            None => out.extend_from_slice(b"\\N"),
+            Some(value) => put_escaped(value, out),
         }
-        KeyArray { array_oid, bytes }
+        out.push(b'\t');
     }
+    for filled in filled {
+        let written = match filled {
+            Provenance::BatchId => write!(out, "{}\t", advanced.batch_ids[row.part]),
+            Provenance::IngestedAt => {
+                write!(out, "{}\t", advanced.now.format("%Y-%m-%d %H:%M:%S%.6f+00"))
+            }
+        };
+        written.expect("a Vec takes what is written");
+    }
+    if out.len() > start {
+        out.pop();
+    }
+    out.push(b'\n');
 }
 
-impl sqlx::Type<Postgres> for KeyArray {
-    fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_oid(Oid(0))
+/// Appends a value of the text format, which none of the characters that mean something else there
+/// are left in.
+fn put_escaped(value: &[u8], out: &mut Vec<u8>) {
+    let mut at = 0;
+    let special = memchr3_iter(b'\\', b'\n', b'\t', value);
+    let mut special: Vec<usize> = special.chain(memchr::memchr_iter(b'\r', value)).collect();
+    special.sort_unstable();
+    for place in special {
+        out.extend_from_slice(&value[at..place]);
+        out.extend_from_slice(match value[place] {
+            b'\\' => br"\\",
+            b'\n' => br"\n",
+            b'\t' => br"\t",
+            _ => br"\r",
+        });
+        at = place + 1;
     }
+    out.extend_from_slice(&value[at..]);
 }
 
-impl Encode<'_, Postgres> for KeyArray {
-    fn encode_by_ref(&self, buf: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        buf.extend_from_slice(&self.bytes);
-        Ok(IsNull::No)
-    }
+#[cfg(test)]
+mod tests {
+    use super::put_escaped;
 
-    fn produces(&self) -> Option<PgTypeInfo> {
-        Some(PgTypeInfo::with_oid(Oid(self.array_oid)))
+    #[test]
+    fn no_value_of_the_text_format_ends_itself_or_its_line() {
+        for (value, escaped) in [
+            ("", ""),
+            ("a b,c\"é", "a b,c\"é"),
+            ("a\tb\nc\rd\\e", r"a\tb\nc\rd\\e"),
+            ("\\.", r"\\."),
+            ("\\N", r"\\N"),
+        ] {
+            let mut out = Vec::new();
+            put_escaped(value.as_bytes(), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), escaped, "{value}");
+        }
     }
 }

@@ -114,8 +114,7 @@ async fn a_key_is_stored_once_and_known_as_long_as_its_records_are_not_committed
 
 /// A micro-batch of all that is synced of a segment, as it is before anybody asks who waits.
 fn batch_of(reader: &SpoolReader, name: &Name) -> MicroBatch {
-    let (quoted_name, columns, keys) = (String::new(), Vec::new(), Vec::new());
-    let table = Table { quoted_name, is_one_heap: true, columns, keys, event_time: None };
+    let table = Table::empty();
     let stream = Settings::shipped(Overrides::default()).unwrap().streams.remove(0);
     let mut batch = MicroBatch::new(Fits::new(Arc::new(table), &stream.fitting).of_objects());
     let offset = reader.limit(name).unwrap().load(Ordering::Acquire);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::select;
 use streamer::config::{Overrides, Settings, Stream};
-use streamer::encode::{Type, TypeCatalog, TypeEntry, Zone};
+use streamer::encode::{Rules, Type, TypeCatalog, TypeEntry, Zone};
 use streamer::feed::files::Files;
 use streamer::feed::places::Places;
 use streamer::feed::{Feed, Work};
@@ -308,18 +308,27 @@ fn table() -> Arc<Table> {
         ..TypeEntry::default()
     };
     let catalog = TypeCatalog::from_iter([(TEXT, entry)]);
+    let rules = Rules { zone: &Zone::Utc, takes_nan: false };
     let column = |name: &str, has_default: bool| Column {
         name: name.to_owned(),
         type_name: "text".to_owned(),
+        cast: "text".to_owned(),
         type_oid: TEXT,
         array_oid: 0,
-        encoding: Type::resolve(&catalog, TEXT, -1, &Zone::Utc).ok(),
+        encoding: Type::resolve(&catalog, TEXT, -1, rules),
         not_null: false,
         has_default,
     };
     let columns = vec![column("a", false), column("b", false), column("c", true)];
-    let (quoted_name, keys) = ("t".to_owned(), Vec::new());
-    Arc::new(Table { quoted_name, is_one_heap: true, columns, keys, event_time: None })
+    Arc::new(Table {
+        quoted_name: "t".to_owned(),
+        is_one_heap: true,
+        columns,
+        generated: Vec::new(),
+        provenance: Vec::new(),
+        keys: Vec::new(),
+        event_time: None,
+    })
 }
 
 fn is_blank(bytes: &[u8]) -> bool {

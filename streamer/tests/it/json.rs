@@ -44,7 +44,7 @@ fn settings(folder: &Path, more: &str) {
 async fn orders(more: &str) -> (TestDb, tempfile::TempDir) {
     let (db, folder) = (TestDb::create().await, folder());
     db.execute(ORDERS).await;
-    settings(folder.path(), more);
+    settings(folder.path(), &format!("provenance = ['batch_id']\n{more}"));
     (db, folder)
 }
 

@@ -60,7 +60,7 @@ const ODDITIES: &[Oddity] = &[
     Oddity {
         name: "a name that is blank",
         bytes: b"a,,it's\n1,2,3\n",
-        refusal: Some("line 1 names column 2, which the table does not have"),
+        refusal: Some("line 1 names column 2 (which has no name), which the table does not have"),
         ..NONE
     },
     Oddity {

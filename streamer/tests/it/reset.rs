@@ -59,7 +59,8 @@ async fn a_stream_starts_over_with_its_rows_or_without() {
 async fn rows_of_another_stream_into_the_same_table_stay() {
     let (db, folder) = (TestDb::create().await, folder());
     db.execute("create table shared (id integer primary key, batch_id bigint)").await;
-    let streams = "[stream.a]\nfiles = 'a.csv'\ntable = 'shared'\n[stream.b]\nfiles = 'b.csv'\ntable = 'public.shared'\n";
+    let streams = "[stream.a]\nfiles = 'a.csv'\ntable = 'shared'\nprovenance = ['batch_id']\n\
+                   [stream.b]\nfiles = 'b.csv'\ntable = 'public.shared'\nprovenance = ['batch_id']\n";
     fs::write(folder.path().join("streams.toml"), streams).unwrap();
     fs::write(folder.path().join("a.csv"), "id\n1\n2\n").unwrap();
     fs::write(folder.path().join("b.csv"), "id\n3\n").unwrap();
@@ -70,13 +71,20 @@ async fn rows_of_another_stream_into_the_same_table_stay() {
     assert_eq!(db.rows("select id from shared").await, ["3"]);
     // Nor do those that no stream of these settings has brought.
     db.execute("insert into shared values (9)").await;
-    let only_b = "[stream.b]\nfiles = 'b.csv'\ntable = 'public.shared'\n";
+    let only_b =
+        "[stream.b]\nfiles = 'b.csv'\ntable = 'public.shared'\nprovenance = ['batch_id']\n";
     fs::write(folder.path().join("streams.toml"), only_b).unwrap();
     reset(&db, folder.path(), &["b", "--rows", "--yes"]).expect(0);
     assert_eq!(db.rows("select id from shared").await, ["9"]);
     fs::write(folder.path().join("streams.toml"), streams).unwrap();
     Ended::of(streamer(folder.path(), &run).env("DATABASE_URL", db.url())).expect(0);
     db.execute("alter table shared drop column batch_id").await;
+    let refused = reset(&db, folder.path(), &["b", "--rows", "--yes"]).expect(1).stderr;
+    assert!(refused.contains("no column batch_id"), "{refused}");
+    // Nor is a column of this name the streamer's where the stream does not say so.
+    db.execute("alter table shared add column batch_id bigint default 1").await;
+    fs::write(folder.path().join("streams.toml"), streams.replace("provenance = ['batch_id']", ""))
+        .unwrap();
     let refused = reset(&db, folder.path(), &["b", "--rows", "--yes"]).expect(1).stderr;
     assert!(refused.contains("no column batch_id"), "{refused}");
     assert_eq!(known(&db, "b").await, ["t|t|f"]);

@@ -27,7 +27,8 @@ async fn a_table_of_ones_own_needs_no_rust() {
     .await;
     fs::write(
         folder.path().join("streams.toml"),
-        "[stream.mine]\nfiles = 'in/*.txt'\ntable = '\"My Shop\".\"All \"\"Types\"\"\"'\n",
+        "[stream.mine]\nfiles = 'in/*.txt'\ntable = '\"My Shop\".\"All \"\"Types\"\"\"'\n\
+         provenance = ['batch_id']\n",
     )
     .unwrap();
     fs::create_dir(folder.path().join("in")).unwrap();
@@ -89,11 +90,13 @@ async fn a_key_of_several_columns_tells_duplicates_and_null_equals_nothing() {
     assert_eq!(db.rows(sums).await, ["9|6|3"]);
 }
 
+const NOTES: &str = "[stream.notes]\nfiles = '**/*.csv'\nprovenance = ['ingested_at']\n";
+
 #[tokio::test]
 async fn a_table_without_a_key_gets_each_record_of_each_file_once() {
     let (db, folder) = (TestDb::create().await, folder());
     db.execute("create table notes (note text, ingested_at timestamptz)").await;
-    fs::write(folder.path().join("streams.toml"), "[stream.notes]\nfiles = '**/*.csv'\n").unwrap();
+    fs::write(folder.path().join("streams.toml"), NOTES).unwrap();
     fs::create_dir_all(folder.path().join("a/b")).unwrap();
     fs::write(folder.path().join("a/b/1.csv"), "note\nx\n\"\"\nx\n").unwrap();
     for _ in 0..2 {

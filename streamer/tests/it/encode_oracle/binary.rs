@@ -16,8 +16,8 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         column_type: "bytea",
-        accepted: "\\x|\\x00fFA0",
-        refused_alone: "|abc|\\000|\\x 00",
+        accepted: "|\\x|\\x00fFA0",
+        refused_alone: "abc|\\000|\\x 00",
         refused_by_both: "\\x0|\\x0g",
         forms: &["\\\\x([0-9a-fA-F]{2}){0,20}"],
         ..NONE

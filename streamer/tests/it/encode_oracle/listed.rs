@@ -149,12 +149,13 @@ fn is_moment(name: &str, limits: &[i64], text: &str) -> bool {
     let time_len = text.find(|c: char| !(c.is_ascii_digit() || ":.".contains(c)));
     let (time, zone) = text.split_at(time_len.unwrap_or(text.len()));
     let is_utc = ["Z", "z", " UTC", " utc"].contains(&zone);
+    let offset = zone.strip_prefix(' ').unwrap_or(zone);
     let has_good_zone = match name {
         "time" => zone.is_empty(),
         "timestamp" => zone.is_empty() || is_utc,
         // Without a zone it hangs on the stream's.
-        "timetz" => is_utc || is_offset(zone.trim_start_matches(' ')),
-        _ => zone.is_empty() || is_utc || is_offset(zone.trim_start_matches(' ')),
+        "timetz" => is_utc || is_offset(offset),
+        _ => zone.is_empty() || is_utc || is_offset(offset),
     };
     has_good_zone && is_time(time, limits.first().copied().unwrap_or(6))
 }

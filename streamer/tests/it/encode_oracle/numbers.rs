@@ -48,15 +48,15 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         column_type: "real",
-        accepted: "1.5|16777217|3.4028235e38|1e-45|-0|0.1|1.17549429e-38",
-        refused_alone: "NaN|-inf|Infinity",
+        accepted: "1.5|16777217|3.4028235e38|1e-45|-0|0.1|1.17549429e-38|Infinity|-infinity",
+        refused_alone: "NaN|-inf",
         refused_by_both: "1e39|1e-46||1.2.3",
         forms: &DECIMAL,
         ..NONE
     },
     Case {
         column_type: "double precision",
-        accepted: "0.1|5e-324|1.7976931348623157e308|9007199254740993|1.|.5",
+        accepted: "0.1|5e-324|1.7976931348623157e308|9007199254740993|1.|.5|Infinity",
         refused_alone: "nan|inf|0x1p3",
         refused_by_both: "1e309|1e-400|.|1e|1,5",
         forms: &DECIMAL,
@@ -66,8 +66,8 @@ pub(super) const CASES: &[Case] = &[
         column_type: "numeric",
         accepted: "\
             0|-0.00|1.500|10000|0.0001|12345678901234567890.123456789|1e131071|1e-16383|\
-            1.50e1|0e5|0e999999|5.e3|+.5E-3| 7 ",
-        refused_alone: "NaN|infinity|-Inf",
+            1.50e1|0e5|0e999999|5.e3|+.5E-3| 7 |infinity|-Infinity",
+        refused_alone: "NaN|-Inf",
         refused_by_both: "1e131072|1e-16384||.|1 2|0x|1e|--1",
         forms: &DECIMAL,
         ..NONE

@@ -1,16 +1,18 @@
 //! The target table as the catalog describes it: columns, types, keys. The table is the schema.
 
-use std::collections::HashMap;
-use std::fmt;
+mod columns;
+mod keys;
 
 use sqlx::{PgConnection, Row};
 
-use crate::config::{Extra, Fitting};
-use crate::encode::{Type, TypeCatalog, Zone};
+pub use columns::Column;
+pub use keys::{Key, KeyPart};
+
+use crate::config::{Extra, Fitting, Provenance};
 use crate::sql::quote;
 
 /// A table that records go into.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// The table's full name, quoted: `"public"."user_events"`.
     pub quoted_name: String,
@@ -19,39 +21,15 @@ pub struct Table {
     pub is_one_heap: bool,
     /// Its columns in the table's order; dropped and generated ones are left out.
     pub columns: Vec<Column>,
-    /// Its unique keys that can tell a duplicate, the primary key first. Each is a list of column
-    /// names.
+    /// The names of its generated columns, whose values the table makes itself.
+    pub generated: Vec<String>,
+    /// The columns that the streamer fills.
+    pub provenance: Vec<Provenance>,
+    /// Its unique keys that can tell a duplicate: the primary key, then those of constraints, then
+    /// those of other indexes.
     pub keys: Vec<Key>,
     /// The column that tells when an event was created.
     pub event_time: Option<String>,
-}
-
-/// A column that a value can be written to.
-#[derive(Debug)]
-pub struct Column {
-    /// The name as the catalog spells it.
-    pub name: String,
-    /// The type as SQL spells it: `numeric(10,2)`.
-    pub type_name: String,
-    /// The type's number in pg_type.
-    pub type_oid: u32,
-    /// The number of the array type over it; 0 where there is none.
-    pub array_oid: u32,
-    /// How text becomes a value, or `None` for a type that can't be loaded.
-    pub encoding: Option<Type>,
-    /// Whether NULL is refused.
-    pub not_null: bool,
-    /// Whether a row that leaves it out gets a value all the same.
-    pub has_default: bool,
-}
-
-/// A unique key without conditions or expressions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
-    /// The constraint or index name, which a duplicate-key error reports.
-    pub name: String,
-    /// The columns, in the index's order.
-    pub columns: Vec<String>,
 }
 
 /// Why a table can't be a target.
@@ -90,6 +68,18 @@ pub enum SchemaError {
         /// The column.
         column: String,
     },
+    /// A column that the streamer is to fill is not there, or of another type.
+    #[error(
+        "table {table} has no column {} of type {}, which provenance in streams.toml names: alter table \
+         {table} add column {} {};",
+        column.name(), column.type_name(), column.name(), column.type_name()
+    )]
+    NoProvenance {
+        /// The name as the user wrote it.
+        table: String,
+        /// The column.
+        column: Provenance,
+    },
     /// The column that is to tell when an event was created is not there, or is no time.
     #[error(
         "table {table} has no column {column} that tells a time, which event_time in streams.toml names; it \
@@ -110,11 +100,6 @@ pub enum SchemaError {
         source: sqlx::Error,
     },
 }
-
-/// The columns that the streamer itself fills where a table offers them.
-pub const BATCH_ID: (&str, u32) = ("batch_id", 20);
-/// See [`BATCH_ID`]: the name, and the type's number in pg_type.
-pub const INGESTED_AT: (&str, u32) = ("ingested_at", 1184);
 
 /// The columns that tell when an event was created, the first that is there, unless a stream names
 /// another.
@@ -143,22 +128,39 @@ impl Table {
         fitting: &Fitting,
     ) -> Result<Table, SchemaError> {
         let failed = |source| SchemaError::Catalog { table: name.to_owned(), source };
-        let (oid, quoted_name, is_one_heap) = resolve(conn, name).await?;
-        let columns = load_columns(conn, oid, &fitting.zone).await.map_err(failed)?;
-        let keys = load_keys(conn, oid).await.map_err(failed)?;
+        let Resolved { oid, quoted_name, is_one_heap, is_made_here } = resolve(conn, name).await?;
+        let (columns, generated) = columns::load(conn, oid, fitting).await.map_err(failed)?;
+        let keys = keys::load(conn, oid).await.map_err(failed)?;
+        let provenance = provenance(&columns, name, fitting, is_made_here)?;
+        let event_time = event_time(&columns, name, fitting)?;
+        let table =
+            Table { quoted_name, is_one_heap, columns, generated, provenance, keys, event_time };
         let is_kept =
             |column: &Column| column.name == fitting.extra_column && column.type_oid == JSONB_OID;
-        if fitting.extra == Extra::Keep && !columns.iter().any(is_kept) {
+        if fitting.extra == Extra::Keep && !table.columns.iter().any(is_kept) {
             let column = fitting.extra_column.clone();
             return Err(SchemaError::NoExtraColumn { table: name.to_owned(), column });
         }
-        let is_taken = |name: &String| columns.iter().any(|c| c.name == *name && !Table::fills(c));
+        let is_taken = |name: &String| table.column(name).is_some_and(|c| !table.fills(c));
         if let Some(column) = fitting.paths.keys().find(|name| !is_taken(name)) {
             let column = column.clone();
             return Err(SchemaError::NoPathColumn { table: name.to_owned(), column });
         }
-        let event_time = event_time(&columns, name, fitting)?;
-        Ok(Table { quoted_name, is_one_heap, columns, keys, event_time })
+        Ok(table)
+    }
+
+    /// A table without columns.
+    #[cfg(test)]
+    pub(crate) fn empty() -> Table {
+        Table {
+            quoted_name: String::new(),
+            is_one_heap: true,
+            columns: Vec::new(),
+            generated: Vec::new(),
+            provenance: Vec::new(),
+            keys: Vec::new(),
+            event_time: None,
+        }
     }
 
     /// The column of that name.
@@ -167,15 +169,27 @@ impl Table {
     }
 
     /// Whether the streamer fills `column` itself.
-    pub fn fills(column: &Column) -> bool {
-        [BATCH_ID, INGESTED_AT].contains(&(column.name.as_str(), column.type_oid))
+    pub fn fills(&self, column: &Column) -> bool {
+        self.provenance.iter().any(|one| one.name() == column.name)
     }
 }
 
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name, self.columns.join(", "))
+/// The columns that the streamer fills: those of a table that it has made, and those that the
+/// stream names, which must be there. Others of these names are the user's.
+fn provenance(
+    columns: &[Column],
+    table: &str,
+    fitting: &Fitting,
+    is_made_here: bool,
+) -> Result<Vec<Provenance>, SchemaError> {
+    let is_there = |one: &Provenance| {
+        columns.iter().any(|c| c.name == one.name() && c.type_oid == one.type_oid())
+    };
+    if let Some(&column) = fitting.provenance.iter().find(|one| !is_there(one)) {
+        return Err(SchemaError::NoProvenance { table: table.to_owned(), column });
     }
+    let is_ours = |one: &Provenance| is_made_here || fitting.provenance.contains(one);
+    Ok(Provenance::ALL.into_iter().filter(|one| is_ours(one) && is_there(one)).collect())
 }
 
 /// The column that tells when an event was created: the one that the stream names, which must be
@@ -200,11 +214,25 @@ fn event_time(
     }
 }
 
-/// Finds the table: its number, its quoted full name, and whether it is one heap.
-async fn resolve(conn: &mut PgConnection, name: &str) -> Result<(u32, String, bool), SchemaError> {
+/// A table that was found by its name.
+struct Resolved {
+    oid: u32,
+    /// See [`Table::quoted_name`].
+    quoted_name: String,
+    /// See [`Table::is_one_heap`].
+    is_one_heap: bool,
+    /// Whether it is a dataset's, made by `streamer migrate`.
+    is_made_here: bool,
+}
+
+/// Finds the table.
+async fn resolve(conn: &mut PgConnection, name: &str) -> Result<Resolved, SchemaError> {
     let found = sqlx::query(
         "select c.oid, c.relkind::text, n.nspname, c.relname,
-                c.relkind = 'r' and a.amname = 'heap' and to_regclass('pg_catalog.pg_dist_partition') is null
+                c.relkind = 'r' and a.amname = 'heap' and to_regclass('pg_catalog.pg_dist_partition') is null,
+                n.nspname = 'public' and exists (
+                    select from pg_class h join pg_namespace s on s.oid = h.relnamespace
+                     where s.nspname = 'streamer' and h.relname = 'history_' || c.relname)
            from pg_class c join pg_namespace n on n.oid = c.relnamespace
            left join pg_am a on a.oid = c.relam
           where c.oid = to_regclass($1)",
@@ -216,9 +244,12 @@ async fn resolve(conn: &mut PgConnection, name: &str) -> Result<(u32, String, bo
     let Some(row) = found else { return Err(SchemaError::Missing(name.to_owned())) };
     let kind = match row.get::<&str, _>(1) {
         "r" | "p" | "f" => {
-            let quoted = format!("{}.{}", quote(row.get(2)), quote(row.get(3)));
-            let oid: sqlx::postgres::types::Oid = row.get(0);
-            return Ok((oid.0, quoted, row.get::<Option<bool>, _>(4).unwrap_or(false)));
+            return Ok(Resolved {
+                oid: row.get::<sqlx::postgres::types::Oid, _>(0).0,
+                quoted_name: format!("{}.{}", quote(row.get(2)), quote(row.get(3))),
+                is_one_heap: row.get::<Option<bool>, _>(4).unwrap_or(false),
+                is_made_here: row.get(5),
+            });
         }
         "v" | "m" => "view",
         "i" | "I" => "index",
@@ -226,66 +257,4 @@ async fn resolve(conn: &mut PgConnection, name: &str) -> Result<(u32, String, bo
         _ => "type",
     };
     Err(SchemaError::NotATable { name: name.to_owned(), kind })
-}
-
-async fn load_columns(
-    conn: &mut PgConnection,
-    table: u32,
-    zone: &Zone,
-) -> Result<Vec<Column>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, t.typarray, a.atttypmod,
-                a.attnotnull, a.atthasdef or a.attidentity <> '' or t.typdefault is not null
-           from pg_attribute a join pg_type t on t.oid = a.atttypid
-          where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped
-            and a.attgenerated = '' and a.attidentity <> 'a'
-          order by a.attnum",
-    )
-    .bind(sqlx::postgres::types::Oid(table))
-    .fetch_all(&mut *conn)
-    .await?;
-    let oid =
-        |row: &sqlx::postgres::PgRow, at: usize| row.get::<sqlx::postgres::types::Oid, _>(at).0;
-    let oids: Vec<u32> = rows.iter().map(|row| oid(row, 2)).collect();
-    let types = TypeCatalog::load(conn, &oids).await?;
-    Ok(rows
-        .iter()
-        .map(|row| Column {
-            name: row.get(0),
-            type_name: row.get(1),
-            type_oid: oid(row, 2),
-            array_oid: oid(row, 3),
-            encoding: Type::resolve(&types, oid(row, 2), row.get(4), zone).ok(),
-            not_null: row.get(5),
-            has_default: row.get(6),
-        })
-        .collect())
-}
-
-/// The unique keys over plain columns that are checked at once, the primary key first.
-async fn load_keys(conn: &mut PgConnection, table: u32) -> Result<Vec<Key>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select c.relname, a.attname
-           from pg_index i
-           join pg_class c on c.oid = i.indexrelid
-           cross join lateral unnest(i.indkey::int2[]) with ordinality k(attnum, position)
-           join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-          where i.indrelid = $1 and i.indisunique and i.indimmediate and i.indisvalid
-            and i.indpred is null and i.indexprs is null and k.position <= i.indnkeyatts
-          order by i.indisprimary desc, c.relname, k.position",
-    )
-    .bind(sqlx::postgres::types::Oid(table))
-    .fetch_all(conn)
-    .await?;
-    let mut keys: Vec<Key> = Vec::new();
-    let mut at: HashMap<String, usize> = HashMap::new();
-    for row in rows {
-        let name: String = row.get(0);
-        let index = *at.entry(name.clone()).or_insert_with(|| {
-            keys.push(Key { name, columns: Vec::new() });
-            keys.len() - 1
-        });
-        keys[index].columns.push(row.get(1));
-    }
-    Ok(keys)
 }

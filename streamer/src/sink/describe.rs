@@ -1,0 +1,44 @@
+//! The table's description, and the news that it is not true any more.
+
+use super::{Sink, SinkError, in_time};
+use crate::config::Fitting;
+use crate::retry::TableChanged;
+use crate::schema::{SchemaError, Table};
+
+impl Sink {
+    /// The table's description.
+    ///
+    /// # Errors
+    /// [`SinkError::Table`] when there is no such table, or it does not fit the stream's settings;
+    /// else as [`Sink::commit`].
+    pub async fn describe(&mut self, name: &str, fitting: &Fitting) -> Result<Table, SinkError> {
+        loop {
+            let mut conn = self.connection().await?;
+            let table = in_time(async { Ok(Table::load(&mut conn, name, fitting).await) }).await;
+            match table {
+                Ok(Ok(table)) => {
+                    self.keep(conn);
+                    return Ok(table);
+                }
+                Ok(Err(SchemaError::Catalog { source, .. })) | Err(source) => {
+                    self.patience.pause(&self.database, source).await?;
+                }
+                Ok(Err(error)) => {
+                    self.keep(conn);
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+}
+
+/// The change of the table that an error tells of, if it tells of one.
+pub(super) fn changed(error: sqlx::Error) -> Result<TableChanged, sqlx::Error> {
+    match error {
+        sqlx::Error::Configuration(error) => match error.downcast::<TableChanged>() {
+            Ok(changed) => Ok(*changed),
+            Err(error) => Err(sqlx::Error::Configuration(error)),
+        },
+        error => Err(error),
+    }
+}
