@@ -9,6 +9,7 @@
 //! this and reports each [`event`]; [`command`] is what a user types, and [`migrate`] makes the
 //! tables.
 
+mod advice;
 pub mod batch;
 pub mod cli;
 pub mod command;

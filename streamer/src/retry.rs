@@ -48,10 +48,14 @@ pub fn remedy(error: &sqlx::Error) -> Remedy {
 
 /// The remedy for an error that PostgreSQL reports. What a trigger or a function of the table
 /// raises by RAISE is about its row, whatever SQLSTATE it chooses, unless that asks for another
-/// try.
+/// try. And so is a state that it lacks, such as a sequence without a current value: that of the
+/// server is told without a context.
 ///
 /// Source: src/pl/plpgsql/src/pl_exec.c, exec_stmt_raise; the protocol's field R names the routine.
 pub fn remedy_of(error: &dyn DatabaseError) -> Remedy {
+    if error.code().as_deref() == Some("55000") && context(error).is_some() {
+        return Remedy::Data;
+    }
     let remedy = error.code().map_or(Remedy::Stop, |code| remedy_of_sqlstate(&code));
     if remedy == Remedy::Stop && is_raised(error) { Remedy::Data } else { remedy }
 }
@@ -92,7 +96,42 @@ pub fn remedy_of_sqlstate(code: &str) -> Remedy {
     }
 }
 
-const CHANGED: &str = "the table has changed under the streamer; start it again to read it anew";
+/// Whether an error that calls for [`Remedy::Stop`] is one of the database as a whole, or of the
+/// way to it, and not of a table or of the rights on it.
+pub fn is_of_all(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            let code = error.code().unwrap_or_default();
+            // No such user or database, or one that takes nothing.
+            matches!(code.get(..2), Some("28" | "3D")) || code == "25006"
+        }
+        sqlx::Error::Configuration(error) => !error.is::<TableChanged>(),
+        _ => true,
+    }
+}
+
+const WITHIN: &str =
+    "a trigger, a default or a constraint of the table fails in its function; mend it";
+
+const CHANGED: &str = "the table has changed under the streamer, which reads it anew when it or \
+                       the stream starts again";
+
+/// What is to be done where a right is missing.
+pub const GRANT: &str = "grant the user what README.md lists under \"Your database\"";
+
+/// The context of an error, if it has one: in which function it was raised, of which function, and
+/// at which row of a COPY. The streamer's statements by themselves have none: so what fails with a
+/// context is what a table does with a row.
+pub fn context(error: &dyn DatabaseError) -> Option<&str> {
+    let postgres = error.try_downcast_ref::<PgDatabaseError>();
+    postgres.and_then(PgDatabaseError::r#where).filter(|context| !context.is_empty())
+}
+
+/// Whether an error's context names a function: it is more than the line of the COPY, which has its
+/// name in most languages.
+pub fn is_of_function(context: &str) -> bool {
+    context.lines().count() > 1 || !context.contains("COPY ")
+}
 
 /// What a user can do about an error that calls for [`Remedy::Stop`], where that is known.
 pub fn advice(error: &sqlx::Error) -> Option<&'static str> {
@@ -102,13 +141,16 @@ pub fn advice(error: &sqlx::Error) -> Option<&'static str> {
         _ => return None,
     };
     let code = error.code()?;
+    if context(error.as_ref()).is_some_and(is_of_function) {
+        return Some(WITHIN);
+    }
     Some(match (code.get(..2)?, code.as_ref()) {
         ("28", _) => "check the user and password in DATABASE_URL, and pg_hba.conf on the server",
         ("3D", _) => "create the database, or name another in DATABASE_URL",
         ("3F", _) | (_, "42P01") => {
             "run `streamer migrate`, or check the table's name in streams.toml"
         }
-        (_, "42501") => "grant the user what README.md lists under \"Your database\"",
+        (_, "42501") => GRANT,
         (_, "42602") => {
             "write the table's name in streams.toml as in SQL, with double quotes if need be"
         }
@@ -132,6 +174,18 @@ pub fn pauses() -> ExponentialBackoff {
 #[cfg(test)]
 mod tests {
     use super::{Remedy, remedy_of_sqlstate};
+
+    #[test]
+    fn a_function_is_told_from_a_row_in_any_language() {
+        for (context, is_of_function) in [
+            ("COPY bookings, line 6", false),
+            ("COPY bookings, Zeile 6, Spalte guests", false),
+            ("PL/pgSQL-Funktion judge() Zeile 5 bei RAISE\nCOPY bookings, Zeile 61", true),
+            ("fonction PL/pgSQL judge(), ligne 5 à RAISE", true),
+        ] {
+            assert_eq!(super::is_of_function(context), is_of_function, "{context}");
+        }
+    }
 
     #[test]
     fn each_class_has_its_remedy() {

@@ -14,7 +14,7 @@ use super::{Exit, at_work, connect, open, print};
 use crate::cli::{Global, StatusArgs};
 use crate::config::{Settings, Stream};
 use crate::format::Packing;
-use crate::health::ask_latencies;
+use crate::health::ask_of_streams;
 use crate::latency::Quantiles;
 use crate::ledger::dead_letter;
 use crate::ledger::instance::{self, Seen};
@@ -41,6 +41,10 @@ struct StreamStatus {
     table: String,
     /// Whether it rests because of a file with too many dead letters.
     stopped: bool,
+    /// What keeps it from going on, as the running streamer tells.
+    ailments: Vec<String>,
+    /// How long ago its last micro-batch was committed.
+    committed_seconds_ago: Option<f64>,
     records: i64,
     rows: i64,
     duplicates: i64,
@@ -102,9 +106,10 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
     database.close().await;
     let mut status = outcome?;
     // Without a streamer at work there is nobody to tell.
-    let mut latencies = ask_latencies(&settings.data).await.unwrap_or_default();
+    let mut told = ask_of_streams(&settings.data).await.unwrap_or_default();
     for stream in &mut status.streams {
-        stream.latency = latencies.remove(&stream.stream);
+        stream.latency = told.latencies.remove(&stream.stream);
+        stream.ailments = told.ailments.remove(&stream.stream).unwrap_or_default();
     }
     if !args.all {
         status.streams.iter_mut().for_each(|stream| stream.last_micro_batches.truncate(SHOWN_MAX));
@@ -135,6 +140,7 @@ async fn gather_stream(
 ) -> Result<StreamStatus> {
     let partitions = status::partitions(conn, &stream.name).await?;
     let last_micro_batches = status::last_micro_batches(conn, &stream.name).await?;
+    let committed_seconds_ago = status::committed_seconds_ago(conn, &stream.name).await?;
     let dead_letters = dead_letter::count_open(conn, &stream.name).await?;
     let sum = |count: fn(&PartitionStatus) -> i64| partitions.iter().map(count).sum();
     let (records, rows) = (sum(|p| p.records), sum(|p| p.rows));
@@ -147,6 +153,8 @@ async fn gather_stream(
         stream: stream.name.clone(),
         table: stream.table.clone(),
         stopped: files.iter().any(|file| file.state == "stopped"),
+        ailments: Vec::new(),
+        committed_seconds_ago,
         records,
         rows,
         duplicates,
@@ -159,6 +167,15 @@ async fn gather_stream(
         files,
         last_micro_batches,
     })
+}
+
+/// A time that has passed, exact where it is short.
+fn ago(seconds: f64) -> String {
+    if seconds < 60.0 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = Duration::from_secs_f64(seconds.floor());
+    humantime::format_duration(whole).to_string()
 }
 
 /// What the folder holds beside what the checkpoints say: unread files, then the newest first.
@@ -274,7 +291,7 @@ impl StreamStatus {
         let shown = if all { usize::MAX } else { SHOWN_MAX };
         let mut text = format!(
             "stream {} into table {}{}: {}, {} records: {} rows, {} duplicates{}; \
-             {} dead letters open, {} to read{}\n",
+             {} dead letters open, {} to read{}{}\n",
             self.stream,
             self.table,
             if self.stopped { ", stopped" } else { "" },
@@ -286,7 +303,11 @@ impl StreamStatus {
             grouped(self.dead_letters),
             bytes(self.lag_bytes),
             self.lag_age_text(),
+            self.committed_text(),
         );
+        for ailment in &self.ailments {
+            text += &format!("{ailment}\n");
+        }
         if self.spool.segments > 0 {
             let free = self.spool.free_bytes;
             let free = free.map(|free| format!(", with {} left on its disk", bytes(free)));
@@ -329,6 +350,13 @@ impl StreamStatus {
         match self.repeated {
             0 => String::new(),
             some => format!(", {} repeated", grouped(some)),
+        }
+    }
+
+    fn committed_text(&self) -> String {
+        match self.committed_seconds_ago {
+            None => String::new(),
+            Some(seconds) => format!(", committed last {} ago", ago(seconds)),
         }
     }
 

@@ -57,6 +57,24 @@ pub struct MicroBatchStatus {
     pub written_at: DateTime<Utc>,
 }
 
+/// How many seconds ago the last micro-batch of a stream was committed, by the database's clock;
+/// never, where there is none.
+///
+/// # Errors
+/// When the database can't be asked.
+pub async fn committed_seconds_ago(
+    conn: &mut PgConnection,
+    stream: &str,
+) -> Result<Option<f64>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select greatest(round(extract(epoch from now() - written_at)::numeric, 1), 0)::double precision
+           from streamer.micro_batch where stream = $1 order by batch_id desc limit 1",
+    )
+    .bind(stream)
+    .fetch_optional(conn)
+    .await
+}
+
 /// All partitions of a stream.
 ///
 /// # Errors

@@ -38,6 +38,7 @@ mod readme;
 mod refusals;
 mod report;
 mod reset;
+mod rest;
 mod restored;
 mod resume;
 mod retention;

@@ -113,7 +113,7 @@ async fn a_missing_table_or_a_view_is_told_apart() {
     {
         let settings = format!("[stream.s]\nfiles = '*.csv'\ntable = '{table}'\n");
         fs::write(folder.path().join("streams.toml"), settings).unwrap();
-        let mut run = streamer(folder.path(), &["run"]);
+        let mut run = streamer(folder.path(), &["run", "--available-now"]);
         let ended = Ended::of(run.env("DATABASE_URL", db.url())).expect(1);
         assert!(ended.stderr.contains(message), "{}", ended.stderr);
     }
