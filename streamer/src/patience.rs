@@ -7,7 +7,7 @@ use backon::ExponentialBackoff;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
-use crate::advice::advise;
+use crate::advice::{advise, holders};
 use crate::database::Database;
 use crate::health::{Ailment, Health};
 use crate::retry::{Remedy, pauses, remedy, shown};
@@ -98,6 +98,11 @@ impl Patience {
         Patience { table, give_up_after: self.give_up_after, stop, health, told, trouble: None }
     }
 
+    /// Where it is noted what is waited for.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
     /// A new connection, as soon as there is one.
     ///
     /// # Errors
@@ -136,10 +141,13 @@ impl Patience {
             let advice = advise(database, self.table.as_deref(), &error).await;
             return Err(Impatience::Refused { place, advice, source: error });
         }
-        let mut trouble = self.trouble.take().unwrap_or_else(|| {
-            let outage = self.outage(&place, &error);
-            Trouble { outage, pauses: pauses() }
-        });
+        let mut trouble = match self.trouble.take() {
+            Some(trouble) => trouble,
+            None => {
+                let holders = holders(database, self.table.as_deref(), &error).await;
+                Trouble { outage: self.outage(&place, &error, holders), pauses: pauses() }
+            }
+        };
         let after = trouble.outage.since.elapsed();
         if self.give_up_after.is_some_and(|limit| after > limit) {
             return Err(Impatience::GaveUp { place, after, source: error });
@@ -152,14 +160,15 @@ impl Patience {
         }
     }
 
-    /// The present outage; it is told if it is new.
-    fn outage(&self, place: &str, error: &sqlx::Error) -> Arc<Outage> {
+    /// The present outage; it is told if it is new, with what is known of who is in the way.
+    fn outage(&self, place: &str, error: &sqlx::Error, holders: Option<String>) -> Arc<Outage> {
         let mut told = self.told();
         if let Some(outage) = told.outage.upgrade() {
             return outage;
         }
+        let holders = holders.map(|words| format!("; it waits for {words}")).unwrap_or_default();
         let ailment = match told.was_there {
-            true => format!("trouble with the database at {place}: {}", shown(error)),
+            true => format!("trouble with the database at {place}: {}{holders}", shown(error)),
             false => format!("no database at {place} yet: {}", shown(error)),
         };
         tracing::warn!("{ailment}; trying again");

@@ -110,11 +110,12 @@ pub fn is_of_all(error: &sqlx::Error) -> bool {
     }
 }
 
-const WITHIN: &str =
-    "a trigger, a default or a constraint of the table fails in its function; mend it";
+/// What is to be done where a function fails that a table calls for a row.
+pub const MEND: &str =
+    "mend the trigger, default or constraint of the table that fails in its function";
 
-const CHANGED: &str = "the table has changed under the streamer, which reads it anew when it or \
-                       the stream starts again";
+const CHANGED: &str =
+    "the table has changed under the streamer: it is read anew when the stream starts again";
 
 /// What is to be done where a right is missing.
 pub const GRANT: &str = "grant the user what README.md lists under \"Your database\"";
@@ -142,7 +143,7 @@ pub fn advice(error: &sqlx::Error) -> Option<&'static str> {
     };
     let code = error.code()?;
     if context(error.as_ref()).is_some_and(is_of_function) {
-        return Some(WITHIN);
+        return Some(MEND);
     }
     Some(match (code.get(..2)?, code.as_ref()) {
         ("28", _) => "check the user and password in DATABASE_URL, and pg_hba.conf on the server",

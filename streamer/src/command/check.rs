@@ -70,6 +70,7 @@ async fn check(
     let table = Arc::new(Table::load(conn, &stream.table, &stream.fitting).await?);
     describe(stream, &table);
     let places = Places::new(settings.data.clone(), &stream.reading, None);
+    let places = places.named_for(conn).await.context("ask for the database's encoding")?;
     let loaded = checkpoint::load(conn, &stream.name, &places.survey(), true).await;
     let loaded = loaded.context("read the checkpoints")?;
     let files = Files::new(&stream.reading, loaded.standing);

@@ -13,6 +13,7 @@ use super::table::{bytes, counted, grouped, table};
 use super::{Exit, at_work, connect, open, print};
 use crate::cli::{Global, StatusArgs};
 use crate::config::{Settings, Stream};
+use crate::feed::places::Places;
 use crate::format::Packing;
 use crate::health::ask_of_streams;
 use crate::latency::Quantiles;
@@ -145,7 +146,9 @@ async fn gather_stream(
     let sum = |count: fn(&PartitionStatus) -> i64| partitions.iter().map(count).sum();
     let (records, rows) = (sum(|p| p.records), sum(|p| p.rows));
     let (duplicates, repeated) = (sum(|p| p.duplicates), sum(|p| p.repeated));
-    let files = files(settings, stream, partitions)?;
+    let places = Places::new(settings.data.clone(), &stream.reading, None);
+    let places = places.named_for(conn).await?;
+    let files = files(settings, stream, places.folder(), partitions)?;
     let unread = files.iter().filter(|file| file.lag_bytes > 0);
     let lag_bytes = unread.clone().map(|file| file.lag_bytes).sum();
     let lag = Lag::bytes(lag_bytes, unread.filter_map(|file| file.written).min());
@@ -182,10 +185,10 @@ fn ago(seconds: f64) -> String {
 fn files(
     settings: &Settings,
     stream: &Stream,
+    folder: &Folder,
     partitions: Vec<PartitionStatus>,
 ) -> Result<Vec<FileStatus>> {
     let mut stats: HashMap<Name, Stat> = HashMap::new();
-    let folder = Folder::new(settings.data.clone(), &stream.reading);
     let visited = folder.visit(|name, stat| {
         stats.insert(Name::new(Kind::File, name), stat);
     });

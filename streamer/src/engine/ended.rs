@@ -2,9 +2,12 @@
 
 use super::EngineError;
 use crate::patience::Impatience;
-use crate::retry::is_of_all;
+use crate::retry::{TableChanged, is_of_all};
 use crate::schema::SchemaError;
 use crate::sink::SinkError;
+
+/// The SQLSTATE of a column that is not there.
+const UNDEFINED_COLUMN: &str = "42703";
 
 /// Why a stream's work ends.
 pub(super) enum Ended {
@@ -26,6 +29,18 @@ impl Ended {
                 !is_of_all(source)
             }
             Ended::Sink(_) | Ended::Shutdown | Ended::Folder(_) | Ended::Task(_) => false,
+        }
+    }
+
+    /// Whether the table is there, but has other columns than before.
+    pub(super) fn is_table_changed(&self) -> bool {
+        let Ended::Sink(SinkError::Database(Impatience::Refused { source, .. })) = self else {
+            return false;
+        };
+        match source {
+            sqlx::Error::Configuration(error) => error.is::<TableChanged>(),
+            sqlx::Error::Database(error) => error.code().as_deref() == Some(UNDEFINED_COLUMN),
+            _ => false,
         }
     }
 

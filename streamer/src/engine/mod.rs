@@ -122,7 +122,7 @@ pub async fn run(
         }
         match &outcome {
             Ok(()) => outcome = Err(error),
-            Err(_) => tracing::error!("{:#}", anyhow::Error::new(error)),
+            Err(_) => tracing::error!("{}", rest::in_line(&anyhow::Error::new(error))),
         }
     }
     outcome

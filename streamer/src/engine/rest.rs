@@ -1,5 +1,8 @@
 //! The rest of a stream that can't go on before somebody has mended something: told once when it
 //! begins and once when it ends. Other streams go on meanwhile.
+//!
+//! After the first failure the stream is started anew at once, which reads the table's description
+//! anew: where the table has only changed, that mends it. What comes next is a rest.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,12 +24,12 @@ pub(super) struct Resting {
     present: Mutex<Option<Present>>,
 }
 
-/// A rest that lasts until the stream has done some work.
+/// What lasts from the first failure until the stream has done some work.
 struct Present {
-    words: String,
     since: Instant,
     pauses: ExponentialBackoff,
-    _ailment: Ailment,
+    /// What was told, and is noted.
+    told: Option<(String, Ailment)>,
 }
 
 impl Resting {
@@ -40,12 +43,12 @@ impl Resting {
         }
     }
 
-    /// The stream rests because of `ended`, which is told if it is something new, until it is to
-    /// try again. False if the work is to end.
+    /// The stream is to try again after `ended`. It rests until then, and that is told, unless it
+    /// is the first failure. False if the work is to end.
     pub(super) async fn rest(&self, ended: Ended, stop: &CancellationToken) -> bool {
-        let error = anyhow::Error::new(ended.of_stream(&self.stream));
-        let words = format!("{error:#}").replace('\n', " ");
-        let pause = self.begin(words);
+        let is_changed = ended.is_table_changed();
+        let words = in_line(&anyhow::Error::new(ended.of_stream(&self.stream)));
+        let pause = self.begin(words, is_changed);
         tokio::select! {
             () = stop.cancelled() => false,
             () = tokio::time::sleep(pause) => true,
@@ -54,32 +57,49 @@ impl Resting {
 
     /// The stream has done some work, or has found none.
     pub(super) fn end(&self) {
-        if let Some(present) = self.lock().take() {
-            let seconds = present.since.elapsed().as_secs_f64();
+        if let Some(Present { since, told: Some(_), .. }) = self.lock().take() {
+            let seconds = since.elapsed().as_secs_f64();
             tracing::info!(stream = %self.stream, "the stream goes on after {seconds:.1} s");
         }
     }
 
     /// Notes and tells why it rests; returns for how long.
-    fn begin(&self, words: String) -> Duration {
-        let mut present = self.lock();
-        let (since, mut pauses, is_told) = match present.take() {
-            Some(before) => (before.since, before.pauses, before.words == words),
-            None => (Instant::now(), pauses(), false),
+    fn begin(&self, words: String, is_changed: bool) -> Duration {
+        let mut lock = self.lock();
+        let Some(present) = lock.as_mut() else {
+            if is_changed {
+                tracing::info!("{words}");
+            } else {
+                tracing::debug!("{words}; trying again");
+            }
+            *lock = Some(Present { since: Instant::now(), pauses: pauses(), told: None });
+            return Duration::ZERO;
         };
-        let pause = pauses.next().expect("pauses never end").min(self.pause_max);
-        let told = format!("{words}; the stream rests, and goes on by itself once this is mended");
-        if !is_told {
+        if present.told.as_ref().is_none_or(|(told, _)| *told != words) {
+            let told = format!("{words}; the stream rests, and goes on once this is mended");
             tracing::error!("{told}");
+            let ailment = self.health.note_of(&self.stream, told);
+            present.told = Some((words, ailment));
         }
-        let _ailment = self.health.note_of(&self.stream, told);
-        *present = Some(Present { words, since, pauses, _ailment });
-        pause
+        present.pauses.next().expect("pauses never end").min(self.pause_max)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Present>> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An error and its causes in one line, none of them twice.
+pub(super) fn in_line(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if words.is_empty() {
+            words = cause;
+        } else if !words.ends_with(&cause) {
+            words += &format!(": {cause}");
+        }
+    }
+    words.replace('\n', " ")
 }
 
 #[cfg(test)]
@@ -92,9 +112,11 @@ mod tests {
         let stream = &crate::config::Settings::shipped(Default::default()).unwrap().streams[0];
         let (health, stop) = (Health::default(), CancellationToken::new());
         let resting = Resting::new(stream, &health);
+        let missing = || Ended::Table(SchemaError::Missing("t".to_owned()));
+        assert!(resting.rest(missing(), &stop).await);
+        assert!(health.is_well(), "the first failure may be mended by a new start");
         for _ in 0..2 {
-            let missing = Ended::Table(SchemaError::Missing("t".to_owned()));
-            assert!(resting.rest(missing, &stop).await);
+            assert!(resting.rest(missing(), &stop).await);
             let noted = health.ailments_of(&stream.name);
             assert_eq!(noted.len(), 1, "{noted:?}");
             assert!(noted[0].contains("there is no table t") && health.is_ready(), "{noted:?}");

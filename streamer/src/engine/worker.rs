@@ -108,15 +108,17 @@ impl Leader {
         let mut patience =
             Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone())
                 .of_table(&stream.table);
-        let table = loop {
+        let (table, places) = loop {
             let mut conn = patience.connect(&database).await.map_err(SinkError::Database)?;
-            match Table::load(&mut conn, &stream.table, &stream.fitting).await {
-                Ok(table) => break Arc::new(table),
-                Err(SchemaError::Catalog { source, .. }) => {
-                    patience.pause(&database, source).await.map_err(SinkError::Database)?;
-                }
+            let failure = match Table::load(&mut conn, &stream.table, &stream.fitting).await {
+                Ok(table) => match places.clone().named_for(&mut conn).await {
+                    Ok(places) => break (Arc::new(table), places),
+                    Err(error) => error,
+                },
+                Err(SchemaError::Catalog { source, .. }) => source,
                 Err(error) => return Err(Ended::Table(error)),
-            }
+            };
+            patience.pause(&database, failure).await.map_err(SinkError::Database)?;
         };
         patience.note_success();
         let for_spool = Arc::downgrade(&database);

@@ -13,6 +13,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
+use super::repertoire::Lacking;
 use super::{bigint, signed, unsigned};
 use crate::batch::Part;
 use crate::partition::Partition;
@@ -109,6 +110,7 @@ pub async fn refuse(
     partition: &Partition,
     reason: &str,
 ) -> Result<(), sqlx::Error> {
+    let lacking = Lacking::of(conn, std::iter::once(reason)).await?;
     sqlx::query(
         "insert into streamer.checkpoint (stream, partition, next_offset, next_line, records, state, refusal)
          values ($1, $2, 0, 1, 0, 'refused', $3)
@@ -117,7 +119,7 @@ pub async fn refuse(
     )
     .bind(stream)
     .bind(partition.text())
-    .bind(reason)
+    .bind(lacking.text(reason))
     .execute(conn)
     .await?;
     Ok(())

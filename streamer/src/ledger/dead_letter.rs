@@ -9,6 +9,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use super::repertoire::{Lacking, texts_of};
 use super::{bigint, signed};
 use crate::batch::DeadLetter;
 use crate::layout::Reason;
@@ -129,6 +130,9 @@ pub async fn write(
         return Ok(());
     }
     let each = || letters.iter().map(|refused| refused.letter);
+    let texts = each().flat_map(|letter| &letter.reasons).flat_map(texts_of);
+    let lacking = Lacking::of(tx, texts.chain(columns.iter().map(String::as_str))).await?;
+    let columns: Vec<Cow<'_, str>> = columns.iter().map(|name| lacking.text(name)).collect();
     let lines = each().map(|letter| letter.line.map(bigint));
     sqlx::query(
         "insert into streamer.dead_letter (stream, partition, start_offset, end_offset, line, raw,
@@ -151,7 +155,7 @@ pub async fn write(
     .bind(lines.collect::<Vec<Option<i64>>>())
     .bind(each().map(|letter| letter.raw.as_slice()).collect::<Vec<_>>())
     .bind(letters.iter().map(|one| one.header.map(AsRef::as_ref)).collect::<Vec<Option<&[u8]>>>())
-    .bind(each().map(|letter| Json(&letter.reasons)).collect::<Vec<_>>())
+    .bind(each().map(|letter| Json(lacking.reasons(&letter.reasons))).collect::<Vec<_>>())
     .bind(letters.iter().map(|one| one.batch_id).collect::<Vec<_>>())
     .execute(tx)
     .await?;
@@ -208,8 +212,10 @@ pub async fn note_reasons(
     tx: &mut PgConnection,
     refused: Vec<(i64, Vec<Reason>)>,
 ) -> Result<(), sqlx::Error> {
-    let (ids, reasons): (Vec<i64>, Vec<Json<Vec<Reason>>>) =
-        refused.into_iter().map(|(id, reasons)| (id, Json(reasons))).unzip();
+    let lacking =
+        Lacking::of(tx, refused.iter().flat_map(|(_, reasons)| reasons).flat_map(texts_of)).await?;
+    let kept = |(id, reasons): &(i64, Vec<Reason>)| (*id, Json(lacking.reasons(reasons).into()));
+    let (ids, reasons): (Vec<i64>, Vec<Json<Vec<Reason>>>) = refused.iter().map(kept).unzip();
     sqlx::query(
         "update streamer.dead_letter d set reasons = v.reasons
            from unnest($1::bigint[], $2::jsonb[]) v (id, reasons) where d.dead_letter_id = v.id",

@@ -169,7 +169,10 @@ impl Attempt<'_> {
             // It takes the server about as long as to copy them.
             busy();
         }
-        let exists = rows::existing(tx, batch, &rows, &asked).await?;
+        let exists = match path {
+            Path::Careful => rows::existing_or_not_storable(tx, batch, &rows, &asked).await?,
+            _ => rows::existing(tx, batch, &rows, &asked).await?,
+        };
         if !exists.contains(&true) {
             return Ok((rows, Lookup { path, duplicates: Duplicates::None }));
         }

@@ -16,6 +16,7 @@ mod plans;
 mod recent;
 mod replay;
 mod rows;
+mod vigil;
 mod watched;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ use attempt::{Attempt, Failure};
 use claims::Claims;
 use plans::StatementPlans;
 use recent::Recent;
+use vigil::Vigil;
 
 /// After this time without an end a transaction's connection is given up; the checkpoint then tells
 /// whether it was committed.
@@ -70,6 +72,7 @@ pub struct Sink {
     was_connected: bool,
     reconnected: Option<Instant>,
     patience: Patience,
+    vigil: Arc<Vigil>,
 }
 
 /// What a transaction did.
@@ -104,6 +107,7 @@ impl Sink {
     /// A sink for a stream.
     pub fn new(database: Arc<Database>, stream: &Stream, patience: Patience) -> Sink {
         let pace = &stream.pace;
+        let vigil = Vigil::new(database.clone(), &stream.name, patience.health().clone());
         Sink {
             database,
             stream: stream.name.clone(),
@@ -117,6 +121,7 @@ impl Sink {
             was_connected: false,
             reconnected: None,
             patience,
+            vigil: Arc::new(vigil),
         }
     }
 
@@ -135,6 +140,7 @@ impl Sink {
             was_connected: false,
             reconnected: None,
             patience: self.patience.beside(),
+            vigil: Arc::new(self.vigil.beside()),
         }
     }
 
@@ -146,6 +152,15 @@ impl Sink {
     /// # Errors
     /// [`SinkError`]; nothing of the micro-batch is then in the database.
     pub async fn commit(
+        &mut self,
+        batch: &MicroBatch,
+        busy: &mut (dyn FnMut() + Send),
+    ) -> Result<Committed, SinkError> {
+        let vigil = self.vigil.clone();
+        vigil.over(self.commit_patiently(batch, busy)).await
+    }
+
+    async fn commit_patiently(
         &mut self,
         batch: &MicroBatch,
         busy: &mut (dyn FnMut() + Send),
@@ -209,7 +224,8 @@ impl Sink {
     ) -> Result<Loaded, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            let loaded = in_time(checkpoint::load(&mut conn, &self.stream, survey, in_full)).await;
+            let load = checkpoint::load(&mut conn, &self.stream, survey, in_full);
+            let loaded = self.vigil.over(in_time(load)).await;
             if let Some(loaded) = self.judge(conn, loaded).await? {
                 return Ok(loaded);
             }
@@ -221,8 +237,9 @@ impl Sink {
     /// # Errors
     /// Why there is no connection.
     pub async fn connect(&mut self) -> Result<(), sqlx::Error> {
-        self.conn = Some(self.database.connect().await?);
-        self.was_connected = true;
+        let mut conn = self.database.connect().await?;
+        self.vigil.note(&mut conn).await?;
+        (self.conn, self.was_connected) = (Some(conn), true);
         Ok(())
     }
 
@@ -238,7 +255,8 @@ impl Sink {
     pub async fn stopped(&mut self) -> Result<Vec<Stopped>, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            let stopped = in_time(stop::release(&mut conn, &self.stream, self.limit)).await;
+            let release = stop::release(&mut conn, &self.stream, self.limit);
+            let stopped = self.vigil.over(in_time(release)).await;
             if let Some(stopped) = self.judge(conn, stopped).await? {
                 return Ok(stopped);
             }
@@ -252,7 +270,8 @@ impl Sink {
     pub async fn claim(&mut self, request: &ClaimRequest) -> Result<Claim, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            let claim = in_time(self.claims.take(&mut conn, &self.stream, request)).await;
+            let take = self.claims.take(&mut conn, &self.stream, request);
+            let claim = self.vigil.over(in_time(take)).await;
             if let Some(claim) = self.judge(conn, claim).await? {
                 return Ok(claim);
             }
@@ -279,8 +298,8 @@ impl Sink {
     pub async fn refuse(&mut self, partition: &Partition, reason: &str) -> Result<(), SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            let refused =
-                in_time(checkpoint::refuse(&mut conn, &self.stream, partition, reason)).await;
+            let refuse = checkpoint::refuse(&mut conn, &self.stream, partition, reason);
+            let refused = self.vigil.over(in_time(refuse)).await;
             if self.judge(conn, refused).await?.is_some() {
                 return Ok(());
             }
@@ -313,7 +332,11 @@ impl Sink {
         }
         loop {
             let mut conn = self.patience.connect(&self.database).await?;
-            match in_time(self.claims.renew(&mut conn)).await {
+            let begin = async {
+                self.vigil.note(&mut conn).await?;
+                self.claims.renew(&mut conn).await
+            };
+            match in_time(begin).await {
                 Ok(()) => {
                     self.plans = StatementPlans::new();
                     if std::mem::replace(&mut self.was_connected, true) {

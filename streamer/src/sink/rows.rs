@@ -7,7 +7,7 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgCopyIn, PgTypeInfo};
-use sqlx::{Encode, PgConnection, Postgres, Row};
+use sqlx::{Connection, Encode, PgConnection, Postgres, Row};
 
 use crate::batch::{DeadLetter, MicroBatch, RowPlace};
 use crate::latency::EPOCH_2000_US;
@@ -162,13 +162,32 @@ pub(super) async fn existing(
     Ok(exists)
 }
 
+/// The same where a key may have characters that the database lacks, for which it refuses to look
+/// any of them up: none of the rows is then known to exist.
+pub(super) async fn existing_or_not_storable(
+    tx: &mut PgConnection,
+    batch: &MicroBatch,
+    rows: &[RowPlace],
+    asked: &[bool],
+) -> Result<Vec<bool>, sqlx::Error> {
+    let mut trial = tx.begin().await?;
+    let exists = existing(&mut trial, batch, rows, asked).await;
+    trial.rollback().await?;
+    let code = |error: &sqlx::Error| error.as_database_error()?.code().map(Cow::into_owned);
+    match exists {
+        Err(error) if code(&error).as_deref() == Some("22P05") => Ok(vec![false; rows.len()]),
+        exists => exists,
+    }
+}
+
 /// Leaves out the rows whose key is in the table.
 pub(super) async fn without_existing(
     tx: &mut PgConnection,
     batch: &MicroBatch,
     rows: &[RowPlace],
 ) -> Result<Vec<RowPlace>, sqlx::Error> {
-    let exists = existing(tx, batch, rows, &vec![true; rows.len()]).await?;
+    let asked = vec![true; rows.len()];
+    let exists = existing_or_not_storable(tx, batch, rows, &asked).await?;
     Ok(apart(rows, &exists).1)
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_types, reason = "tests make SQL of their own")]
 
+mod advice;
 mod any_bytes;
 mod bench;
 mod commands;
@@ -24,6 +25,7 @@ mod json;
 mod key_sets;
 mod keys;
 mod latency;
+mod latin1;
 mod limit;
 mod listeners;
 mod locks;
@@ -56,4 +58,5 @@ mod tap;
 mod tcp;
 mod values;
 mod views;
+mod waits;
 mod writers;

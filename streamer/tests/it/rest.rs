@@ -53,9 +53,13 @@ async fn the_other_streams_and_http_go_on_and_it_is_told_once() {
     };
     assert!(status(&[]).contains(words) && status(&[]).contains("committed last"));
     let told: Value = serde_json::from_str(&status(&["--json"])).unwrap();
-    assert!(told["streams"][1]["ailments"][0].as_str().unwrap().contains(words), "{told}");
-    assert!(told["streams"][0]["committed_seconds_ago"].is_number(), "{told}");
-    assert_eq!(told["streams"][0]["ailments"], serde_json::json!([]));
+    let of = |name: &str| {
+        let streams = told["streams"].as_array().unwrap();
+        streams.iter().find(|stream| stream["stream"] == name).unwrap()
+    };
+    assert!(of("broken")["ailments"][0].as_str().unwrap().contains(words), "{told}");
+    assert!(of("good")["committed_seconds_ago"].is_number(), "{told}");
+    assert_eq!(of("good")["ailments"], serde_json::json!([]));
     let again = running.log().into_iter().filter(|line| line.contains("the stream rests"));
     assert_eq!(again.collect::<Vec<String>>(), Vec::<String>::new(), "it is told once");
     db.execute(MAKE).await;
@@ -66,7 +70,7 @@ async fn the_other_streams_and_http_go_on_and_it_is_told_once() {
     // What is changed under it and can't be worked with is waited for as well, with what was taken.
     db.execute("alter table broken rename to elsewhere").await;
     http.post("/streams/broken/events", "id,note\n8,http\n").expect(202);
-    assert!(running.wait_for_log("the stream rests").contains("\"public.broken\" does not exist"));
+    assert!(running.wait_for_log("the stream rests").contains(words));
     record(folder.path(), "good", 2);
     db.wait_for("select count(*) from good", 3).await;
     db.execute("alter table elsewhere rename to broken").await;

@@ -59,6 +59,12 @@ impl TestDb {
         TestDb::copy_of(SERVER.get_or_init(start_server).await, "template0").await
     }
 
+    /// One with nothing in it, whose encoding lacks most characters.
+    pub(crate) async fn latin1() -> TestDb {
+        let server = SERVER.get_or_init(start_server).await;
+        TestDb::copy_of(server, "template0 encoding 'LATIN1' locale 'C'").await
+    }
+
     /// A copy of the migrated template on another server.
     async fn create_on(server: &PgConnectOptions) -> TestDb {
         TestDb::copy_of(server, TEMPLATE).await

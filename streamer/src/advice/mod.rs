@@ -4,6 +4,8 @@
 //! Nothing depends on PostgreSQL's words, which may be in any language, but for names of functions
 //! that are looked for in an error's context.
 
+pub(crate) mod waits;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -41,6 +43,29 @@ pub(crate) async fn advise(
     let found = tokio::time::timeout(WITHIN, find_out(database, table, error)).await;
     let found = found.ok().and_then(Result::ok).flatten();
     found.or_else(|| retry::advice(error).map(str::to_owned))
+}
+
+/// Who holds the lock on the table of a stream for which `error` says that it was waited in vain.
+pub(crate) async fn holders(
+    database: &Database,
+    table: Option<&str>,
+    error: &sqlx::Error,
+) -> Option<String> {
+    let code = error.as_database_error()?.code()?;
+    // A lock that is not available, or an object in use.
+    if !matches!(&*code, "55P03" | "55006") {
+        return None;
+    }
+    let asking = async {
+        let mut conn = database.connect().await?;
+        let Some(target) = Target::find(&mut conn, table.unwrap_or_default()).await? else {
+            return Ok(None);
+        };
+        waits::lockers(&mut conn, target.oid, &target.name).await
+    };
+    let asked: Result<Option<waits::Wait>, sqlx::Error> =
+        tokio::time::timeout(WITHIN, asking).await.ok()?;
+    asked.ok().flatten().map(|wait| wait.words)
 }
 
 async fn find_out(
@@ -119,13 +144,11 @@ impl Target {
         let table = &self.name;
         Ok(match (named.next(), named.next()) {
             (Some((trigger, function, _)), None) => format!(
-                "trigger {trigger} of table {table} fails in its function {function}; mend it, or run `alter \
-                 table {table} disable trigger {trigger}`"
+                "{}: trigger {trigger} of table {table}, by {function}; or run `alter table {table} disable \
+                 trigger {trigger}`",
+                retry::MEND
             ),
-            _ => format!(
-                "a trigger, a default or a constraint of table {table} fails in its function; mend it, or take \
-                 it off the table"
-            ),
+            _ => format!("{}, table {table}", retry::MEND),
         })
     }
 }
@@ -194,13 +217,13 @@ async fn lacking_of_target(
          select case when has_any_column_privilege($1::oid, 'insert')
                      then format('insert (%s)', string_agg(quote_ident(a.attname), ', '
                                                            order by a.attnum))
-                     else 'insert' end, 'table ' || $2
+                     else 'insert' end, 'table ' || $2::text
            from pg_attribute a
           where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
             and not has_column_privilege($1::oid, a.attnum, 'insert')
          having count(*) > 0
          union all
-         select 'select', 'table ' || $2 from pg_index i, unnest(i.indkey::int2[]) k (attnum)
+         select 'select', 'table ' || $2::text from pg_index i, unnest(i.indkey::int2[]) k (attnum)
           where i.indrelid = $1 and i.indisunique and k.attnum > 0
             and not has_column_privilege($1::oid, k.attnum, 'select')
          having count(*) > 0
