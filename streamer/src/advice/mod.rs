@@ -158,10 +158,11 @@ async fn missing(
     conn: &mut PgConnection,
     target: Option<&Target>,
 ) -> Result<Option<String>, sqlx::Error> {
-    let mut rights = lacking_of_own(conn).await?;
-    if let Some(target) = target {
-        rights.extend(lacking_of_target(conn, target).await?);
-    }
+    let mut rights = match target {
+        Some(target) => lacking_of_target(conn, target).await?,
+        None => Vec::new(),
+    };
+    rights.extend(lacking_of_own(conn).await?);
     if rights.is_empty() {
         return Ok(None);
     }
@@ -197,8 +198,8 @@ async fn lacking_of_own(conn: &mut PgConnection) -> Result<Vec<Right>, sqlx::Err
            order by c.relname, need.privilege)
          union all
          select 'usage', format('sequence streamer.%I', relname) from pg_class
-          where relnamespace = to_regnamespace('streamer') and relkind = 'S'
-            and not has_sequence_privilege(oid, 'usage')",
+          where relnamespace = to_regnamespace('streamer')
+            and case when relkind = 'S' then not has_sequence_privilege(oid, 'usage') end",
     )
     .fetch_all(conn)
     .await
@@ -232,8 +233,9 @@ async fn lacking_of_target(
            from pg_attrdef f
            join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = f.oid
                            and d.refclassid = 'pg_class'::regclass
-           join pg_class s on s.oid = d.refobjid and s.relkind = 'S'
-          where f.adrelid = $1 and not has_sequence_privilege(s.oid, 'usage')",
+           join pg_class s on s.oid = d.refobjid
+          where f.adrelid = $1
+            and case when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'usage') end",
     )
     .bind(target.oid)
     .bind(&target.name)

@@ -9,10 +9,11 @@ use sqlx::PgConnection;
 
 use super::summary::Summary;
 use super::table::{counted, placed};
-use super::{Exit, inventory, need_folder, open, say};
+use super::{Exit, inventory, need_folder, open, say, with_advice};
 use crate::batch::{Counts, DeadLetter, MicroBatch, PartOutcome, count};
 use crate::cli::Global;
 use crate::config::{Pace, Settings, Stream};
+use crate::database::Database;
 use crate::event::Event;
 use crate::feed::files::Files;
 use crate::feed::places::Places;
@@ -43,18 +44,23 @@ pub(super) async fn run(global: &Global) -> Result<Exit> {
         for change in inventory.windows {
             say(format!("{change}, once `streamer migrate` or `streamer run` has counted anew"));
         }
-        check_all(&mut conn, &settings).await
+        check_all(&database, &mut conn, &settings).await
     }
     .await;
     database.close().await;
     outcome
 }
 
-async fn check_all(conn: &mut PgConnection, settings: &Settings) -> Result<Exit> {
+async fn check_all(
+    database: &Database,
+    conn: &mut PgConnection,
+    settings: &Settings,
+) -> Result<Exit> {
     let mut summary = Summary::of_all();
     for stream in &settings.streams {
-        let context = || format!("check stream {}", stream.name);
-        check(conn, settings, stream, &mut summary).await.with_context(context)?;
+        let checked = check(conn, settings, stream, &mut summary).await;
+        let checked = with_advice(database, stream, checked).await;
+        checked.with_context(|| format!("check stream {}", stream.name))?;
     }
     say("\nwhat would be loaded (nothing was kept):");
     say(summary.text(Duration::ZERO).trim_end());

@@ -29,6 +29,7 @@ use clap::CommandFactory;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
+use crate::advice::advise;
 use crate::cli::{Cli, Command, Global};
 use crate::config::{DatabaseUrl, Settings, Stream};
 use crate::database::Database;
@@ -112,6 +113,21 @@ pub fn print_error(error: &anyhow::Error) {
     }
     // Without stderr there is nobody to tell.
     drop(writeln!(std::io::stderr(), "error: {}", harmless(&text)));
+}
+
+/// What came of work on the table of a stream; a failure with what a user can do about it, where the
+/// database has to be asked for that.
+async fn with_advice<T>(database: &Database, stream: &Stream, outcome: Result<T>) -> Result<T> {
+    let Err(error) = outcome else { return outcome };
+    let of_database = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
+    let advice = match of_database {
+        Some(cause) => advise(database, Some(&stream.table), cause).await,
+        None => None,
+    };
+    Err(match advice {
+        Some(advice) => error.context(format!("stream {}: {advice}", stream.name)),
+        None => error,
+    })
 }
 
 /// Prints to stdout; a reader that has gone away is no failure.

@@ -84,14 +84,17 @@ async fn row_level_security_is_named_with_the_ways_out() {
          create policy all_of_it on orders using (true) with check (true)",
     )
     .await;
-    let told = load(&db, folder.path(), "Tenant").expect(1).stderr;
-    for words in [
-        "row-level security of table public.orders",
-        "`alter role \"Tenant\" bypassrls`",
-        "`alter table public.orders disable row level security`",
-        "load as the table's owner",
-    ] {
-        assert!(told.contains(words), "{told}");
+    let url = db.url().replace("//streamer@", "//Tenant@");
+    let check = || Ended::of(streamer(folder.path(), &["check"]).env("DATABASE_URL", &url));
+    for told in [load(&db, folder.path(), "Tenant").expect(1).stderr, check().expect(1).stderr] {
+        for words in [
+            "row-level security of table public.orders",
+            "`alter role \"Tenant\" bypassrls`",
+            "`alter table public.orders disable row level security`",
+            "load as the table's owner",
+        ] {
+            assert!(told.contains(words), "{told}");
+        }
     }
     db.execute("alter role \"Tenant\" bypassrls").await;
     load(&db, folder.path(), "Tenant").expect(0);

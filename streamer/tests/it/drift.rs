@@ -171,7 +171,7 @@ async fn a_narrower_type_makes_no_dead_letters_of_records_that_fit_it() {
 async fn a_number_with_fewer_digits_behind_the_point_rounds_no_value() {
     let loading = Loading::new("", "streamer", 86).await;
     let change = "create table kept as select event_id, price from user_events;
-                  alter table user_events alter price type numeric(10, 1)";
+                  alter table user_events alter price type numeric(9, 1)";
     let running = loading.tells(change, &["price"], true).await;
     loading.ends(running).await;
     let undo = "alter table user_events alter price type numeric(10, 2);

@@ -29,15 +29,12 @@ async fn what_the_database_lacks_is_kept_in_another_form_and_stops_nothing() {
     run(&["run", "--available-now"]).expect(1);
     assert_eq!(db.rows("select id, name from t order by id").await, ["1|Café", "3|Tea", "9|nine"]);
     assert_eq!(db.rows("select code, n from k order by n").await, ["a|1", "é|3"]);
-    let letters = db
-        .rows(
-            "select partition, line, reasons->0->>'sqlstate', reasons->0->>'value',
-                    raw = convert_to(encode(raw, 'escape'), 'UTF8')
-               from streamer.dead_letter order by partition, line",
-        )
-        .await;
-    let expected = ["k1.csv|3|22P05|∅|f", "t1.csv|3|22P05|∅|f", "t1.csv|5|22P02|\\u{3a9}|f"];
-    assert_eq!(letters, expected, "with their bytes as they came");
+    let letters = "select partition, line, reasons->0->>'sqlstate', reasons->0->>'value'
+                     from streamer.dead_letter order by partition, line";
+    let expected = ["k1.csv|3|22P05|∅", "t1.csv|3|22P05|∅", "t1.csv|5|22P02|\\u{3a9}"];
+    assert_eq!(db.rows(letters).await, expected);
+    let raw = "select encode(raw, 'hex') from streamer.dead_letter where line = 5";
+    assert_eq!(db.rows(raw).await, ["cea92c78"], "its bytes are kept as they came");
     let refused = "select partition, refusal from streamer.checkpoint where refusal is not null";
     let refused = db.rows(refused).await;
     assert!(
@@ -46,7 +43,7 @@ async fn what_the_database_lacks_is_kept_in_another_form_and_stops_nothing() {
     );
     let name = "t_\\xd0\\xb4\\xd0\\xb0\\xd0\\xbd\\xd0\\xbd\\xd1\\x8b\\xd0\\xb5.csv";
     let status = run(&["status"]).expect(0).stdout;
-    assert_eq!(status.matches(name).count(), 1, "{status}");
+    assert!(status.contains(name) && !status.contains("pending"), "{status}");
     // Nothing is taken for another file, and what comes later is loaded.
     let mut command = streamer(folder.path(), &["run", "--listen", "none"]);
     let running = Running::start(command.env("DATABASE_URL", db.url()));

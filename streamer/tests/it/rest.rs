@@ -106,8 +106,9 @@ async fn where_all_is_loaded_once_the_others_are_read_to_their_end_and_all_failu
     fs::write(folder.path().join("streams.toml"), settings + third).unwrap();
     (2..200).for_each(|id| record(folder.path(), "good", id));
     let mut run = streamer(folder.path(), &["run", "--available-now", "--max-rows", "1"]);
-    let told = Ended::of(run.env("DATABASE_URL", db.url())).expect(1).stderr;
+    let Ended { stdout, stderr: told, .. } = Ended::of(run.env("DATABASE_URL", db.url())).expect(1);
     assert_eq!(db.number("select count(*) from good").await, 199);
+    assert!(stdout.contains("199"), "what was loaded is told: {stdout}");
     for stream in ["broken", "third"] {
         assert_eq!(told.matches(&format!("no table {stream} in")).count(), 1, "{told}");
     }
