@@ -8,6 +8,10 @@ use sqlx::PgConnection;
 /// How many sessions are named.
 const NAMED_MAX: usize = 3;
 
+/// What is known of a commit that waits for a standby.
+const STANDBY: &str =
+    ", a synchronous standby that is away: bring it back, or take it out of synchronous_standby_names";
+
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wait {
@@ -78,8 +82,8 @@ pub(crate) async fn wait_of(
     let (roots, others): (Vec<_>, Vec<_>) = sessions.into_iter().partition(|one| one.is_root);
     let holders = if roots.is_empty() { others } else { roots };
     if holders.is_empty() {
-        let standby = if event == "SyncRep" { ", a synchronous standby that is away" } else { "" };
-        let words = format!("the server ({kind} {event}{standby})");
+        let standby = if event == "SyncRep" { STANDBY } else { "" };
+        let words = format!("the server ({kind} {event}){standby}");
         return Ok(Some(Wait { holders: Vec::new(), words }));
     }
     let lock = lock.unwrap_or_else(|| format!("{kind} {event}"));

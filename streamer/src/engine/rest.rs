@@ -77,9 +77,9 @@ impl Resting {
         };
         if present.told.as_ref().is_none_or(|(told, _)| *told != words) {
             let told = format!("{words}; the stream rests, and goes on once this is mended");
-            tracing::error!("{told}");
-            let ailment = self.health.note_of(&self.stream, told);
+            let ailment = self.health.note_of(&self.stream, told.clone());
             present.told = Some((words, ailment));
+            tracing::error!("{told}");
         }
         present.pauses.next().expect("pauses never end").min(self.pause_max)
     }

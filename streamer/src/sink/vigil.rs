@@ -119,11 +119,11 @@ impl Vigil {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         let before = present.upgrade();
         let is_new = before.as_ref().is_none_or(|before| before.noted().holders != *holders);
+        let _ailment = self.health.note_of(stream, words.clone());
         if is_new {
             tracing::warn!("{words}");
         }
-        let noted =
-            Noted { holders: holders.clone(), _ailment: self.health.note_of(stream, words) };
+        let noted = Noted { holders: holders.clone(), _ailment };
         let Some(standstill) = before else {
             let (stream, noted) = (stream.clone(), Mutex::new(noted));
             let standstill = Arc::new(Standstill { stream, begun, noted });
