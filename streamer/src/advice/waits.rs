@@ -9,8 +9,7 @@ use sqlx::PgConnection;
 const NAMED_MAX: usize = 3;
 
 /// What is known of a commit that waits for a standby.
-const STANDBY: &str =
-    ", a synchronous standby that is away: bring it back, or take it out of synchronous_standby_names";
+const STANDBY: &str = ", a synchronous standby that is away: bring it back, or take it out of synchronous_standby_names";
 
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]

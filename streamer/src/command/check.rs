@@ -59,7 +59,7 @@ async fn check_all(
     let mut summary = Summary::of_all();
     for stream in &settings.streams {
         let checked = check(conn, settings, stream, &mut summary).await;
-        let checked = with_advice(database, stream, checked).await;
+        let checked = with_advice(database, Some(stream), checked).await;
         checked.with_context(|| format!("check stream {}", stream.name))?;
     }
     say("\nwhat would be loaded (nothing was kept):");

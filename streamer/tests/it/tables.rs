@@ -176,6 +176,8 @@ async fn a_role_that_lacks_a_right_is_told_which_and_where_to_read_of_it() {
     for command in commands {
         denied(command, "schema streamer");
     }
+    let told = run(&["status"]).expect(1).stderr;
+    assert!(told.contains("grant usage on schema streamer to newcomer;"), "{told}");
     db.execute("grant usage on schema streamer to newcomer").await;
     denied(&["status"], "table schema_history");
     db.execute("grant select on all tables in schema streamer to newcomer").await;

@@ -24,7 +24,7 @@ pub(super) async fn retry(
     for stream in settings.streams.iter().filter(|stream| is_chosen(&stream.name)) {
         let table = Arc::new(Table::load(conn, &stream.table, &stream.fitting).await?);
         let replayed = replay(conn, stream, &table, which).await.map_err(anyhow::Error::from);
-        let replayed = with_advice(database, stream, replayed).await;
+        let replayed = with_advice(database, Some(stream), replayed).await;
         let replayed = replayed.with_context(|| format!("retry stream {}", stream.name))?;
         total.rows += replayed.rows;
         total.duplicates += replayed.duplicates;
