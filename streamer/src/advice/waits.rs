@@ -1,5 +1,5 @@
-//! What a server process waits for, in words: which session holds the lock that it needs, and how it
-//! is freed.
+//! What a server process waits for, in words: which session holds the lock that it needs, and how
+//! it is freed.
 
 use std::time::Duration;
 

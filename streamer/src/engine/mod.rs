@@ -80,8 +80,8 @@ pub enum EngineError {
 }
 
 /// Works on all streams until `plan.stop`, or until all is read. A stream whose table can't be
-/// worked on rests until it is mended; where all is to be read once, it ends, and the others read on.
-/// What ails the database as a whole stops all streams.
+/// worked on rests until it is mended; where all is to be read once, it ends, and the others read
+/// on. What ails the database as a whole stops all streams.
 ///
 /// # Errors
 /// The first failure of a stream; those of others are told in the log.

@@ -338,7 +338,7 @@ impl Leader {
         }
         let files: Vec<_> = stopped.iter().map(|file| file.partition.text()).collect();
         let ailment = format!("stream {} is stopped by {}", stream.name, files.join(", "));
-        let _ailment = plan.health.note(ailment);
+        let _ailment = plan.health.note_of(&stream.name, ailment);
         while !stopped.is_empty() {
             if !shared.sleep_until(Instant::now() + stream.reading.scan_every).await {
                 return Ok(false);

@@ -1,5 +1,5 @@
-//! A table, rights and a role that change while records are loaded: the stream rests, and goes on by
-//! itself.
+//! A table, rights and a role that change while records are loaded: the stream rests, and goes on
+//! by itself.
 
 use std::path::Path;
 

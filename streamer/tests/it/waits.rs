@@ -79,6 +79,22 @@ async fn a_session_that_the_role_may_not_see_is_named_as_far_as_it_may() {
 }
 
 #[tokio::test]
+async fn so_is_one_that_keeps_the_checkpoints_from_being_read() {
+    let folder = folder();
+    let (db, mut session, pid) = blocked(folder.path()).await;
+    let lock = "commit; begin; lock table streamer.checkpoint";
+    sqlx::raw_sql(lock).execute(&mut session).await.unwrap();
+    let running = start(folder.path(), &db.url());
+    let told = running.wait_for_log("has committed nothing since");
+    assert!(told.contains("a lock on table streamer.checkpoint"), "{told}");
+    assert!(told.contains(&format!("select pg_terminate_backend({pid});")), "{told}");
+    sqlx::raw_sql("commit").execute(&mut session).await.unwrap();
+    running.wait_for_log("the wait is over after");
+    db.wait_for("select count(*) from slow", 2).await;
+    assert_eq!(running.terminate().0, Some(0));
+}
+
+#[tokio::test]
 async fn a_lock_timeout_is_told_with_who_holds_the_lock() {
     let folder = folder();
     let (db, mut session, pid) = blocked(folder.path()).await;
