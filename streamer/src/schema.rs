@@ -68,6 +68,13 @@ pub enum SchemaError {
         /// What it is.
         kind: &'static str,
     },
+    /// Its rows are on the nodes of a cluster, which tell duplicates and refusals in ways of their
+    /// own.
+    #[error(
+        "table {0} is distributed by Citus, which the streamer can't load yet; local tables of the same \
+         database work: load one and insert from there, or make this one local by undistribute_table()"
+    )]
+    Distributed(String),
     /// There is no column to keep those that the table lacks.
     #[error(
         "table {table} has no column {column} of type jsonb, which extra = \"keep\" needs; add it, or \
@@ -202,23 +209,29 @@ fn event_time(
 
 /// Finds the table: its number, its quoted full name, and whether it is one heap.
 async fn resolve(conn: &mut PgConnection, name: &str) -> Result<(u32, String, bool), SchemaError> {
+    let failed = |source| SchemaError::Catalog { table: name.to_owned(), source };
     let found = sqlx::query(
-        "select c.oid, c.relkind::text, n.nspname, c.relname,
-                c.relkind = 'r' and a.amname = 'heap' and to_regclass('pg_catalog.pg_dist_partition') is null
+        "select c.oid, c.relkind::text, n.nspname, c.relname, c.relkind = 'r' and a.amname = 'heap',
+                to_regclass('pg_catalog.pg_dist_partition') is not null
            from pg_class c join pg_namespace n on n.oid = c.relnamespace
            left join pg_am a on a.oid = c.relam
           where c.oid = to_regclass($1)",
     )
     .bind(name)
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await
-    .map_err(|source| SchemaError::Catalog { table: name.to_owned(), source })?;
+    .map_err(failed)?;
     let Some(row) = found else { return Err(SchemaError::Missing(name.to_owned())) };
     let kind = match row.get::<&str, _>(1) {
         "r" | "p" | "f" => {
             let quoted = format!("{}.{}", quote(row.get(2)), quote(row.get(3)));
             let oid: sqlx::postgres::types::Oid = row.get(0);
-            return Ok((oid.0, quoted, row.get::<Option<bool>, _>(4).unwrap_or(false)));
+            let has_citus = row.get(5);
+            if has_citus && is_distributed(conn, oid).await.map_err(failed)? {
+                return Err(SchemaError::Distributed(name.to_owned()));
+            }
+            let is_heap = row.get::<Option<bool>, _>(4).unwrap_or(false);
+            return Ok((oid.0, quoted, is_heap && !has_citus));
         }
         "v" | "m" => "view",
         "i" | "I" => "index",
@@ -226,6 +239,19 @@ async fn resolve(conn: &mut PgConnection, name: &str) -> Result<(u32, String, bo
         _ => "type",
     };
     Err(SchemaError::NotATable { name: name.to_owned(), kind })
+}
+
+/// Whether Citus, which is there, has the table in its care.
+async fn is_distributed(
+    conn: &mut PgConnection,
+    table: sqlx::postgres::types::Oid,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (select from pg_catalog.pg_dist_partition where logicalrelid = $1)",
+    )
+    .bind(table)
+    .fetch_one(conn)
+    .await
 }
 
 async fn load_columns(

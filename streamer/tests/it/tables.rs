@@ -105,6 +105,31 @@ async fn a_table_without_a_key_gets_each_record_of_each_file_once() {
 }
 
 #[tokio::test]
+async fn a_table_that_citus_distributes_is_refused_and_a_local_one_is_not() {
+    let (db, folder) = (TestDb::create().await, folder());
+    // What of Citus the streamer looks at: its catalog of distributed tables.
+    db.execute(
+        "set allow_system_table_mods = on;
+         create table pg_catalog.pg_dist_partition (logicalrelid regclass);
+         create table t (id int primary key)",
+    )
+    .await;
+    fs::write(folder.path().join("streams.toml"), "[stream.t]\nfiles = '*.csv'\n").unwrap();
+    fs::write(folder.path().join("t.csv"), "id\n1\n1\n2\n").unwrap();
+    let run =
+        |args: &[&str]| Ended::of(streamer(folder.path(), args).env("DATABASE_URL", db.url()));
+    run(&["run", "--available-now"]).expect(0);
+    let distribute = "set allow_system_table_mods = on;
+                      insert into pg_catalog.pg_dist_partition values ('t')";
+    db.execute(distribute).await;
+    for args in [&["run", "--available-now"][..], &["check"]] {
+        let told = run(args).expect(1).stderr;
+        assert!(told.contains("table t is distributed by Citus"), "{told}");
+        assert!(told.contains("local tables of the same database work"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_table_or_a_view_is_told_apart() {
     let (db, folder) = (TestDb::create().await, folder());
     db.execute("create view looks as select 1 as a").await;
