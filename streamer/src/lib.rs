@@ -30,6 +30,7 @@ pub mod limit;
 pub mod logging;
 pub mod migrate;
 pub mod partition;
+pub mod partitioning;
 pub mod patience;
 mod private;
 pub mod receiver;

@@ -56,6 +56,16 @@ pub fn remedy_of(error: &dyn DatabaseError) -> Remedy {
     if remedy == Remedy::Stop && is_raised(error) { Remedy::Data } else { remedy }
 }
 
+/// Whether the table has no partition for a row. A row that breaks a CHECK has the same SQLSTATE; the
+/// routine tells them apart.
+///
+/// Source: src/backend/executor/execPartition.c, ExecFindPartition.
+pub fn is_no_partition(error: &dyn DatabaseError) -> bool {
+    let postgres = error.try_downcast_ref::<PgDatabaseError>();
+    error.code().as_deref() == Some("23514")
+        && postgres.and_then(PgDatabaseError::routine) == Some("ExecFindPartition")
+}
+
 fn is_raised(error: &dyn DatabaseError) -> bool {
     let postgres = error.try_downcast_ref::<PgDatabaseError>();
     postgres.and_then(PgDatabaseError::routine) == Some("exec_stmt_raise")

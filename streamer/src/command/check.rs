@@ -21,8 +21,9 @@ use crate::layout::Fits;
 use crate::ledger::{checkpoint, stop};
 use crate::migrate::foreign_text;
 use crate::partition::Partition;
+use crate::partitioning::{Missing, missing_tomorrow};
 use crate::schema::Table;
-use crate::sink::DryRun;
+use crate::sink::{DryRun, Trial};
 
 /// How many bad records of a stream are shown one by one.
 const SHOWN_MAX: usize = 20;
@@ -69,6 +70,10 @@ async fn check(
 ) -> Result<()> {
     let table = Arc::new(Table::load(conn, &stream.table, &stream.fitting).await?);
     describe(stream, &table);
+    let tomorrow = missing_tomorrow(conn, &table.quoted_name).await;
+    if let Some(remedy) = tomorrow.context("read the table's partitions")? {
+        say(format!("  there is no partition for tomorrow, and no default; make one: {remedy}"));
+    }
     let places = Places::new(settings.data.clone(), &stream.reading, None);
     let loaded = checkpoint::load(conn, &stream.name, &places.survey(), true).await;
     let loaded = loaded.context("read the checkpoints")?;
@@ -84,8 +89,18 @@ async fn check(
     while let Some(work) = feed.next_work() {
         match work {
             Work::Batch(batch) => {
-                let outcome = try_out(&mut trial, &batch, &mut shown).await?;
-                summary.note_parts(&stream.name, &outcome, Duration::ZERO);
+                let on_missing = stream.pace.on_missing_partition;
+                let tried = trial.try_out(&batch, on_missing).await.context("try the records")?;
+                match tried {
+                    Ok(tried) => {
+                        let outcome = outcome(&tried, &batch, &mut shown);
+                        summary.note_parts(&stream.name, &outcome, Duration::ZERO);
+                    }
+                    Err(missing) => {
+                        note_wait(stream, &batch, &missing, summary);
+                        break;
+                    }
+                }
             }
             Work::Refused { partition, reason } => {
                 let (stream, partition) = (stream.name.as_str(), &*partition.text());
@@ -137,13 +152,18 @@ async fn foresee_stops(
     Ok(())
 }
 
-/// Tries a micro-batch, shows its bad records, and counts.
-async fn try_out(
-    trial: &mut DryRun<'_>,
-    batch: &MicroBatch,
-    shown: &mut usize,
-) -> Result<Vec<PartOutcome>> {
-    let tried = trial.try_out(batch).await.context("try the records")?;
+/// Tells that the stream would wait, and so load nothing more.
+fn note_wait(stream: &Stream, batch: &MicroBatch, missing: &Missing, summary: &mut Summary) {
+    let partition = batch.parts.first().map(|part| part.partition.text());
+    summary.note(&Event::Waiting {
+        stream: &stream.name,
+        partition: partition.as_deref().unwrap_or_default(),
+        reason: &missing.to_string(),
+    });
+}
+
+/// Shows the bad records of a micro-batch that was tried, and counts.
+fn outcome(tried: &Trial, batch: &MicroBatch, shown: &mut usize) -> Vec<PartOutcome> {
     let mut outcomes = Vec::new();
     for (at, part) in batch.parts.iter().enumerate() {
         let refused = tried.dead.iter().filter(|(of, _)| *of == at).map(|(_, letter)| letter);
@@ -162,7 +182,7 @@ async fn try_out(
         let counts = Counts { records, rows, duplicates, dead_letters, ..Counts::default() };
         outcomes.push(PartOutcome { partition: part.partition.clone(), batch_id: 0, counts });
     }
-    Ok(outcomes)
+    outcomes
 }
 
 fn print_letter(partition: &str, letter: &DeadLetter) {

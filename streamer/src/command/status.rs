@@ -21,6 +21,7 @@ use crate::ledger::instance::{self, Seen};
 use crate::ledger::status::{self, MicroBatchStatus, PartitionStatus};
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Kind, Lag, Name, Partition};
+use crate::partitioning::missing_tomorrow;
 use crate::source::folder::Folder;
 use crate::spool::{free_bytes, segments};
 
@@ -41,6 +42,10 @@ struct StreamStatus {
     table: String,
     /// Whether it rests because of a file with too many dead letters.
     stopped: bool,
+    /// Whether records of it wait for a partition of the table.
+    waiting: bool,
+    /// What makes the partition for tomorrow, where the table has neither it nor a default.
+    missing_partition: Option<String>,
     records: i64,
     rows: i64,
     duplicates: i64,
@@ -77,7 +82,7 @@ struct FileStatus {
     /// When it was written last, in seconds since 1970.
     #[serde(skip)]
     written: Option<i64>,
-    /// pending, reading, done, refused, stopped, or gone (not in the folder, and not read to its
+    /// pending, reading, waiting, done, refused, stopped, or gone (not in the folder, and not read to its
     /// end).
     state: &'static str,
     size_bytes: Option<u64>,
@@ -89,6 +94,8 @@ struct FileStatus {
     repeated: i64,
     dead_letters: i64,
     refusal: Option<String>,
+    /// The partition of the table that its next records wait for.
+    waits_for: Option<String>,
     updated_at: Option<DateTime<Utc>>,
 }
 
@@ -136,6 +143,7 @@ async fn gather_stream(
     let partitions = status::partitions(conn, &stream.name).await?;
     let last_micro_batches = status::last_micro_batches(conn, &stream.name).await?;
     let dead_letters = dead_letter::count_open(conn, &stream.name).await?;
+    let missing_partition = missing_tomorrow(conn, &stream.table).await?;
     let sum = |count: fn(&PartitionStatus) -> i64| partitions.iter().map(count).sum();
     let (records, rows) = (sum(|p| p.records), sum(|p| p.rows));
     let (duplicates, repeated) = (sum(|p| p.duplicates), sum(|p| p.repeated));
@@ -147,6 +155,8 @@ async fn gather_stream(
         stream: stream.name.clone(),
         table: stream.table.clone(),
         stopped: files.iter().any(|file| file.state == "stopped"),
+        waiting: files.iter().any(|file| file.state == "waiting"),
+        missing_partition,
         records,
         rows,
         duplicates,
@@ -229,6 +239,7 @@ impl FileStatus {
             (_, Some(size)) if size < next_offset && !is_packed => "pending",
             ("done", _) if lag_bytes == 0 => "done",
             (_, None) => "gone",
+            _ if known.waits_for.is_some() => "waiting",
             _ => "reading",
         };
         FileStatus {
@@ -245,6 +256,7 @@ impl FileStatus {
             repeated: known.repeated,
             dead_letters: known.dead_letters,
             refusal: known.refusal.clone(),
+            waits_for: known.waits_for.clone(),
             updated_at: Some(known.updated_at),
         }
     }
@@ -264,6 +276,7 @@ impl FileStatus {
             repeated: 0,
             dead_letters: 0,
             refusal: None,
+            waits_for: None,
             updated_at: None,
         }
     }
@@ -277,7 +290,13 @@ impl StreamStatus {
              {} dead letters open, {} to read{}\n",
             self.stream,
             self.table,
-            if self.stopped { ", stopped" } else { "" },
+            if self.stopped {
+                ", stopped"
+            } else if self.waiting {
+                ", waiting"
+            } else {
+                ""
+            },
             counted(self.files.len(), "file"),
             grouped(self.records),
             grouped(self.rows),
@@ -295,6 +314,11 @@ impl StreamStatus {
                 bytes(self.spool.lag_bytes),
                 counted(self.spool.segments, "segment"),
                 free.unwrap_or_default(),
+            );
+        }
+        if let Some(remedy) = &self.missing_partition {
+            text += &format!(
+                "there is no partition for tomorrow, and no default; make one: {remedy}\n"
             );
         }
         if let Some(latency) = &self.latency {
@@ -318,8 +342,11 @@ impl StreamStatus {
             text +=
                 &format!("and {} older files: streamer status --all\n", self.files.len() - shown);
         }
-        for file in self.files.iter().filter(|file| file.refusal.is_some()) {
-            text += &format!("{}: {}\n", file.file, file.refusal.as_deref().unwrap_or_default());
+        for file in &self.files {
+            let waits_for = file.waits_for.as_ref().filter(|_| file.state == "waiting");
+            if let Some(reason) = file.refusal.as_ref().or(waits_for) {
+                text += &format!("{}: {reason}\n", file.file);
+            }
         }
         text + &self.micro_batches_text(shown)
     }

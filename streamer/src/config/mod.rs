@@ -17,7 +17,8 @@ use serde::Deserialize;
 
 pub use dataset::Dataset;
 pub use groups::{
-    Extra, Fitting, Listeners, OnDone, Pace, Reading, TcpListen, TokenSource, WhenDone,
+    Extra, Fitting, Listeners, OnDone, OnMissingPartition, Pace, Reading, TcpListen, TokenSource,
+    WhenDone,
 };
 use server::ServerFile;
 pub use server::{LISTEN_DEFAULT, Listen, Server};

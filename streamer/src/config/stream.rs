@@ -10,7 +10,9 @@ use globset::GlobBuilder;
 use serde::{Deserialize, Deserializer};
 
 use super::dataset::{table, window};
-use super::groups::{Extra, Fitting, Listeners, OnDone, Pace, Reading, TokenSource, WhenDone};
+use super::groups::{
+    Extra, Fitting, Listeners, OnDone, OnMissingPartition, Pace, Reading, TokenSource, WhenDone,
+};
 use super::tcp::{self, tcp_connect, tcp_listen};
 use super::{ConfigError, Dataset, Overrides, Wrong};
 use crate::encode::Zone;
@@ -90,6 +92,8 @@ pub(super) struct StreamFile {
     extra_column: Option<String>,
     max_dead_letters: Option<DeadLetterLimit>,
     #[serde(default)]
+    on_missing_partition: OnMissingPartition,
+    #[serde(default)]
     null: Vec<String>,
     timezone: Option<String>,
     event_time: Option<String>,
@@ -155,10 +159,7 @@ impl StreamFile {
         if max_rows == 0 {
             return Err(wrong("max_rows", "must be at least 1"));
         }
-        let writers = overrides.writers.or(self.writers).unwrap_or_else(writers_default);
-        if !(1..=WRITERS_MAX).contains(&writers) {
-            return Err(("writers", format!("must be from 1 to {WRITERS_MAX}")));
-        }
+        let writers = writers(overrides.writers.or(self.writers))?;
         let bytes = self.max_record_bytes.unwrap_or(ByteSize::mib(1));
         let record_bytes_max = usize::try_from(bytes.as_u64())
             .ok()
@@ -202,7 +203,13 @@ impl StreamFile {
             zone: zone(self.timezone.as_deref())?,
             event_time: self.event_time,
         };
-        let pace = Pace { every, max_rows, writers, dead_letters_max: self.max_dead_letters };
+        let pace = Pace {
+            every,
+            max_rows,
+            writers,
+            dead_letters_max: self.max_dead_letters,
+            on_missing_partition: self.on_missing_partition,
+        };
         let listeners = Listeners {
             token,
             tcp_listen,
@@ -211,16 +218,20 @@ impl StreamFile {
         };
         let on_done = on_done(self.on_done, self.archive.as_deref())?;
         let when_done = WhenDone { on_done, others: Vec::new(), keep: keep(self.keep)? };
-        let table = table(self.table, self.dataset, &name)?;
-        let window = window(self.window, self.dataset)?;
         let dataset = self.dataset;
+        let (table, window) = (table(self.table, dataset, &name)?, window(self.window, dataset)?);
         Ok(Stream { name, table, dataset, window, reading, fitting, pace, listeners, when_done })
     }
 }
 
-/// As many as there are cores, up to four.
-fn writers_default() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get).min(4)
+/// By default as many as there are cores, up to four.
+fn writers(written: Option<usize>) -> Result<usize, Wrong> {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    let writers = written.unwrap_or_else(|| cores().min(4));
+    match (1..=WRITERS_MAX).contains(&writers) {
+        true => Ok(writers),
+        false => Err(("writers", format!("must be from 1 to {WRITERS_MAX}"))),
+    }
 }
 
 /// A path or pattern below the data folder.

@@ -13,7 +13,9 @@ use super::done::Done;
 use super::ended::Ended;
 use super::keys::tend;
 use super::listing::Listing;
+use super::placing::keep_placing;
 use super::retention::Retention;
+use super::unplaced::Unplaced;
 use super::watch::Watch;
 use super::writer::{Shared, Turn, Writer, load};
 use super::{EngineError, Plan};
@@ -49,14 +51,17 @@ pub(super) async fn work(
     let plan = Plan { stop: stop.clone(), ..plan };
     // Where all is read once, nobody waits for keys to go.
     let keys = places.spool().filter(|_| !drains).cloned();
+    let db = database.clone();
     let result = match Leader::start(database, places, stream, listing, plan, reporter).await {
         Ok(leader) => {
+            let shared = leader.shared.clone();
+            let placing = keep_placing(&shared, &db);
             let keeping = async {
                 if let Some(retention) = retention.as_mut().filter(|_| !drains) {
                     retention.keep_up().await;
                 }
             };
-            tokio::join!(leader.work_with_helpers(), keeping, tend(keys, &name, stop)).0
+            tokio::join!(leader.work_with_helpers(), keeping, placing, tend(keys, &name, stop)).0
         }
         Err(error) => Err(error),
     };
@@ -118,6 +123,7 @@ impl Leader {
             Mutex::new(done)
         });
         let watch = Watch::new(places.folder().clone());
+        let unplaced = Unplaced::new(&stream, &table, &plan, &reporter);
         let shared = Arc::new(Shared {
             fits: Fits::new(table, &stream.fitting),
             files: Files::new(&stream.reading, loaded.standing),
@@ -126,6 +132,7 @@ impl Leader {
             reporter,
             places,
             done,
+            unplaced,
             is_stopped: AtomicBool::new(is_stopped),
             news: Notify::new(),
             listed: watch::Sender::new(()),

@@ -14,6 +14,7 @@ use super::Plan;
 use super::ahead::ReadAhead;
 use super::done::Done;
 use super::ended::Ended;
+use super::unplaced::Unplaced;
 use crate::batch::MicroBatch;
 use crate::config::Stream;
 use crate::event::{Commit, Event, Reporter};
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) files: Files,
     /// What becomes of finished files, unless they stay.
     pub(super) done: Option<Mutex<Done>>,
+    /// Records that the table has no partition for.
+    pub(super) unplaced: Unplaced,
     /// Whether files have stopped the stream.
     pub(super) is_stopped: AtomicBool,
     /// Another writer has nothing left to do, or has something for the leader to see to.
@@ -268,13 +271,23 @@ impl Writer {
         if reads_ahead && self.source.at_rest(|feed| feed.is_low(batch)).await? {
             self.claim(Some(batch)).await?;
         }
-        let source = &mut self.source;
-        let mut read_ahead = || {
-            if reads_ahead {
-                source.start();
+        let mut waiting = None;
+        let committed = loop {
+            let source = &mut self.source;
+            let mut read_ahead = || {
+                if reads_ahead {
+                    source.start();
+                }
+            };
+            match self.sink.commit(batch, &mut read_ahead).await {
+                Err(SinkError::NoPartition(missing)) => {
+                    let unplaced = &self.shared.unplaced;
+                    unplaced.wait(&mut self.sink, batch, missing, &mut waiting).await?;
+                }
+                committed => break committed,
             }
         };
-        let committed = match self.sink.commit(batch, &mut read_ahead).await {
+        let committed = match committed {
             Ok(committed) => committed,
             Err(SinkError::Superseded) => {
                 self.yield_to_rival().await;
@@ -287,6 +300,7 @@ impl Writer {
             Err(error) => return Err(error.into()),
         };
         self.rivalry = None;
+        self.shared.unplaced.note(&committed);
         if let Some(done) = &self.shared.done {
             done.lock().await.note(&batch.parts, &committed.stopped);
         }

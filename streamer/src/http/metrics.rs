@@ -152,7 +152,7 @@ const COUNTED: [Counted; 6] = [
         of.counts.repeated
     }),
     ("dead_letters", "Records that were refused.", |of| of.counts.dead_letters),
-    ("failed_files", "Files that could not be loaded, or have stopped their stream.", |of| {
+    ("failed_files", "Files that were not loaded, have stopped their stream, or wait.", |of| {
         of.failures
     }),
 ];

@@ -123,6 +123,29 @@ pub async fn refuse(
     Ok(())
 }
 
+/// Notes what the next records of a partition wait for, until its checkpoint moves.
+///
+/// # Errors
+/// When it can't be written.
+pub async fn note_wait(
+    conn: &mut PgConnection,
+    stream: &str,
+    partition: &Partition,
+    waits_for: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into streamer.checkpoint (stream, partition, next_offset, next_line, records, state, waits_for)
+         values ($1, $2, 0, 1, 0, 'reading', $3)
+         on conflict (stream, partition) do update set waits_for = excluded.waits_for, updated_at = now()",
+    )
+    .bind(stream)
+    .bind(partition.text())
+    .bind(waits_for)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Moves the checkpoints from where the parts start to where they end, in key order; `None` if any
 /// of them stands elsewhere, or a file has stopped the stream. Waits for another transaction that
 /// is moving one of them.
@@ -169,7 +192,7 @@ pub async fn advance(
          update streamer.checkpoint c
             set next_offset = v.end_offset, next_line = v.end_line, records = c.records + v.records,
                 judged_records = c.judged_records + v.records, state = v.state,
-                fingerprint = v.fingerprint, refusal = null, updated_at = now()
+                fingerprint = v.fingerprint, refusal = null, waits_for = null, updated_at = now()
            from moving v join held using (partition)
           where c.stream = v.stream and c.partition = v.partition and c.next_offset = v.start_offset
          returning c.partition, nextval('streamer.micro_batch_batch_id_seq'), now()",

@@ -17,6 +17,8 @@ pub struct PartitionStatus {
     pub state: String,
     /// Why it is refused or stopped.
     pub refusal: Option<String>,
+    /// What its next records wait for.
+    pub waits_for: Option<String>,
     /// When the checkpoint was moved last.
     pub updated_at: DateTime<Utc>,
     /// Rows that were inserted.
@@ -66,7 +68,7 @@ pub async fn partitions(
     stream: &str,
 ) -> Result<Vec<PartitionStatus>, sqlx::Error> {
     sqlx::query_as(
-        "select c.partition, c.next_offset, c.records, c.state, c.refusal, c.updated_at,
+        "select c.partition, c.next_offset, c.records, c.state, c.refusal, c.waits_for, c.updated_at,
                 coalesce(b.rows, 0)::bigint as rows, coalesce(b.duplicates, 0)::bigint as duplicates,
                 coalesce(b.dead_letters, 0)::bigint as dead_letters,
                 coalesce(b.repeated, 0)::bigint as repeated

@@ -5,11 +5,13 @@ use sqlx::postgres::PgDatabaseError;
 use sqlx::{PgConnection, raw_sql};
 
 use super::rows::{self, Written, copy, without_existing};
-use crate::batch::{MicroBatch, RowPlace};
+use crate::batch::{DeadLetter, LetterKind, MicroBatch, RowPlace};
+use crate::config::OnMissingPartition;
 use crate::layout::{Reason, escaped};
 use crate::ledger::checkpoint::Advanced;
 use crate::ledger::unchanged;
-use crate::retry::{Remedy, remedy};
+use crate::partitioning::NoPartition;
+use crate::retry::{Remedy, is_no_partition, remedy};
 
 /// How few rows are tried together behind one that was refused: of what is sent behind a refused
 /// row, all is in vain.
@@ -30,16 +32,19 @@ struct Try<'b> {
 /// Whether the table is still the same at the end, the caller has to ask.
 ///
 /// # Errors
-/// Any that is not the fault of a row.
+/// Any that is not the fault of a row. Rows that have no partition are not at fault either where
+/// there are so many that `on_missing` waits: then it is a [`NoPartition`], as a
+/// [`sqlx::Error::Configuration`].
 pub(super) async fn careful(
     tx: &mut PgConnection,
     batch: &MicroBatch,
     rows: &[RowPlace],
     advanced: &Advanced,
+    on_missing: OnMissingPartition,
 ) -> Result<Written<'static>, sqlx::Error> {
     // No row is to blame for what a change of the table does to it.
     unchanged::demand(tx, batch).await?;
-    let (mut inserted, mut dead) = (Vec::new(), Vec::new());
+    let (mut inserted, mut dead, mut unplaced) = (Vec::new(), Vec::new(), 0);
     let mut stack: Vec<Try<'_>> = rows::by_layout(rows).map(Try::of).collect();
     stack.reverse();
     let (mut window, mut tells_lines) = (rows.len(), true);
@@ -57,7 +62,12 @@ pub(super) async fn careful(
             let is_duplicate = error.code().as_deref() == Some("23505")
                 && without_existing(tx, batch, &[*row]).await?.is_empty();
             if !is_duplicate {
-                let letter = batch.dead_letter(row, reason(error.as_ref()));
+                let letter = letter(batch, row, error.as_ref());
+                unplaced += u64::from(letter.kind == LetterKind::NoPartition);
+                if on_missing.waits(unplaced, batch.records()) {
+                    let missing = NoPartition::of(error.as_ref(), batch.table());
+                    return Err(sqlx::Error::Configuration(Box::new(missing)));
+                }
                 dead.push((*row, letter));
                 let repeat = batch.next_repeat(row).map(std::slice::from_ref);
                 stack.extend(repeat.map(Try::of));
@@ -121,6 +131,15 @@ fn line_in(context: &str) -> Option<usize> {
     let (_, rest) = context.lines().last()?.strip_prefix("COPY ")?.rsplit_once(", line ")?;
     let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     rest[..digits].parse().ok().filter(|line| *line > 0)
+}
+
+/// What becomes of a row that was refused alone.
+fn letter(batch: &MicroBatch, row: &RowPlace, error: &dyn DatabaseError) -> DeadLetter {
+    let kind = match is_no_partition(error) {
+        true => LetterKind::NoPartition,
+        false => LetterKind::Refused,
+    };
+    DeadLetter { kind, ..batch.dead_letter(row, reason(error)) }
 }
 
 /// PostgreSQL's own words.

@@ -16,6 +16,7 @@ mod plans;
 mod recent;
 mod replay;
 mod rows;
+mod unplaced;
 mod watched;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use first_path::{Duplicates, FirstPath};
 pub use replay::{Replayed, replay};
 
 use crate::batch::{Counts, MicroBatch, PartOutcome, Path};
-use crate::config::Stream;
+use crate::config::{OnMissingPartition, Stream};
 use crate::database::Database;
 use crate::latency::Visible;
 use crate::ledger::checkpoint;
@@ -38,6 +39,7 @@ use crate::limit::DeadLetterLimit;
 use crate::partition::Partition;
 use crate::partition::claim::{Claim, ClaimRequest};
 use crate::partition::standing::{Loaded, Survey};
+use crate::partitioning::Missing;
 use crate::patience::{Impatience, Patience};
 use attempt::{Attempt, Failure};
 use claims::Claims;
@@ -64,6 +66,7 @@ pub struct Sink {
     recent: Recent,
     /// How many dead letters a file may have.
     limit: Option<DeadLetterLimit>,
+    on_missing: OnMissingPartition,
     claims: Claims,
     plans: StatementPlans,
     /// Whether there was a connection, and when it was replaced the last time.
@@ -82,6 +85,8 @@ pub struct Committed {
     duplicates: Duplicates,
     /// The partitions that had too many dead letters: nothing more of the stream is to be loaded.
     pub stopped: Vec<Stopped>,
+    /// How many of the dead letters have no partition.
+    pub unplaced: u64,
     /// What became of the records that somebody waits for, in the order of [`MicroBatch::watched`].
     pub watched: Vec<Counts>,
     /// How late the rows were, as of the COMMIT's reply; where that was lost, of when it was found
@@ -95,6 +100,10 @@ pub enum SinkError {
     /// The checkpoint stands elsewhere: another streamer has been at work. Read on from there.
     #[error("the checkpoint has moved: another streamer works on the same files")]
     Superseded,
+    /// The table lacks a partition that records are to wait for. Nothing of the micro-batch is in the
+    /// database; that its first file waits is noted there.
+    #[error(transparent)]
+    NoPartition(#[from] Missing),
     /// There is no database to commit to.
     #[error(transparent)]
     Database(#[from] Impatience),
@@ -112,6 +121,7 @@ impl Sink {
             first_path: FirstPath::new(),
             recent: Recent::default(),
             limit: pace.dead_letters_max,
+            on_missing: pace.on_missing_partition,
             claims: Claims::new(pace.writers),
             plans: StatementPlans::new(),
             was_connected: false,
@@ -130,6 +140,7 @@ impl Sink {
             first_path: FirstPath::new(),
             recent: self.recent.clone(),
             limit: self.limit,
+            on_missing: self.on_missing,
             claims: self.claims.beside(),
             plans: StatementPlans::new(),
             was_connected: false,
@@ -158,7 +169,8 @@ impl Sink {
         loop {
             let mut conn = self.connection().await?;
             let (stream, keep, recent) = (&self.stream, self.keep, &self.recent);
-            let attempt = Attempt { stream, keep, limit: self.limit, batch, recent, path };
+            let (limit, on_missing) = (self.limit, self.on_missing);
+            let attempt = Attempt { stream, keep, limit, on_missing, batch, recent, path };
             let failure = match in_time(attempt.run(&mut conn, &mut in_doubt, &mut *busy)).await {
                 Ok(committed) => {
                     // What was committed stays so: without this connection the next one goes on.
@@ -192,6 +204,11 @@ impl Sink {
                     let filter = is_duplicate && filtered_tries < FILTERED_TRIES;
                     path = if filter { Path::Filtered } else { Path::Careful };
                     self.keep(conn);
+                }
+                Failure::NoPartition(missing) => {
+                    if let Some(missing) = self.note_missing(conn, batch, &missing).await? {
+                        return Err(SinkError::NoPartition(missing));
+                    }
                 }
                 Failure::Lost(error) => self.patience.pause(&self.database, error).await?,
             }

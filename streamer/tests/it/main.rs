@@ -32,6 +32,7 @@ mod names;
 mod oddities;
 mod own_rollups;
 mod packed;
+mod partitioned;
 mod pipeline;
 mod private;
 mod readme;

@@ -21,7 +21,7 @@ pub(super) async fn retry(
     let is_chosen = |name: &str| which.stream.is_none_or(|stream| stream == name);
     for stream in settings.streams.iter().filter(|stream| is_chosen(&stream.name)) {
         let table = Arc::new(Table::load(conn, &stream.table, &stream.fitting).await?);
-        let replayed = replay(conn, stream, &table, which).await;
+        let replayed = replay(conn, stream, &table, which, None).await;
         let replayed = replayed.with_context(|| format!("retry stream {}", stream.name))?;
         total.rows += replayed.rows;
         total.duplicates += replayed.duplicates;
