@@ -1,5 +1,6 @@
 //! Waiting for a database that is away: told once when it starts and once when it ends.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -51,12 +52,12 @@ pub enum Impatience {
     #[error("stopped")]
     Shutdown,
     /// Going on makes no sense before a person has changed something.
-    #[error("use the database at {place}{}", advice.map(|a| format!(" ({a})")).unwrap_or_default())]
+    #[error("use the database at {place}{}", advice.as_ref().map(|a| format!(" ({a})")).unwrap_or_default())]
     Refused {
         /// Where it is.
         place: String,
         /// What to do.
-        advice: Option<&'static str>,
+        advice: Option<Cow<'static, str>>,
         /// PostgreSQL's words.
         source: sqlx::Error,
     },

@@ -3,6 +3,7 @@
 //!
 //! Nothing decides by the text of a message.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -105,14 +106,20 @@ pub fn remedy_of_sqlstate(code: &str) -> Remedy {
 const CHANGED: &str = "the table has changed under the streamer; start it again to read it anew";
 
 /// What a user can do about an error that calls for [`Remedy::Stop`], where that is known.
-pub fn advice(error: &sqlx::Error) -> Option<&'static str> {
+pub fn advice(error: &sqlx::Error) -> Option<Cow<'static, str>> {
     let error = match error {
         sqlx::Error::Database(error) => error,
-        sqlx::Error::Configuration(error) if error.is::<TableChanged>() => return Some(CHANGED),
+        sqlx::Error::Configuration(error) if error.is::<TableChanged>() => {
+            return Some(CHANGED.into());
+        }
         _ => return None,
     };
     let code = error.code()?;
-    Some(match (code.get(..2)?, code.as_ref()) {
+    let context = error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::r#where);
+    if let Some(rollup) = context.and_then(rollup_in).filter(|_| code.starts_with("42")) {
+        return Some(rollup_advice(rollup).into());
+    }
+    let advice = match (code.get(..2)?, code.as_ref()) {
         ("28", _) => "check the user and password in DATABASE_URL, and pg_hba.conf on the server",
         ("3D", _) => "create the database, or name another in DATABASE_URL",
         ("3F", _) | (_, "42P01") => {
@@ -125,7 +132,29 @@ pub fn advice(error: &sqlx::Error) -> Option<&'static str> {
         ("42", _) => CHANGED,
         (_, "25006") => "this server is read-only; name the primary in DATABASE_URL",
         _ => return None,
-    })
+    };
+    Some(advice.into())
+}
+
+/// The rollup whose trigger an error comes from, as its context has the name of the function,
+/// whatever the language.
+fn rollup_in(context: &str) -> Option<&str> {
+    let name = &context[..context.find("_rollup()")?];
+    let mut is_quoted = false;
+    let start = name.rfind(|c: char| {
+        is_quoted ^= c == '"';
+        c.is_whitespace() && !is_quoted
+    });
+    Some(name[start? + 1..].trim_start())
+}
+
+fn rollup_advice(rollup: &str) -> String {
+    let literal = rollup.replace('\'', "''");
+    format!(
+        "rollup {rollup} does not fit its table any more: a column that it uses was renamed, dropped or altered; \
+         name those of today, as the rollup's owner, by streamer.change_rollup('{literal}', null, '{{keys}}', \
+         'name = sum(column)', ...), or remove it by streamer.drop_rollup('{literal}')"
+    )
 }
 
 /// Pauses between tries: from 0.1 s doubling to 5 s, each with jitter, without end.
@@ -141,7 +170,20 @@ pub fn pauses() -> ExponentialBackoff {
 
 #[cfg(test)]
 mod tests {
-    use super::{Remedy, remedy_of_sqlstate};
+    use super::{Remedy, remedy_of_sqlstate, rollup_in};
+
+    #[test]
+    fn the_rollup_is_found_in_the_context_of_its_trigger() {
+        for (context, rollup) in [
+            ("PL/pgSQL function public.a_rollup() line 3 at SQL statement", Some("public.a")),
+            ("PL/pgSQL-Funktion \"my shop\".\"a \"\"b\"\"_rollup() Zeile 3", None),
+            ("PL/pgSQL-Funktion \"my shop\".a_rollup() Zeile 3", Some("\"my shop\".a")),
+            ("PL/pgSQL function judge() line 3\nCOPY bookings, line 6", None),
+        ] {
+            let found = rollup_in(context);
+            assert!(rollup.is_none_or(|rollup| found == Some(rollup)), "{context}: {found:?}");
+        }
+    }
 
     #[test]
     fn each_class_has_its_remedy() {

@@ -107,7 +107,8 @@ pub fn print_error(error: &anyhow::Error) {
     let lines: Vec<String> = lines.iter().map(|line| line.replace('\n', "\n  ")).collect();
     let mut text = lines.join("\ncaused by: ");
     let database = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
-    if let Some(advice) = database.and_then(advice).filter(|advice| !text.contains(advice)) {
+    if let Some(advice) = database.and_then(advice).filter(|advice| !text.contains(advice.as_ref()))
+    {
         text += &format!("\nto do: {advice}");
     }
     // Without stderr there is nobody to tell.
