@@ -9,7 +9,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use streamer::encode::{Type, TypeCatalog, TypeEntry, Zone};
+use streamer::encode::{Rules, Type, TypeCatalog, TypeEntry, Zone};
 
 /// A type by the functions of its text and binary forms.
 struct Known {
@@ -108,9 +108,10 @@ static TYPES: LazyLock<Vec<Type>> = LazyLock::new(|| {
     };
     let catalog: TypeCatalog =
         KNOWN.iter().enumerate().map(|(at, k)| (oid(at), entry(k))).collect();
+    let rules = Rules { zone: &Zone::Utc, takes_nan: true };
     let resolve =
-        |(at, known): (usize, &Known)| Type::resolve(&catalog, oid(at), known.typmod, &Zone::Utc);
-    KNOWN.iter().enumerate().map(resolve).collect::<Result<_, _>>().expect("all are supported")
+        |(at, known): (usize, &Known)| Type::resolve(&catalog, oid(at), known.typmod, rules);
+    KNOWN.iter().enumerate().map(resolve).collect()
 });
 
 // The first byte chooses the type, the rest is the text.
@@ -164,7 +165,9 @@ fn is_numeric(value: &[u8]) -> bool {
     let [count, _weight, sign, scale, digits @ ..] = words.as_slice() else { return false };
     value.len() == 8 + 2 * usize::from(*count)
         && digits.len() == usize::from(*count)
-        && [0, 0x4000].contains(sign)
+        // Positive, negative; NaN and the infinities, which have no digits.
+        && ([0, 0x4000].contains(sign)
+            || (*count == 0 && [0xc000, 0xd000, 0xf000].contains(sign)))
         && *scale <= 0x3fff
         && digits.iter().all(|digit| *digit < 10_000)
 }
@@ -178,7 +181,7 @@ fn is_array(value: &[u8], element: usize) -> Option<bool> {
     for _ in 0..dimensions {
         let (length, more) = number(rest)?;
         let (lower_bound, more) = number(more)?;
-        if length < 1 || lower_bound != 1 {
+        if length < 1 || lower_bound.checked_add(length).is_none() {
             return None;
         }
         (count, rest) = (count.checked_mul(length)?, more);

@@ -11,11 +11,11 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use streamer::batch::MicroBatch;
 use streamer::config::{Overrides, Settings};
-use streamer::encode::{Type, TypeCatalog, TypeEntry, Zone};
+use streamer::encode::{Rules, Type, TypeCatalog, TypeEntry, Zone};
 use streamer::format::{Format, Next, Reader, Record};
 use streamer::latency::Latency;
 use streamer::layout::{Fit, Layout};
-use streamer::schema::{Column, Key, Table};
+use streamer::schema::{Column, Key, KeyPart, Table};
 
 /// As many as one large micro-batch takes.
 const RECORDS: u64 = 10_000;
@@ -127,7 +127,8 @@ fn resolved(kind: &Kind) -> Type {
         ..TypeEntry::default()
     };
     let catalog: TypeCatalog = [(kind.oid, entry)].into_iter().collect();
-    Type::resolve(&catalog, kind.oid, kind.typmod, &Zone::Utc).expect("the type is supported")
+    let rules = Rules { zone: &Zone::Utc, takes_nan: false };
+    Type::resolve(&catalog, kind.oid, kind.typmod, rules)
 }
 
 /// The fit of the generator's header to the table, as the catalog would have it.
@@ -135,17 +136,32 @@ fn user_events() -> Layout {
     let column = |&(name, kind): &(&str, &Kind)| Column {
         name: name.to_owned(),
         type_name: String::new(),
+        cast: String::new(),
         type_oid: kind.oid,
         array_oid: 1,
-        encoding: Some(resolved(kind)),
+        encoding: resolved(kind),
         not_null: false,
         has_default: false,
     };
-    let key = Key { name: "user_events_pkey".to_owned(), columns: vec!["event_id".to_owned()] };
+    let key = Key {
+        name: "user_events_pkey".to_owned(),
+        columns: vec!["event_id".to_owned()],
+        parts: vec![KeyPart {
+            sql: "\"event_id\"".to_owned(),
+            label: "event_id".to_owned(),
+            is_expression: false,
+            equal: "operator(\"pg_catalog\".=)".to_owned(),
+            collation: None,
+        }],
+        nulls_are_distinct: true,
+        is_by_bytes: true,
+    };
     let table = Table {
         quoted_name: "user_events".to_owned(),
         is_one_heap: true,
         columns: COLUMNS.iter().map(column).collect(),
+        generated: Vec::new(),
+        provenance: Vec::new(),
         keys: vec![key],
         event_time: Some("event_time".to_owned()),
     };

@@ -26,6 +26,15 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// A file's next records wait for a partition of their table.
+    Waiting {
+        /// The stream.
+        stream: &'a str,
+        /// The file.
+        partition: &'a str,
+        /// For which, and what to do.
+        reason: &'a str,
+    },
     /// A file had too many dead letters: the stream rests.
     Stopped {
         /// The stream.
@@ -85,7 +94,8 @@ pub struct StreamCounters {
     pub micro_batches: u64,
     /// Bytes that they took.
     pub bytes: u64,
-    /// Files that could not be loaded, or have stopped the stream; each time counts.
+    /// Files that could not be loaded, have stopped the stream, or wait for a partition of the table;
+    /// each time counts.
     pub failures: u64,
     /// What is left to read, as of the last micro-batch.
     pub lag: Lag,
@@ -119,6 +129,7 @@ impl Counters {
     fn note(&self, event: &Event<'_>) {
         let (Event::Committed(Commit { stream, .. })
         | Event::Failed { stream, .. }
+        | Event::Waiting { stream, .. }
         | Event::Stopped { stream, .. }) = event;
         let mut streams = self.lock();
         if !streams.contains_key(*stream) {
@@ -132,7 +143,9 @@ impl Counters {
                 counters.bytes += commit.bytes;
                 counters.lag = commit.lag;
             }
-            Event::Failed { .. } | Event::Stopped { .. } => counters.failures += 1,
+            Event::Failed { .. } | Event::Waiting { .. } | Event::Stopped { .. } => {
+                counters.failures += 1;
+            }
         }
     }
 
@@ -151,6 +164,9 @@ impl Observer for Log {
             Event::Committed(commit) => log_commit(commit),
             Event::Failed { stream, partition, reason } => {
                 tracing::error!(%stream, file = %partition, "not loaded: {reason}");
+            }
+            Event::Waiting { stream, partition, reason } => {
+                tracing::warn!(%stream, file = %partition, "waits: {reason}");
             }
             Event::Stopped { stream, partition, reason } => {
                 tracing::error!(%stream, file = %partition, "{reason}");
@@ -195,6 +211,7 @@ mod tests {
             let kind = match event {
                 Event::Committed(_) => "committed",
                 Event::Failed { .. } => "failed",
+                Event::Waiting { .. } => "waiting",
                 Event::Stopped { .. } => "stopped",
             };
             self.0.lock().unwrap().push(kind);
@@ -223,13 +240,15 @@ mod tests {
         }
         reporter.report(&Event::Failed { stream: "c", partition: "2.csv", reason: "" });
         reporter.report(&Event::Stopped { stream: "a", partition: "3.csv", reason: "" });
+        reporter.report(&Event::Waiting { stream: "a", partition: "4.csv", reason: "" });
         for told in [&one, &other] {
-            assert_eq!(*told.0.lock().unwrap(), ["committed", "committed", "failed", "stopped"]);
+            let kinds = ["committed", "committed", "failed", "stopped", "waiting"];
+            assert_eq!(*told.0.lock().unwrap(), kinds);
         }
         let sample = counters.sample();
         assert_eq!(sample.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
         let counts = Counts { records: 20, rows: 8, duplicates: 4, repeated: 4, dead_letters: 4 };
-        let a = StreamCounters { counts, micro_batches: 2, bytes: 20, failures: 1, lag };
+        let a = StreamCounters { counts, micro_batches: 2, bytes: 20, failures: 2, lag };
         assert_eq!(sample["a"], a);
         assert_eq!(sample["b"], StreamCounters::default());
     }

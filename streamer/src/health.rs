@@ -1,9 +1,9 @@
 //! How a running streamer is: what ails it now and how late its rows are, told to `streamer health`
 //! and `streamer status` through a Unix socket.
 //!
-//! The reply has a line for each ailment; none means that all is well. Behind an empty line stand
-//! the latencies of its streams, as JSON. It needs nothing but the process itself, so it is true
-//! also when the database is away and when nothing can be written.
+//! The reply has a line for each ailment; none means that all is well. Behind an empty line stands
+//! what is to be told of its streams, as JSON. It needs nothing but the process itself, so it is
+//! true also when the database is away and when nothing can be written.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
@@ -44,6 +45,17 @@ struct Present {
     words: String,
     /// Whether it keeps the streamer from taking records, or from loading them.
     hinders: bool,
+    /// The stream that it keeps from going on, if it is only that one.
+    stream: Option<String>,
+}
+
+/// What a streamer tells of its streams.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StreamsTold {
+    /// How late the rows of each are.
+    pub latencies: BTreeMap<String, Quantiles>,
+    /// What keeps some of them from going on.
+    pub ailments: BTreeMap<String, Vec<String>>,
 }
 
 /// Something that ails the streamer until this is dropped.
@@ -83,12 +95,39 @@ impl Health {
     /// Notes what ails the streamer, in one line, and keeps it from taking records or from loading
     /// them.
     pub fn note(&self, ailment: impl Into<String>) -> Ailment {
-        self.note_present(Present { words: ailment.into(), hinders: true })
+        self.note_present(Present { words: ailment.into(), hinders: true, stream: None })
     }
 
     /// Notes what somebody has to see to, in one line, while the streamer goes on.
     pub fn note_aside(&self, ailment: impl Into<String>) -> Ailment {
-        self.note_present(Present { words: ailment.into(), hinders: false })
+        self.note_present(Present { words: ailment.into(), hinders: false, stream: None })
+    }
+
+    /// Notes what keeps one stream from going on, in one line. Records of other streams are taken
+    /// and loaded.
+    pub fn note_of(&self, stream: &str, ailment: impl Into<String>) -> Ailment {
+        let stream = Some(stream.to_owned());
+        self.note_present(Present { words: ailment.into(), hinders: false, stream })
+    }
+
+    /// What ails the streamer.
+    pub fn ailments(&self) -> Vec<String> {
+        self.lock().present.values().map(|present| present.words.clone()).collect()
+    }
+
+    /// What keeps the stream from going on.
+    pub fn ailments_of(&self, stream: &str) -> Vec<String> {
+        self.ailments_by_stream().remove(stream).unwrap_or_default()
+    }
+
+    fn ailments_by_stream(&self) -> BTreeMap<String, Vec<String>> {
+        let mut by_stream = BTreeMap::<String, Vec<String>>::new();
+        for Present { words, stream, .. } in self.lock().present.values() {
+            if let Some(stream) = stream {
+                by_stream.entry(stream.clone()).or_default().push(words.clone());
+            }
+        }
+        by_stream
     }
 
     fn note_present(&self, present: Present) -> Ailment {
@@ -147,10 +186,11 @@ impl Health {
     }
 
     fn report(&self) -> Vec<u8> {
-        let ailments: String =
-            self.lock().present.values().map(|present| format!("{}\n", present.words)).collect();
-        let latencies = serde_json::to_string(&self.latencies.quantiles());
-        format!("{ailments}\n{}\n", latencies.unwrap_or_default()).into()
+        let words: String =
+            self.ailments().into_iter().map(|ailment| format!("{ailment}\n")).collect();
+        let (latencies, ailments) = (self.latencies.quantiles(), self.ailments_by_stream());
+        let told = serde_json::to_string(&StreamsTold { latencies, ailments });
+        format!("{words}\n{}\n", told.unwrap_or_default()).into()
     }
 
     fn lock(&self) -> MutexGuard<'_, Ailments> {
@@ -183,16 +223,16 @@ pub async fn ask(data: &Path) -> Result<(), HealthError> {
     }
 }
 
-/// Asks the streamer on `data` how late the rows of its streams are, since it was started.
+/// Asks the streamer on `data` how its streams are, and how late their rows, since it was started.
 ///
 /// # Errors
 /// When none answers.
-pub async fn ask_latencies(data: &Path) -> Result<BTreeMap<String, Quantiles>, HealthError> {
+pub async fn ask_of_streams(data: &Path) -> Result<StreamsTold, HealthError> {
     // A streamer of another version may say it otherwise or not at all.
     Ok(serde_json::from_str(&report(data).await?.1).unwrap_or_default())
 }
 
-/// What the streamer on `data` says: its ailments, and its latencies.
+/// What the streamer on `data` says: its ailments, and what it tells of its streams.
 async fn report(data: &Path) -> Result<(String, String), HealthError> {
     let not_running = |source| HealthError::NotRunning { data: data.to_owned(), source };
     let asking = async {
@@ -233,7 +273,7 @@ mod tests {
         assert!(!health.is_ready());
         let told = ask(data).await.unwrap_err().to_string();
         assert!(told.ends_with("not well: no database; no folder"), "{told}");
-        assert!(ask_latencies(data).await.unwrap().is_empty());
+        assert!(ask_of_streams(data).await.unwrap().latencies.is_empty());
         drop(first);
         assert!(health.is_ready() && !health.is_well());
         drop(second);
@@ -241,7 +281,13 @@ mod tests {
         let mut visible = Visible::soon([0].into_iter());
         visible.note_commit();
         health.latencies().note("a", &visible);
-        assert_eq!(ask_latencies(data).await.unwrap(), health.latencies().quantiles());
+        let ailing = health.note_of("a", "stream a rests");
+        assert!(health.is_ready());
+        let told = ask_of_streams(data).await.unwrap();
+        assert_eq!(told.latencies, health.latencies().quantiles());
+        assert_eq!(told.ailments["a"], ["stream a rests"]);
+        assert!(ask(data).await.unwrap_err().to_string().ends_with("not well: stream a rests"));
+        drop(ailing);
         ask(data).await.unwrap();
         drop(answering);
         assert!(matches!(ask(data).await, Err(HealthError::NotRunning { .. })));

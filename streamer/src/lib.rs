@@ -9,6 +9,7 @@
 //! this and reports each [`event`]; [`command`] is what a user types, and [`migrate`] makes the
 //! tables.
 
+mod advice;
 pub mod batch;
 pub mod cli;
 pub mod command;
@@ -30,6 +31,7 @@ pub mod limit;
 pub mod logging;
 pub mod migrate;
 pub mod partition;
+pub mod partitioning;
 pub mod patience;
 mod private;
 pub mod receiver;

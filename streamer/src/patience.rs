@@ -7,13 +7,16 @@ use backon::ExponentialBackoff;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
+use crate::advice::{advise, holders};
 use crate::database::Database;
 use crate::health::{Ailment, Health};
-use crate::retry::{Remedy, advice, pauses, remedy, shown};
+use crate::retry::{Remedy, pauses, remedy, shown};
 
 /// One worker's patience with the database.
 #[derive(Debug)]
 pub struct Patience {
+    /// The table that it works on, if it is one of a user's.
+    table: Option<Arc<str>>,
     give_up_after: Option<Duration>,
     stop: CancellationToken,
     health: Health,
@@ -51,12 +54,12 @@ pub enum Impatience {
     #[error("stopped")]
     Shutdown,
     /// Going on makes no sense before a person has changed something.
-    #[error("use the database at {place}{}", advice.map(|a| format!(" ({a})")).unwrap_or_default())]
+    #[error("use the database at {place}{}", advice.as_ref().map(|a| format!(" ({a})")).unwrap_or_default())]
     Refused {
         /// Where it is.
         place: String,
         /// What to do.
-        advice: Option<&'static str>,
+        advice: Option<String>,
         /// PostgreSQL's words.
         source: sqlx::Error,
     },
@@ -79,14 +82,25 @@ impl Patience {
         stop: CancellationToken,
         health: Health,
     ) -> Patience {
-        Patience { give_up_after, stop, health, told: Arc::default(), trouble: None }
+        let told = Arc::default();
+        Patience { table: None, give_up_after, stop, health, told, trouble: None }
+    }
+
+    /// The same, of a worker on this table.
+    pub fn of_table(self, table: &str) -> Patience {
+        Patience { table: Some(table.into()), ..self }
     }
 
     /// The patience of another worker on the same database.
     pub fn beside(&self) -> Patience {
         let (stop, health) = (self.stop.clone(), self.health.clone());
-        let told = self.told.clone();
-        Patience { give_up_after: self.give_up_after, stop, health, told, trouble: None }
+        let (table, told) = (self.table.clone(), self.told.clone());
+        Patience { table, give_up_after: self.give_up_after, stop, health, told, trouble: None }
+    }
+
+    /// Where it is noted what is waited for.
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// A new connection, as soon as there is one.
@@ -124,12 +138,16 @@ impl Patience {
     ) -> Result<(), Impatience> {
         let place = database.place();
         if remedy(&error) != Remedy::Retry {
-            return Err(Impatience::Refused { place, advice: advice(&error), source: error });
+            let advice = advise(database, self.table.as_deref(), &error).await;
+            return Err(Impatience::Refused { place, advice, source: error });
         }
-        let mut trouble = self.trouble.take().unwrap_or_else(|| {
-            let outage = self.outage(&place, &error);
-            Trouble { outage, pauses: pauses() }
-        });
+        let mut trouble = match self.trouble.take() {
+            Some(trouble) => trouble,
+            None => {
+                let holders = holders(database, self.table.as_deref(), &error).await;
+                Trouble { outage: self.outage(&place, &error, holders), pauses: pauses() }
+            }
+        };
         let after = trouble.outage.since.elapsed();
         if self.give_up_after.is_some_and(|limit| after > limit) {
             return Err(Impatience::GaveUp { place, after, source: error });
@@ -142,14 +160,15 @@ impl Patience {
         }
     }
 
-    /// The present outage; it is told if it is new.
-    fn outage(&self, place: &str, error: &sqlx::Error) -> Arc<Outage> {
+    /// The present outage; it is told if it is new, with what is known of who is in the way.
+    fn outage(&self, place: &str, error: &sqlx::Error, holders: Option<String>) -> Arc<Outage> {
         let mut told = self.told();
         if let Some(outage) = told.outage.upgrade() {
             return outage;
         }
+        let holders = holders.map(|words| format!("; it waits for {words}")).unwrap_or_default();
         let ailment = match told.was_there {
-            true => format!("trouble with the database at {place}: {}", shown(error)),
+            true => format!("trouble with the database at {place}: {}{holders}", shown(error)),
             false => format!("no database at {place} yet: {}", shown(error)),
         };
         tracing::warn!("{ailment}; trying again");

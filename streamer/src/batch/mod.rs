@@ -86,6 +86,17 @@ pub struct DeadLetter {
     pub raw: Vec<u8>,
     /// What is wrong with it, one entry a column.
     pub reasons: Vec<Reason>,
+    /// What may mend it.
+    pub kind: LetterKind,
+}
+
+/// What kind a dead letter is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetterKind {
+    /// The record or the table has to be mended by a person.
+    Refused,
+    /// The table has no partition for it. The streamer tries it again once there are others.
+    NoPartition,
 }
 
 /// How much of a refused record is kept.
@@ -367,7 +378,17 @@ impl DeadLetter {
         reasons: Vec<Reason>,
     ) -> DeadLetter {
         let raw = raw[..raw.len().min(RAW_BYTES_MAX)].to_vec();
-        DeadLetter { offsets, line, raw, reasons }
+        DeadLetter { offsets, line, raw, reasons, kind: LetterKind::Refused }
+    }
+}
+
+impl LetterKind {
+    /// Its name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            LetterKind::Refused => "refused",
+            LetterKind::NoPartition => "no partition",
+        }
     }
 }
 

@@ -9,10 +9,11 @@ use sqlx::PgConnection;
 
 use super::summary::Summary;
 use super::table::{counted, placed};
-use super::{Exit, inventory, need_folder, open, say};
+use super::{Exit, inventory, need_folder, open, say, with_advice};
 use crate::batch::{Counts, DeadLetter, MicroBatch, PartOutcome, count};
 use crate::cli::Global;
 use crate::config::{Pace, Provenance, Settings, Stream};
+use crate::database::Database;
 use crate::event::Event;
 use crate::feed::files::Files;
 use crate::feed::places::Places;
@@ -21,8 +22,9 @@ use crate::layout::Fits;
 use crate::ledger::{checkpoint, stop};
 use crate::migrate::foreign_text;
 use crate::partition::Partition;
+use crate::partitioning::{Missing, missing_tomorrow};
 use crate::schema::{Column, Table};
-use crate::sink::DryRun;
+use crate::sink::{DryRun, Trial};
 
 /// How many bad records of a stream are shown one by one.
 const SHOWN_MAX: usize = 20;
@@ -43,18 +45,23 @@ pub(super) async fn run(global: &Global) -> Result<Exit> {
         for change in inventory.windows {
             say(format!("{change}, once `streamer migrate` or `streamer run` has counted anew"));
         }
-        check_all(&mut conn, &settings).await
+        check_all(&database, &mut conn, &settings).await
     }
     .await;
     database.close().await;
     outcome
 }
 
-async fn check_all(conn: &mut PgConnection, settings: &Settings) -> Result<Exit> {
+async fn check_all(
+    database: &Database,
+    conn: &mut PgConnection,
+    settings: &Settings,
+) -> Result<Exit> {
     let mut summary = Summary::of_all();
     for stream in &settings.streams {
-        let context = || format!("check stream {}", stream.name);
-        check(conn, settings, stream, &mut summary).await.with_context(context)?;
+        let checked = check(conn, settings, stream, &mut summary).await;
+        let checked = with_advice(database, Some(stream), checked).await;
+        checked.with_context(|| format!("check stream {}", stream.name))?;
     }
     say("\nwhat would be loaded (nothing was kept):");
     say(summary.text(Duration::ZERO).trim_end());
@@ -69,7 +76,12 @@ async fn check(
 ) -> Result<()> {
     let table = Arc::new(Table::load(conn, &stream.table, &stream.fitting).await?);
     describe(stream, &table);
+    let tomorrow = missing_tomorrow(conn, &table.quoted_name).await;
+    if let Some(remedy) = tomorrow.context("read the table's partitions")? {
+        say(format!("  there is no partition for tomorrow, and no default; make one: {remedy}"));
+    }
     let places = Places::new(settings.data.clone(), &stream.reading, None);
+    let places = places.named_for(conn).await.context("ask for the database's encoding")?;
     let loaded = checkpoint::load(conn, &stream.name, &places.survey(), true).await;
     let loaded = loaded.context("read the checkpoints")?;
     let files = Files::new(&stream.reading, loaded.standing);
@@ -84,8 +96,18 @@ async fn check(
     while let Some(work) = feed.next_work() {
         match work {
             Work::Batch(batch) => {
-                let outcome = try_out(&mut trial, &batch, &mut shown).await?;
-                summary.note_parts(&stream.name, &outcome, Duration::ZERO);
+                let on_missing = stream.pace.on_missing_partition;
+                let tried = trial.try_out(&batch, on_missing).await.context("try the records")?;
+                match tried {
+                    Ok(tried) => {
+                        let outcome = outcome(&tried, &batch, &mut shown);
+                        summary.note_parts(&stream.name, &outcome, Duration::ZERO);
+                    }
+                    Err(missing) => {
+                        note_wait(stream, &batch, &missing, summary);
+                        break;
+                    }
+                }
             }
             Work::Refused { partition, reason } => {
                 let (stream, partition) = (stream.name.as_str(), &*partition.text());
@@ -137,13 +159,18 @@ async fn foresee_stops(
     Ok(())
 }
 
-/// Tries a micro-batch, shows its bad records, and counts.
-async fn try_out(
-    trial: &mut DryRun<'_>,
-    batch: &MicroBatch,
-    shown: &mut usize,
-) -> Result<Vec<PartOutcome>> {
-    let tried = trial.try_out(batch).await.context("try the records")?;
+/// Tells that the stream would wait, and so load nothing more.
+fn note_wait(stream: &Stream, batch: &MicroBatch, missing: &Missing, summary: &mut Summary) {
+    let partition = batch.parts.first().map(|part| part.partition.text());
+    summary.note(&Event::Waiting {
+        stream: &stream.name,
+        partition: partition.as_deref().unwrap_or_default(),
+        reason: &missing.to_string(),
+    });
+}
+
+/// Shows the bad records of a micro-batch that was tried, and counts.
+fn outcome(tried: &Trial, batch: &MicroBatch, shown: &mut usize) -> Vec<PartOutcome> {
     let mut outcomes = Vec::new();
     for (at, part) in batch.parts.iter().enumerate() {
         let refused = tried.dead.iter().filter(|(of, _)| *of == at).map(|(_, letter)| letter);
@@ -162,7 +189,7 @@ async fn try_out(
         let counts = Counts { records, rows, duplicates, dead_letters, ..Counts::default() };
         outcomes.push(PartOutcome { partition: part.partition.clone(), batch_id: 0, counts });
     }
-    Ok(outcomes)
+    outcomes
 }
 
 fn print_letter(partition: &str, letter: &DeadLetter) {

@@ -29,6 +29,7 @@ use clap::CommandFactory;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
+use crate::advice::advise;
 use crate::cli::{Cli, Command, Global};
 use crate::config::{DatabaseUrl, Settings, Stream};
 use crate::database::Database;
@@ -107,11 +108,33 @@ pub fn print_error(error: &anyhow::Error) {
     let lines: Vec<String> = lines.iter().map(|line| line.replace('\n', "\n  ")).collect();
     let mut text = lines.join("\ncaused by: ");
     let database = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
-    if let Some(advice) = database.and_then(advice).filter(|advice| !text.contains(advice)) {
+    if let Some(advice) = database.and_then(advice).filter(|advice| !text.contains(advice.as_ref()))
+    {
         text += &format!("\nto do: {advice}");
     }
     // Without stderr there is nobody to tell.
     drop(writeln!(std::io::stderr(), "error: {}", harmless(&text)));
+}
+
+/// What came of work in the database, on the table of a stream or on the streamer's own; a failure
+/// with what a user can do about it, where the database has to be asked for that.
+async fn with_advice<T>(
+    database: &Database,
+    stream: Option<&Stream>,
+    outcome: Result<T>,
+) -> Result<T> {
+    let Err(error) = outcome else { return outcome };
+    let of_database = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
+    let table = stream.map(|stream| stream.table.as_str());
+    let advice = match of_database {
+        Some(cause) => advise(database, table, cause).await,
+        None => None,
+    };
+    Err(match (advice, stream) {
+        (Some(advice), Some(stream)) => error.context(format!("stream {}: {advice}", stream.name)),
+        (Some(advice), None) => error.context(advice),
+        (None, _) => error,
+    })
 }
 
 /// Prints to stdout; a reader that has gone away is no failure.
@@ -172,7 +195,8 @@ async fn connect(database: &Database, streams: &[Stream]) -> Result<PgConnection
 /// The same, with what was found of the tables.
 async fn inventory(database: &Database, streams: &[Stream]) -> Result<(PgConnection, Inventory)> {
     let mut conn = database.connect_now().await?;
-    let inventory = Inventory::of(&mut conn, streams).await?;
+    let inventory = Inventory::of(&mut conn, streams).await.map_err(anyhow::Error::from);
+    let inventory = with_advice(database, None, inventory).await?;
     if let [first, ..] = inventory.pending().as_slice() {
         anyhow::bail!(
             "the streamer's tables are missing or old ({first}); run `streamer migrate` first"

@@ -50,6 +50,9 @@ impl Progress {
             Event::Stopped { partition, reason, .. } => {
                 self.bar.println(harmless(&format!("stopped: {partition}: {reason}")));
             }
+            Event::Waiting { partition, reason, .. } => {
+                self.bar.println(harmless(&format!("waiting: {partition}: {reason}")));
+            }
             Event::Failed { partition, reason, .. } => {
                 self.bar.println(harmless(&format!("not loaded: {partition}: {reason}")));
             }

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::shown::Shown;
 use super::summary::Summary;
-use super::{Exit, make_folder, need_folder, print, stop_on_signal};
+use super::{Exit, make_folder, need_folder, print, say, stop_on_signal};
 use crate::cli::{Global, RunArgs};
 use crate::config::{DEFAULT_FILE, Overrides, Settings, Stream, TokenSource};
 use crate::database::Database;
@@ -252,18 +252,22 @@ pub(super) async fn stream_all(
     shows_progress: bool,
     reporting: &Reporting,
 ) -> Result<(Summary, Duration)> {
-    let started = Instant::now();
+    let (started, drains) = (Instant::now(), plan.until_drained);
     // Without an end there is no summary to gather for.
-    let shown = Arc::new(Shown::new(plan.until_drained, shows_progress));
+    let shown = Arc::new(Shown::new(drains, shows_progress));
     let mut observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Log), shown.clone()];
     if let Some(metrics) = &reporting.metrics {
         observers.push(metrics.clone());
     }
     let reporter = Reporter::new(observers, reporting.counters.clone());
     let outcome = engine::run(database.clone(), data, streams, plan, reporter).await;
-    let summary = shown.finish();
+    let (summary, wall) = (shown.finish(), started.elapsed());
+    if outcome.is_err() && drains && summary.total().records > 0 {
+        // What other streams have loaded is loaded.
+        say(summary.text(wall).trim_end());
+    }
     outcome?;
-    Ok((summary, started.elapsed()))
+    Ok((summary, wall))
 }
 
 /// Applies the migrations as soon as the database is there.

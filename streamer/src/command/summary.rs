@@ -38,7 +38,7 @@ impl Default for Summary {
 /// A file that was not loaded, or not to its end.
 #[derive(Debug)]
 struct Failure {
-    /// `not loaded` or `stopped`.
+    /// `not loaded`, `waiting` or `stopped`.
     what: &'static str,
     stream: String,
     partition: String,
@@ -82,6 +82,9 @@ impl Summary {
             }
             Event::Failed { stream, partition, reason } => {
                 self.fail("not loaded", stream, partition, reason);
+            }
+            Event::Waiting { stream, partition, reason } => {
+                self.fail("waiting", stream, partition, reason);
             }
             Event::Stopped { stream, partition, reason } => {
                 self.fail("stopped", stream, partition, reason);

@@ -83,6 +83,8 @@ pub struct Pace {
     pub writers: usize,
     /// How many dead letters a file may have before the stream stops.
     pub dead_letters_max: Option<DeadLetterLimit>,
+    /// What becomes of records that the table has no partition for.
+    pub on_missing_partition: OnMissingPartition,
 }
 
 /// Who may send records that are in no file, and from where.
@@ -142,6 +144,20 @@ pub enum Extra {
     Keep,
 }
 
+/// What becomes of records that the table has no partition for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnMissingPartition {
+    /// A few are dead letters. Where it is many of a micro-batch, it is the table's fault: the
+    /// stream waits for a partition.
+    #[default]
+    Auto,
+    /// The stream waits for a partition.
+    Wait,
+    /// They are dead letters.
+    DeadLetter,
+}
+
 /// What becomes of a file that was read to its end and committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnDone {
@@ -182,9 +198,37 @@ impl Provenance {
     }
 }
 
+impl OnMissingPartition {
+    /// Whether the stream waits where so many of a micro-batch's records have no partition.
+    pub fn waits(self, missing: u64, records: u64) -> bool {
+        match self {
+            OnMissingPartition::Auto => missing >= 10 && missing * 20 > records,
+            OnMissingPartition::Wait => missing > 0,
+            OnMissingPartition::DeadLetter => false,
+        }
+    }
+}
+
 impl Reading {
     /// What a file of this name holds.
     pub fn format_of(&self, name: &str) -> Format {
         self.format.unwrap_or_else(|| Format::of(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OnMissingPartition;
+
+    #[test]
+    fn many_records_without_a_partition_are_the_tables_fault() {
+        for (missing, records, waits) in
+            [(9, 9, false), (10, 200, false), (10, 199, true), (50, 1000, false), (51, 1000, true)]
+        {
+            assert_eq!(OnMissingPartition::Auto.waits(missing, records), waits, "{missing}");
+        }
+        assert!(OnMissingPartition::Wait.waits(1, 1000));
+        assert!(!OnMissingPartition::Wait.waits(0, 1000));
+        assert!(!OnMissingPartition::DeadLetter.waits(1000, 1000));
     }
 }

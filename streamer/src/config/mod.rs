@@ -17,8 +17,8 @@ use serde::Deserialize;
 
 pub use dataset::Dataset;
 pub use groups::{
-    Extra, Fitting, Listeners, Nan, OnDone, Pace, Provenance, Reading, TcpListen, TokenSource,
-    WhenDone,
+    Extra, Fitting, Listeners, Nan, OnDone, OnMissingPartition, Pace, Provenance, Reading,
+    TcpListen, TokenSource, WhenDone,
 };
 use server::ServerFile;
 pub use server::{LISTEN_DEFAULT, Listen, Server};

@@ -11,7 +11,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::dataset::{table, window};
 use super::groups::{
-    Extra, Fitting, Listeners, Nan, OnDone, Pace, Provenance, Reading, TokenSource, WhenDone,
+    Extra, Fitting, Listeners, Nan, OnDone, OnMissingPartition, Pace, Provenance, Reading,
+    TokenSource, WhenDone,
 };
 use super::tcp::{self, tcp_connect, tcp_listen};
 use super::{ConfigError, Dataset, Overrides, Wrong};
@@ -92,6 +93,8 @@ pub(super) struct StreamFile {
     extra_column: Option<String>,
     max_dead_letters: Option<DeadLetterLimit>,
     #[serde(default)]
+    on_missing_partition: OnMissingPartition,
+    #[serde(default)]
     null: Vec<String>,
     timezone: Option<String>,
     event_time: Option<String>,
@@ -161,15 +164,8 @@ impl StreamFile {
         if max_rows == 0 {
             return Err(wrong("max_rows", "must be at least 1"));
         }
-        let writers = overrides.writers.or(self.writers).unwrap_or_else(writers_default);
-        if !(1..=WRITERS_MAX).contains(&writers) {
-            return Err(("writers", format!("must be from 1 to {WRITERS_MAX}")));
-        }
-        let bytes = self.max_record_bytes.unwrap_or(ByteSize::mib(1));
-        let record_bytes_max = usize::try_from(bytes.as_u64())
-            .ok()
-            .filter(|bytes| (1..=1 << 30).contains(bytes))
-            .ok_or_else(|| wrong("max_record_bytes", "must be from 1 B to 1 GiB"))?;
+        let writers = writers(overrides.writers.or(self.writers))?;
+        let record_bytes_max = record_bytes_max(self.max_record_bytes)?;
         let scan_every = self.scan_every.unwrap_or(Duration::from_secs(5));
         if scan_every.is_zero() {
             return Err(wrong("scan_every", "must be more than 0s"));
@@ -210,7 +206,13 @@ impl StreamFile {
             provenance: self.provenance,
             nan: self.nan,
         };
-        let pace = Pace { every, max_rows, writers, dead_letters_max: self.max_dead_letters };
+        let pace = Pace {
+            every,
+            max_rows,
+            writers,
+            dead_letters_max: self.max_dead_letters,
+            on_missing_partition: self.on_missing_partition,
+        };
         let listeners = Listeners {
             token,
             tcp_listen,
@@ -219,16 +221,26 @@ impl StreamFile {
         };
         let on_done = on_done(self.on_done, self.archive.as_deref())?;
         let when_done = WhenDone { on_done, others: Vec::new(), keep: keep(self.keep)? };
-        let table = table(self.table, self.dataset, &name)?;
-        let window = window(self.window, self.dataset)?;
         let dataset = self.dataset;
+        let (table, window) = (table(self.table, dataset, &name)?, window(self.window, dataset)?);
         Ok(Stream { name, table, dataset, window, reading, fitting, pace, listeners, when_done })
     }
 }
 
-/// As many as there are cores, up to four.
-fn writers_default() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get).min(4)
+fn record_bytes_max(bytes: Option<ByteSize>) -> Result<usize, Wrong> {
+    let bytes = usize::try_from(bytes.unwrap_or(ByteSize::mib(1)).as_u64()).ok();
+    let bytes = bytes.filter(|bytes| (1..=1 << 30).contains(bytes));
+    bytes.ok_or_else(|| ("max_record_bytes", "must be from 1 B to 1 GiB".to_owned()))
+}
+
+/// By default as many as there are cores, up to four.
+fn writers(written: Option<usize>) -> Result<usize, Wrong> {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    let writers = written.unwrap_or_else(|| cores().min(4));
+    match (1..=WRITERS_MAX).contains(&writers) {
+        true => Ok(writers),
+        false => Err(("writers", format!("must be from 1 to {WRITERS_MAX}"))),
+    }
 }
 
 /// A path or pattern below the data folder.

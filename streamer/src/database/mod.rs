@@ -2,6 +2,7 @@
 
 mod tunnel;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -114,12 +115,12 @@ pub enum DatabaseError {
         source: EmbeddedError,
     },
     /// The server refuses or is not there.
-    #[error("connect to the database at {place}{}", advice.map(|a| format!(" ({a})")).unwrap_or_default())]
+    #[error("connect to the database at {place}{}", advice.as_ref().map(|a| format!(" ({a})")).unwrap_or_default())]
     Connect {
         /// Where it should be.
         place: String,
         /// What to do.
-        advice: Option<&'static str>,
+        advice: Option<Cow<'static, str>>,
         /// What went wrong.
         source: sqlx::Error,
     },

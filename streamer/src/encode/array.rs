@@ -50,9 +50,12 @@ pub(super) fn encode(text: &str, array: &Array, out: &mut Vec<u8>) -> Result<(),
     place_bounds(&bounds, &mut out[start..])
 }
 
+/// The lower and the upper bound of each dimension.
+type Bounds = Vec<(i32, i32)>;
+
 /// Reads `[2:3][-1:0]=`, if it is there: the bounds of each dimension, and what stands behind.
-fn read_bounds(text: &str) -> Result<(Vec<(i32, i32)>, &str), Refusal> {
-    let (mut bounds, mut rest) = (Vec::new(), text);
+fn read_bounds(text: &str) -> Result<(Bounds, &str), Refusal> {
+    let (mut bounds, mut rest) = (Bounds::new(), text);
     while let Some(inner) = rest.strip_prefix('[') {
         let (bound, after) = inner.split_once(']').ok_or_else(malformed)?;
         let (lower, upper) = bound.split_once(':').ok_or_else(malformed)?;

@@ -124,8 +124,10 @@ mod tests {
         let mut out = Vec::new();
         encode_bytea(r"\x00fFa0", &mut out).unwrap();
         assert_eq!(out, [0, 0xff, 0xa0]);
-        encode_bytea(r"\x", &mut Vec::new()).unwrap();
-        for text in ["", "00", r"\x0", r"\x0g", r"\x 00", r"\000", r"\X00"] {
+        for text in ["", r"\x"] {
+            encode_bytea(text, &mut Vec::new()).unwrap();
+        }
+        for text in ["00", r"\x0", r"\x0g", r"\x 00", r"\000", r"\X00"] {
             assert_eq!(
                 encode_bytea(text, &mut Vec::new()).unwrap_err().sqlstate,
                 "22P02",

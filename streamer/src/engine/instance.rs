@@ -13,11 +13,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+use crate::advice::advise;
 use crate::config::Stream;
 use crate::database::Database;
 use crate::health::Health;
 use crate::ledger::instance::{self, Instance};
-use crate::retry::{Remedy, advice, remedy, shown};
+use crate::retry::{Remedy, remedy, shown};
 
 /// The pause between two signs of life, and how long the try to give one may take.
 const EVERY: Duration = Duration::from_secs(5);
@@ -94,7 +95,7 @@ impl Signs {
     async fn give(mut self, end: CancellationToken) {
         while !end.is_cancelled() {
             match tokio::time::timeout(EVERY, self.note()).await {
-                Ok(Err(error)) if remedy(&error) != Remedy::Retry => self.tell(&error),
+                Ok(Err(error)) if remedy(&error) != Remedy::Retry => self.tell(&error).await,
                 // Next time, then.
                 Ok(_) | Err(_) => {}
             }
@@ -135,9 +136,10 @@ impl Signs {
     }
 
     /// Tells once why others don't know of this one.
-    fn tell(&mut self, error: &sqlx::Error) {
+    async fn tell(&mut self, error: &sqlx::Error) {
         if !std::mem::replace(&mut self.is_trouble_told, true) {
-            let advice = advice(error).map(|advice| format!(" ({advice})")).unwrap_or_default();
+            let advice = advise(&self.database, None, error).await;
+            let advice = advice.map(|advice| format!(" ({advice})")).unwrap_or_default();
             tracing::warn!(
                 "other streamers and `streamer status` don't know of this one: {}{advice}",
                 shown(error)

@@ -36,6 +36,12 @@ impl Costs {
     }
 }
 
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.all.replace(self.cost, Duration::ZERO);
+    }
+}
+
 impl Listing {
     pub(super) fn new(all: Costs) -> Listing {
         Listing { ended: None, is_requested: true, cost: Duration::ZERO, all }

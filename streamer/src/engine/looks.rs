@@ -76,13 +76,16 @@ impl Writer {
         let shared = self.shared.clone();
         let stream = &shared.stream;
         let table = self.sink.describe(&stream.table, &stream.fitting).await?;
-        let has_changed = shared.fits.renew(table);
-        shared.looks.note(is_asked, has_changed);
-        if has_changed {
-            tracing::info!(stream = %stream.name, "the table has changed; reading on by what it is now");
-            self.rewind().await?;
-            self.renewals = shared.fits.renewals();
-        }
-        Ok(has_changed)
+        let change = shared.fits.renew(table);
+        shared.looks.note(is_asked, change.is_some());
+        let Some(change) = change else { return Ok(false) };
+        tracing::info!(
+            stream = %stream.name,
+            "table {} has changed: {change}; reading on by what it is now",
+            stream.table
+        );
+        self.renewals = shared.fits.renewals();
+        self.rewind().await?;
+        Ok(true)
     }
 }

@@ -8,7 +8,10 @@ mod instance;
 mod keys;
 mod listing;
 mod looks;
+mod placing;
+mod rest;
 mod retention;
+mod unplaced;
 mod watch;
 mod worker;
 mod writer;
@@ -29,7 +32,8 @@ use crate::schema::SchemaError;
 use crate::sink::SinkError;
 use crate::spool::Spools;
 pub use instance::Presence;
-use listing::{Costs, Listing};
+use listing::Costs;
+use worker::Job;
 
 /// How long the micro-batches in flight may take to end once the streamer is to stop. What takes
 /// longer is left to PostgreSQL, which commits or rolls it back; the checkpoint tells at the next
@@ -78,11 +82,12 @@ pub enum EngineError {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// Works on all streams until `plan.stop`, or until all is read. The first stream that fails stops
-/// the others.
+/// Works on all streams until `plan.stop`, or until all is read. A stream whose table can't be
+/// worked on rests until it is mended; where all is to be read once, it ends, and the others read
+/// on. What ails the database as a whole stops all streams.
 ///
 /// # Errors
-/// The first stream's failure.
+/// The first failure of a stream; those of others are told in the log.
 pub async fn run(
     database: Arc<Database>,
     data: &Path,
@@ -94,12 +99,10 @@ pub async fn run(
     let costs = Costs::default();
     for stream in streams {
         let (database, plan, reporter) = (database.clone(), plan.clone(), reporter.clone());
-        let listing = Listing::new(costs.clone());
         let spool = plan.spools.reader(&stream.name);
         let places = Places::new(data.to_owned(), &stream.reading, spool);
-        tasks.spawn(async move {
-            worker::work(database, places, stream, listing, plan, reporter).await
-        });
+        let job = Job { database, places, stream, costs: costs.clone(), plan, reporter };
+        tasks.spawn(worker::work(job));
     }
     let mut outcome = Ok(());
     let overdue = async {
@@ -116,11 +119,14 @@ pub async fn run(
             }
         };
         let Some(joined) = joined else { break };
-        let ended = joined.map_err(EngineError::Task).flatten();
-        if ended.is_err() {
+        let Err(error) = joined.map_err(EngineError::Task).flatten() else { continue };
+        if !plan.until_drained || matches!(error, EngineError::Task(_)) {
             plan.stop.cancel();
         }
-        outcome = outcome.and(ended);
+        match &outcome {
+            Ok(()) => outcome = Err(error),
+            Err(_) => tracing::error!("{}", rest::in_line(&anyhow::Error::new(error))),
+        }
     }
     outcome
 }

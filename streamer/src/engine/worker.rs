@@ -12,9 +12,12 @@ use tokio::time::Instant;
 use super::done::Done;
 use super::ended::Ended;
 use super::keys::tend;
-use super::listing::Listing;
+use super::listing::{Costs, Listing};
 use super::looks::Looks;
+use super::placing::keep_placing;
+use super::rest::Resting;
 use super::retention::Retention;
+use super::unplaced::Unplaced;
 use super::watch::Watch;
 use super::writer::{Shared, Turn, Writer, load};
 use super::{EngineError, Plan};
@@ -27,49 +30,67 @@ use crate::health::Ailment;
 use crate::layout::Fits;
 use crate::ledger::stop::Stopped;
 use crate::patience::Patience;
-use crate::sink::Sink;
+use crate::schema::{SchemaError, Table};
+use crate::sink::{Sink, SinkError};
 
 /// How often a file whose last line is not written whole is looked at when all else is done.
 const WAITING_PAUSE: Duration = Duration::from_millis(200);
 
-/// Works on one stream.
-pub(super) async fn work(
-    database: Arc<Database>,
-    places: Places,
-    stream: Stream,
-    listing: Listing,
-    plan: Plan,
-    reporter: Reporter,
-) -> Result<(), EngineError> {
-    let name = stream.name.clone();
-    let (drains, stop) = (plan.until_drained, plan.stop.child_token());
-    // Where all is read once, old rows go after the work, whose end stops all that is beside it.
-    let beside = if drains { plan.stop.clone() } else { stop.clone() };
-    let mut retention = Retention::new(&database, &stream, &plan, beside);
-    let plan = Plan { stop: stop.clone(), ..plan };
-    // Where all is read once, nobody waits for keys to go.
-    let keys = places.spool().filter(|_| !drains).cloned();
-    let result = match Leader::start(database, places, stream, listing, plan, reporter).await {
-        Ok(leader) => {
-            let keeping = async {
-                if let Some(retention) = retention.as_mut().filter(|_| !drains) {
-                    retention.keep_up().await;
+/// What is worked on, and how.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub(super) database: Arc<Database>,
+    pub(super) places: Places,
+    pub(super) stream: Stream,
+    /// What listings have cost.
+    pub(super) costs: Costs,
+    pub(super) plan: Plan,
+    pub(super) reporter: Reporter,
+}
+
+/// Works on one stream. It is started anew once what was in its way may be mended.
+pub(super) async fn work(job: Job) -> Result<(), EngineError> {
+    let name = job.stream.name.clone();
+    let (drains, stop) = (job.plan.until_drained, job.plan.stop.clone());
+    let resting = Arc::new(Resting::new(&job.stream, &job.plan.health));
+    loop {
+        match work_once(job.clone(), &resting).await {
+            Err(Ended::Shutdown) | Ok(()) => return Ok(()),
+            Err(ended) if drains || !ended.may_be_mended() => return Err(ended.of_stream(&name)),
+            Err(ended) => {
+                if !resting.rest(ended, &stop).await {
+                    return Ok(());
                 }
-            };
-            tokio::join!(leader.work_with_helpers(), keeping, tend(keys, &name, stop)).0
+            }
         }
-        Err(error) => Err(error),
+    }
+}
+
+/// Works on one stream, until something is in its way.
+async fn work_once(job: Job, resting: &Arc<Resting>) -> Result<(), Ended> {
+    let (drains, stop) = (job.plan.until_drained, job.plan.stop.child_token());
+    // Where all is read once, old rows go after the work, whose end stops all that is beside it.
+    let beside = if drains { job.plan.stop.clone() } else { stop.clone() };
+    let mut retention = Retention::new(&job.database, &job.stream, &job.plan, beside);
+    let plan = Plan { stop: stop.clone(), ..job.plan.clone() };
+    // Where all is read once, nobody waits for keys to go.
+    let keys = job.places.spool().filter(|_| !drains).cloned();
+    let name = job.stream.name.clone();
+    let database = job.database.clone();
+    let leader = Leader::start(Job { plan, ..job }, resting.clone()).await?;
+    let shared = leader.shared.clone();
+    let placing = keep_placing(&shared, &database);
+    let keeping = async {
+        if let Some(retention) = retention.as_mut().filter(|_| !drains) {
+            retention.keep_up().await;
+        }
     };
-    if let (Ok(()), true, Some(retention)) = (&result, drains, &mut retention) {
+    let tending = tend(keys, &name, stop);
+    tokio::join!(leader.work_with_helpers(), keeping, placing, tending).0?;
+    if let (true, Some(retention)) = (drains, &mut retention) {
         retention.once().await;
     }
-    match result {
-        Err(Ended::Shutdown) | Ok(()) => Ok(()),
-        Err(Ended::Table(source)) => Err(EngineError::Table { stream: name, source }),
-        Err(Ended::Sink(source)) => Err(EngineError::Sink { stream: name, source }),
-        Err(Ended::Folder(source)) => Err(EngineError::Folder(source)),
-        Err(Ended::Task(source)) => Err(EngineError::Task(source)),
-    }
+    Ok(())
 }
 
 /// The first writer of a stream.
@@ -78,6 +99,8 @@ struct Leader {
     shared: Arc<Shared>,
     watch: Watch,
     listing: Listing,
+    /// Whether the stream has rested and has done nothing since.
+    resting: Arc<Resting>,
     /// Whether nothing was done since the last listing.
     is_listing_new: bool,
     /// It was told that the folder can't be listed.
@@ -87,26 +110,38 @@ struct Leader {
 }
 
 impl Leader {
-    async fn start(
-        database: Arc<Database>,
-        places: Places,
-        stream: Stream,
-        listing: Listing,
-        plan: Plan,
-        reporter: Reporter,
-    ) -> Result<Leader, Ended> {
-        let patience = Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone());
+    async fn start(job: Job, resting: Arc<Resting>) -> Result<Leader, Ended> {
+        let Job { database, places, stream, costs, plan, reporter } = job;
+        let mut patience =
+            Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone())
+                .of_table(&stream.table);
+        let (table, places) = loop {
+            let mut conn = patience.connect(&database).await.map_err(SinkError::Database)?;
+            let failure = match Table::load(&mut conn, &stream.table, &stream.fitting).await {
+                Ok(table) => match places.clone().named_for(&mut conn).await {
+                    Ok(places) => break (Arc::new(table), places),
+                    Err(error) => error,
+                },
+                Err(SchemaError::Catalog { source, .. }) => source,
+                Err(error) => return Err(Ended::Table(error)),
+            };
+            patience.pause(&database, failure).await.map_err(SinkError::Database)?;
+        };
+        patience.note_success();
         let for_spool = Arc::downgrade(&database);
         let mut sink = Sink::new(database, &stream, patience);
-        let table = Arc::new(sink.describe(&stream.table, &stream.fitting).await?);
         let is_stopped = !sink.stopped().await?.is_empty();
         let done = Done::new(&stream.reading, &stream.when_done, places.folder());
+        if let Some(spool) = places.spool() {
+            spool.forget_committed();
+        }
         let loaded = load(&mut sink, &places, done.is_some()).await?;
         let done = done.map(|mut done| {
             done.reload(&loaded.checkpoints);
             Mutex::new(done)
         });
         let watch = Watch::new(places.folder().clone());
+        let unplaced = Unplaced::new(&stream, &table, &plan, &reporter);
         let shared = Arc::new(Shared {
             fits: Fits::new(table, &stream.fitting),
             files: Files::new(&stream.reading, loaded.standing),
@@ -115,6 +150,7 @@ impl Leader {
             reporter,
             places,
             done,
+            unplaced,
             is_stopped: AtomicBool::new(is_stopped),
             news: Notify::new(),
             listed: watch::Sender::new(()),
@@ -128,7 +164,8 @@ impl Leader {
             writer: Writer::new(shared.clone(), sink),
             shared,
             watch,
-            listing,
+            listing: Listing::new(costs),
+            resting,
             is_listing_new: false,
             cannot_list: None,
             waiting_since: None,
@@ -166,11 +203,15 @@ impl Leader {
             let started = Instant::now();
             match self.writer.turn().await? {
                 Turn::Committed => {
+                    self.resting.end();
                     due = started + self.shared.stream.pace.every;
                     self.is_listing_new = false;
                 }
                 // A listener tells by itself when there is more.
-                Turn::Spooled => due = started + self.shared.stream.pace.every,
+                Turn::Spooled => {
+                    self.resting.end();
+                    due = started + self.shared.stream.pace.every;
+                }
                 Turn::Other => self.is_listing_new = false,
                 Turn::Nothing => {
                     if !self.look_for_more().await? {
@@ -187,6 +228,10 @@ impl Leader {
     async fn look_for_more(&mut self) -> Result<bool, Ended> {
         if self.take_spooled().await? {
             return Ok(true);
+        }
+        // What another writer has in hand may be what is in the way.
+        if self.is_listing_new && !self.shared.files.is_any_in_hand() {
+            self.resting.end();
         }
         if self.shared.plan.until_drained {
             if self.is_drained().await {
@@ -303,7 +348,7 @@ impl Leader {
         }
         let files: Vec<_> = stopped.iter().map(|file| file.partition.text()).collect();
         let ailment = format!("stream {} is stopped by {}", stream.name, files.join(", "));
-        let _ailment = plan.health.note(ailment);
+        let _ailment = plan.health.note_of(&stream.name, ailment);
         while !stopped.is_empty() {
             if !shared.sleep_until(Instant::now() + stream.reading.scan_every).await {
                 return Ok(false);

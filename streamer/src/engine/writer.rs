@@ -15,6 +15,7 @@ use super::ahead::ReadAhead;
 use super::done::Done;
 use super::ended::Ended;
 use super::looks::Looks;
+use super::unplaced::Unplaced;
 use crate::batch::MicroBatch;
 use crate::config::Stream;
 use crate::event::{Commit, Event, Reporter};
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     pub(super) files: Files,
     /// What becomes of finished files, unless they stay.
     pub(super) done: Option<Mutex<Done>>,
+    /// Records that the table has no partition for.
+    pub(super) unplaced: Unplaced,
     /// Whether files have stopped the stream.
     pub(super) is_stopped: AtomicBool,
     /// Another writer has nothing left to do, or has something for the leader to see to.
@@ -210,9 +213,10 @@ impl Writer {
             return Ok(Turn::Other);
         }
         if self.renewals != self.shared.fits.renewals() {
-            // Another writer has found the table changed.
-            self.put_down().await?;
+            // Another writer has found the table changed. What was read by the former description
+            // is read again, and so counts as not read.
             self.renewals = self.shared.fits.renewals();
+            self.rewind().await?;
             return Ok(Turn::Other);
         }
         match work {
@@ -287,7 +291,7 @@ impl Writer {
         if reads_ahead && self.source.at_rest(|feed| feed.is_low(batch)).await? {
             self.claim(Some(batch)).await?;
         }
-        let mut is_sure = false;
+        let (mut is_sure, mut waiting) = (false, None);
         let committed = loop {
             let source = &mut self.source;
             let mut read_ahead = || {
@@ -301,6 +305,10 @@ impl Writer {
                         return Ok(Turn::Other);
                     }
                     is_sure = true;
+                }
+                Err(SinkError::NoPartition(missing)) => {
+                    let unplaced = &self.shared.unplaced;
+                    unplaced.wait(&mut self.sink, batch, missing, &mut waiting).await?;
                 }
                 committed => break committed,
             }
@@ -324,6 +332,7 @@ impl Writer {
             Err(error) => return Err(error.into()),
         };
         self.rivalry = None;
+        self.shared.unplaced.note(&committed);
         if let Some(done) = &self.shared.done {
             done.lock().await.note(&batch.parts, &committed.stopped);
         }

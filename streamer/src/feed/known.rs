@@ -60,6 +60,11 @@ impl Known {
         true
     }
 
+    /// The file needs a look, though it is what it was.
+    pub(super) fn unsettle(&mut self, name: &Name, stat: Stat) {
+        self.settled.remove(&stat.look(name.as_str()));
+    }
+
     /// Whether the file needs no look.
     pub(super) fn is_settled(&self, found: &Found) -> bool {
         self.settled.contains_key(&found.look())

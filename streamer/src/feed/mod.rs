@@ -4,6 +4,7 @@
 mod again;
 pub mod files;
 mod known;
+mod opening;
 pub mod places;
 pub mod share;
 mod taken;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use crate::batch::{MicroBatch, Part};
 use crate::config::{Pace, Reading};
-use crate::format::{Beginning, Format};
+use crate::format::Format;
 use crate::layout::{Fit, Fits};
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Checkpoint, Found, Kind, Name, Partition};
@@ -23,6 +24,7 @@ use crate::source::content::Content;
 use crate::source::file::{OpenFile, Step};
 use again::Again;
 use files::Files;
+use opening::Opening;
 use places::Places;
 use taken::Taken;
 pub use work::Work;
@@ -76,18 +78,6 @@ struct Current {
     committed_offset: u64,
     /// Whether it then says that the file was read to its end.
     was_done: bool,
-}
-
-/// What opening a file came to: how its records fit the table.
-enum Opening {
-    /// The file has nothing to tell by yet.
-    NotYet,
-    /// The file has no record.
-    Empty,
-    /// They do, below this header, where the file has one.
-    Fits(Fit, Option<Arc<[u8]>>),
-    /// They don't: why, and what to do.
-    Refused(String),
 }
 
 /// Why reading a file ended.
@@ -231,6 +221,7 @@ impl Feed {
         let (kind, record_bytes_max) = (partition.kind(), self.reading.record_bytes_max);
         let mut file = OpenFile::from_start(kind, start, stat, format, record_bytes_max);
         let still = resumed.is_some() || self.is_still(&found.name, stat);
+        let renewals = self.fits.renewals();
         let (fit, header) = match self.fit(&mut file, still)? {
             Opening::Fits(fit, header) => (fit, header),
             Opening::Empty => {
@@ -246,6 +237,10 @@ impl Feed {
             }
             Opening::Refused(reason) => {
                 self.refuse(found, partition, stat, reason);
+                if self.fits.renewals() != renewals {
+                    // The table was another one meanwhile: it is to be looked at again.
+                    self.files.state().known.unsettle(&found.name, stat);
+                }
                 return Ok(None);
             }
         };
@@ -265,21 +260,6 @@ impl Feed {
             committed_offset,
             was_done,
         }))
-    }
-
-    /// How the records of a file that was just opened fit the table.
-    fn fit(&self, file: &mut OpenFile, still: bool) -> io::Result<Opening> {
-        let header = match file.begin(still)? {
-            Beginning::NotYet => return Ok(Opening::NotYet),
-            Beginning::Empty => return Ok(Opening::Empty),
-            Beginning::Unreadable(fault) => return Ok(Opening::Refused(fault.to_string())),
-            Beginning::Records => return Ok(Opening::Fits(self.fits.of_objects(), None)),
-            Beginning::Header(header) => header,
-        };
-        Ok(match self.fits.of_header(header.names) {
-            Ok(fit) => Opening::Fits(fit, Some(header.raw)),
-            Err(error) => Opening::Refused(error.to_string()),
-        })
     }
 
     /// Reads records of one file into `batch` until it is full or the file has no more.

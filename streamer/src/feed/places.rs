@@ -1,10 +1,15 @@
 //! Where the logs of a stream are: files below the data folder, and segments of the stream's spool.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
+use sqlx::PgConnection;
+use tokio::task::spawn_blocking;
+
 use crate::config::Reading;
+use crate::ledger::repertoire;
 use crate::partition::fingerprint::Stat;
 use crate::partition::standing::Survey;
 use crate::partition::{Kind, Name};
@@ -23,6 +28,26 @@ impl Places {
     /// The files that `reading` means below `data`, and what is in `spool`.
     pub fn new(data: PathBuf, reading: &Reading, spool: Option<SpoolReader>) -> Places {
         Places { folder: Folder::new(data, reading), spool }
+    }
+
+    /// The same, with names of files that the database at `conn` can keep, whatever its encoding.
+    ///
+    /// # Errors
+    /// When the database can't be asked.
+    pub async fn named_for(self, conn: &mut PgConnection) -> Result<Places, sqlx::Error> {
+        if !repertoire::is_limited(conn).await? {
+            return Ok(self);
+        }
+        let Places { folder, spool } = self;
+        let listing = spawn_blocking(move || {
+            let (folder, mut chars) = (folder.without(HashSet::new()), BTreeSet::new());
+            // Who lists the folder next tells why it can't be listed.
+            drop(folder.visit(|name, _| chars.extend(name.chars().filter(|c| !c.is_ascii()))));
+            (folder, chars)
+        });
+        let (folder, chars) = listing.await.map_err(|_panic| sqlx::Error::WorkerCrashed)?;
+        let lacking = repertoire::lacking(conn, &chars).await?;
+        Ok(Places { folder: folder.without(lacking), spool })
     }
 
     /// The folder alone.

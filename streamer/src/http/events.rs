@@ -193,8 +193,8 @@ fn waits_long(headers: &HeaderMap) -> bool {
 /// Records under a header that the table can't take would stay in the spool for ever.
 fn check_header(entry: &Entry, records: &Records) -> Result<(), Refusal> {
     if !entry.spool.is_open() {
-        let message =
-            "the stream's table is not known yet: the database was not there since the start";
+        let message = "the stream's table is not known yet: the database was not there since the \
+                       start, or the table can't be used; `streamer health` tells";
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later());
     }
     let Some(header) = &records.header else { return Ok(()) };

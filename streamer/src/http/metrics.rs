@@ -43,6 +43,7 @@ pub struct Metrics {
     spool: Levels,
     spool_free: Levels,
     spool_age: Ages,
+    ailments: Levels,
     micro_batch: Times,
     latency: Times,
     latencies: Latencies,
@@ -63,6 +64,7 @@ impl Metrics {
             spool: Levels::default(),
             spool_free: Levels::default(),
             spool_age: Ages::default(),
+            ailments: Levels::default(),
             // From 1 ms to 32 s.
             micro_batch: Times::new_with_constructor(histogram),
             latency: Times::new_with_constructor(histogram),
@@ -88,6 +90,8 @@ impl Metrics {
         registry.register_with_unit("spool_free", help, Unit::Bytes, self.spool_free.clone());
         let help = "How long the oldest record that came by a listener has waited to be committed";
         registry.register_with_unit("spool_age", help, Unit::Seconds, self.spool_age.clone());
+        let help = "How many things keep the stream from going on; `streamer health` names them";
+        registry.register("ailments", help, self.ailments.clone());
         let help = "From the first byte of a micro-batch read to its commit";
         registry.register_with_unit("micro_batch", help, Unit::Seconds, self.micro_batch.clone());
         let help = "From a record accepted by a listener to its commit";
@@ -115,6 +119,12 @@ impl Metrics {
         if let Some(bytes) = spool.free_bytes() {
             self.spool_free.get_or_create(&of).set(bytes);
         }
+    }
+
+    /// How many things keep the stream from going on now.
+    pub(super) fn note_ailments(&self, stream: &str, ailments: usize) {
+        let ailments = u64::try_from(ailments).unwrap_or(u64::MAX);
+        self.ailments.get_or_create(&of(stream)).set(ailments);
     }
 
     /// All of it as text.
@@ -152,7 +162,7 @@ const COUNTED: [Counted; 6] = [
         of.counts.repeated
     }),
     ("dead_letters", "Records that were refused.", |of| of.counts.dead_letters),
-    ("failed_files", "Files that could not be loaded, or have stopped their stream.", |of| {
+    ("failed_files", "Files that were not loaded, have stopped their stream, or wait.", |of| {
         of.failures
     }),
 ];

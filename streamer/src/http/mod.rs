@@ -112,6 +112,15 @@ pub struct Parts {
     pub stop: CancellationToken,
 }
 
+impl App {
+    /// Whether whoever asks may know which streams there are: from this machine, or with a token of
+    /// one of them.
+    fn tells_names(&self, headers: &HeaderMap) -> bool {
+        let shows_one = |entry: &Entry| auth::shows_one(headers, &entry.tokens);
+        self.address.ip().is_loopback() || self.entries.values().any(shows_one)
+    }
+}
+
 impl Bound {
     /// Takes the address that the settings name, or the usual one; nothing, if there is to be no
     /// server. The usual address may be taken by another streamer: that is no failure.
@@ -210,27 +219,35 @@ async fn healthz() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-/// Whether records can be taken and go into their tables.
-async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let is_open = app.entries.values().all(|entry| entry.spool.is_open());
-    if is_open && app.health.is_ready() {
-        return Json(json!({"status": "ready"})).into_response();
+/// Whether records can be taken and go into their tables, of some stream at least. What ails the
+/// streamer is told to whoever may know which streams there are.
+async fn readyz(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let ails = |name: &str| !app.health.ailments_of(name).is_empty();
+    // A stream that can't go on keeps the others from nothing.
+    let is_known = |(name, entry): (&String, &Entry)| entry.spool.is_open() || ails(name);
+    let works = app.entries.is_empty() || app.entries.keys().any(|name| !ails(name));
+    let is_ready = app.entries.iter().all(is_known) && works && app.health.is_ready();
+    let ailments = if app.tells_names(&headers) { app.health.ailments() } else { Vec::new() };
+    if is_ready {
+        return Json(json!({"status": "ready", "ailments": ailments})).into_response();
     }
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "not ready; `streamer health` tells what ails it")
-        .later()
-        .into_response()
+    let message = match ailments.as_slice() {
+        [] => "not ready; `streamer health` tells what ails it".to_owned(),
+        ailments => format!("not ready: {}", ailments.join("; ")),
+    };
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later().into_response()
 }
 
 /// What was counted. It names the streams, and so is told to other machines only for a token of one
 /// of them.
 async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let shows_one = |entry: &Entry| auth::shows_one(&headers, &entry.tokens);
-    if !app.address.ip().is_loopback() && !app.entries.values().any(shows_one) {
+    if !app.tells_names(&headers) {
         app.metrics.note_unauthorized();
         return auth::refusal().into_response();
     }
     for (name, entry) in &app.entries {
         app.metrics.note_spool(name, &entry.spool);
+        app.metrics.note_ailments(name, app.health.ailments_of(name).len());
     }
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text()).into_response()
 }

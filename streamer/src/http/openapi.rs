@@ -131,7 +131,9 @@ fn plain(summary: &str, description: &str) -> Value {
 }
 
 fn ready() -> Value {
-    let mut ready = plain("Whether events are taken and go into their tables", "They do");
+    let does = "They do, of some stream at least; `ailments` names what keeps others from it, to \
+                whoever may know the streams";
+    let mut ready = plain("Whether events are taken and go into their tables", does);
     ready["responses"]["503"] = later("Not now");
     ready
 }

@@ -68,15 +68,16 @@ impl Fits {
         Fits(Arc::new(Inner { fitting: fitting.clone(), made, misfit: Notify::new() }))
     }
 
-    /// The table is described by `table` now. Files that are read have the fits that they had;
-    /// returns whether there is anything new.
-    pub fn renew(&self, table: Table) -> bool {
+    /// The table is described by `table` now. Files that are read have the fits that they had.
+    /// Returns what is new, in words, if anything is.
+    pub fn renew(&self, table: Table) -> Option<String> {
         let mut made = self.lock();
         if *made.table == table {
-            return false;
+            return None;
         }
+        let difference = made.table.difference(&table);
         *made = Made::of(Arc::new(table), made.renewals + 1);
-        true
+        Some(difference)
     }
 
     /// How often the table's description was renewed.

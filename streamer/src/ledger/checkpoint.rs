@@ -13,6 +13,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
+use super::repertoire::Lacking;
 use super::{bigint, signed, unsigned};
 use crate::batch::Part;
 use crate::partition::Partition;
@@ -109,6 +110,7 @@ pub async fn refuse(
     partition: &Partition,
     reason: &str,
 ) -> Result<(), sqlx::Error> {
+    let lacking = Lacking::of(conn, std::iter::once(reason)).await?;
     sqlx::query(
         "insert into streamer.checkpoint (stream, partition, next_offset, next_line, records, state, refusal)
          values ($1, $2, 0, 1, 0, 'refused', $3)
@@ -117,7 +119,30 @@ pub async fn refuse(
     )
     .bind(stream)
     .bind(partition.text())
-    .bind(reason)
+    .bind(lacking.text(reason))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Notes what the next records of a partition wait for, until its checkpoint moves.
+///
+/// # Errors
+/// When it can't be written.
+pub async fn note_wait(
+    conn: &mut PgConnection,
+    stream: &str,
+    partition: &Partition,
+    waits_for: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into streamer.checkpoint (stream, partition, next_offset, next_line, records, state, waits_for)
+         values ($1, $2, 0, 1, 0, 'reading', $3)
+         on conflict (stream, partition) do update set waits_for = excluded.waits_for, updated_at = now()",
+    )
+    .bind(stream)
+    .bind(partition.text())
+    .bind(waits_for)
     .execute(conn)
     .await?;
     Ok(())
@@ -169,7 +194,7 @@ pub async fn advance(
          update streamer.checkpoint c
             set next_offset = v.end_offset, next_line = v.end_line, records = c.records + v.records,
                 judged_records = c.judged_records + v.records, state = v.state,
-                fingerprint = v.fingerprint, refusal = null, updated_at = now()
+                fingerprint = v.fingerprint, refusal = null, waits_for = null, updated_at = now()
            from moving v join held using (partition)
           where c.stream = v.stream and c.partition = v.partition and c.next_offset = v.start_offset
          returning c.partition, nextval('streamer.micro_batch_batch_id_seq'), now()",

@@ -9,8 +9,9 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use super::repertoire::{Lacking, texts_of};
 use super::{bigint, signed};
-use crate::batch::DeadLetter;
+use crate::batch::{DeadLetter, LetterKind};
 use crate::layout::Reason;
 use crate::partition::Partition;
 
@@ -85,6 +86,8 @@ pub struct Whole {
     pub batch_id: i64,
     /// When that was.
     pub created_at: DateTime<Utc>,
+    /// Whether its record has no partition.
+    pub is_unplaced: bool,
     /// When it was resolved.
     pub resolved_at: Option<DateTime<Utc>>,
     /// retried or discarded.
@@ -129,19 +132,23 @@ pub async fn write(
         return Ok(());
     }
     let each = || letters.iter().map(|refused| refused.letter);
+    let texts = each().flat_map(|letter| &letter.reasons).flat_map(texts_of);
+    let lacking = Lacking::of(tx, texts.chain(columns.iter().map(String::as_str))).await?;
+    let columns: Vec<Cow<'_, str>> = columns.iter().map(|name| lacking.text(name)).collect();
     let lines = each().map(|letter| letter.line.map(bigint));
     sqlx::query(
         "insert into streamer.dead_letter (stream, partition, start_offset, end_offset, line, raw,
-                                           columns, header, reasons, batch_id)
+                                           columns, header, reasons, batch_id, kind)
          select $1, v.partition, v.start_offset, v.end_offset, v.line, v.raw, $2, v.header, v.reasons,
-                v.batch_id
+                v.batch_id, v.kind
            from unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bytea[],
-                       $9::jsonb[], $10::bigint[])
-                v (partition, start_offset, end_offset, line, raw, header, reasons, batch_id)
+                       $9::jsonb[], $10::bigint[], $11::text[])
+                v (partition, start_offset, end_offset, line, raw, header, reasons, batch_id, kind)
          on conflict (stream, partition, start_offset) do update
             set end_offset = excluded.end_offset, line = excluded.line, raw = excluded.raw,
                 columns = excluded.columns, header = excluded.header, reasons = excluded.reasons,
-                batch_id = excluded.batch_id, created_at = now(), resolved_at = null, resolution = null",
+                batch_id = excluded.batch_id, kind = excluded.kind, tried_with = null, created_at = now(),
+                resolved_at = null, resolution = null",
     )
     .bind(stream)
     .bind(columns)
@@ -151,14 +158,16 @@ pub async fn write(
     .bind(lines.collect::<Vec<Option<i64>>>())
     .bind(each().map(|letter| letter.raw.as_slice()).collect::<Vec<_>>())
     .bind(letters.iter().map(|one| one.header.map(AsRef::as_ref)).collect::<Vec<Option<&[u8]>>>())
-    .bind(each().map(|letter| Json(&letter.reasons)).collect::<Vec<_>>())
+    .bind(each().map(|letter| Json(lacking.reasons(&letter.reasons))).collect::<Vec<_>>())
     .bind(letters.iter().map(|one| one.batch_id).collect::<Vec<_>>())
+    .bind(each().map(|letter| letter.kind.name()).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Locks the next open dead letters of a stream behind the number `after`, in order of number.
+/// Locks the next open dead letters of a stream behind the number `after`, in order of number. Where
+/// `partitions` are named, only those without a partition that were not tried with them.
 ///
 /// # Errors
 /// When the database can't be asked.
@@ -166,6 +175,7 @@ pub async fn lock_next(
     tx: &mut PgConnection,
     stream: &str,
     which: Which<'_>,
+    partitions: Option<&str>,
     after: i64,
 ) -> Result<Vec<Open>, sqlx::Error> {
     sqlx::query_as(
@@ -174,6 +184,7 @@ pub async fn lock_next(
           where stream = $1 and resolved_at is null and dead_letter_id > $2
             and (cardinality($3::bigint[]) = 0 or dead_letter_id = any($3))
             and ($4::text is null or partition = $4)
+            and ($6::text is null or kind = 'no partition' and tried_with is distinct from $6)
           order by dead_letter_id limit $5 for update",
     )
     .bind(stream)
@@ -181,6 +192,7 @@ pub async fn lock_next(
     .bind(which.ids)
     .bind(which.file)
     .bind(RETRIED_MAX)
+    .bind(partitions)
     .fetch_all(tx)
     .await
 }
@@ -200,22 +212,27 @@ pub async fn mark_retried(tx: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx
     Ok(())
 }
 
-/// Notes why dead letters are refused now.
+/// Notes why dead letters are refused now, and with which partitions those were tried that have none.
 ///
 /// # Errors
 /// When it can't be written.
 pub async fn note_reasons(
     tx: &mut PgConnection,
-    refused: Vec<(i64, Vec<Reason>)>,
+    refused: &[(i64, LetterKind, Vec<Reason>)],
+    partitions: Option<&str>,
 ) -> Result<(), sqlx::Error> {
-    let (ids, reasons): (Vec<i64>, Vec<Json<Vec<Reason>>>) =
-        refused.into_iter().map(|(id, reasons)| (id, Json(reasons))).unzip();
+    let texts = refused.iter().flat_map(|(.., reasons)| reasons).flat_map(texts_of);
+    let lacking = Lacking::of(tx, texts).await?;
     sqlx::query(
-        "update streamer.dead_letter d set reasons = v.reasons
-           from unnest($1::bigint[], $2::jsonb[]) v (id, reasons) where d.dead_letter_id = v.id",
+        "update streamer.dead_letter d
+            set reasons = v.reasons, kind = v.kind, tried_with = case v.kind when 'no partition' then $4 end
+           from unnest($1::bigint[], $2::text[], $3::jsonb[]) v (id, kind, reasons)
+          where d.dead_letter_id = v.id",
     )
-    .bind(&ids)
-    .bind(reasons)
+    .bind(refused.iter().map(|(id, ..)| *id).collect::<Vec<_>>())
+    .bind(refused.iter().map(|(_, kind, _)| kind.name()).collect::<Vec<_>>())
+    .bind(refused.iter().map(|(.., reasons)| Json(lacking.reasons(reasons))).collect::<Vec<_>>())
+    .bind(partitions)
     .execute(tx)
     .await?;
     Ok(())
@@ -248,6 +265,29 @@ pub async fn count_open(conn: &mut PgConnection, stream: &str) -> Result<i64, sq
         "select count(*) from streamer.dead_letter where stream = $1 and resolved_at is null",
     )
     .bind(stream)
+    .fetch_one(conn)
+    .await
+}
+
+/// Whether dead letters of a stream are open whose records have no partition, and whether there are
+/// such that were not tried with `partitions`.
+///
+/// # Errors
+/// When the database can't be asked.
+pub async fn without_partition(
+    conn: &mut PgConnection,
+    stream: &str,
+    partitions: &str,
+) -> Result<(bool, bool), sqlx::Error> {
+    sqlx::query_as(
+        "select exists (select from streamer.dead_letter
+                         where stream = $1 and kind = 'no partition' and resolved_at is null),
+                exists (select from streamer.dead_letter
+                         where stream = $1 and kind = 'no partition' and resolved_at is null
+                           and tried_with is distinct from $2)",
+    )
+    .bind(stream)
+    .bind(partitions)
     .fetch_one(conn)
     .await
 }
@@ -339,7 +379,7 @@ pub async fn groups(
 pub async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<Whole>, sqlx::Error> {
     sqlx::query_as(
         "select stream, partition, start_offset, end_offset, line, raw, columns, header, reasons,
-                batch_id, created_at, resolved_at, resolution
+                batch_id, created_at, kind = 'no partition' as is_unplaced, resolved_at, resolution
            from streamer.dead_letter where dead_letter_id = $1",
     )
     .bind(id)

@@ -20,6 +20,7 @@ pub mod export;
 pub mod idempotency;
 pub mod instance;
 pub mod micro_batch;
+pub mod repertoire;
 pub mod reset;
 pub mod status;
 pub mod stop;

@@ -17,6 +17,8 @@ pub struct PartitionStatus {
     pub state: String,
     /// Why it is refused or stopped.
     pub refusal: Option<String>,
+    /// What its next records wait for.
+    pub waits_for: Option<String>,
     /// When the checkpoint was moved last.
     pub updated_at: DateTime<Utc>,
     /// Rows that were inserted.
@@ -57,6 +59,24 @@ pub struct MicroBatchStatus {
     pub written_at: DateTime<Utc>,
 }
 
+/// How many seconds ago the last micro-batch of a stream was committed, by the database's clock;
+/// never, where there is none.
+///
+/// # Errors
+/// When the database can't be asked.
+pub async fn committed_seconds_ago(
+    conn: &mut PgConnection,
+    stream: &str,
+) -> Result<Option<f64>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select greatest(round(extract(epoch from now() - written_at)::numeric, 1), 0)::double precision
+           from streamer.micro_batch where stream = $1 order by batch_id desc limit 1",
+    )
+    .bind(stream)
+    .fetch_optional(conn)
+    .await
+}
+
 /// All partitions of a stream.
 ///
 /// # Errors
@@ -66,7 +86,7 @@ pub async fn partitions(
     stream: &str,
 ) -> Result<Vec<PartitionStatus>, sqlx::Error> {
     sqlx::query_as(
-        "select c.partition, c.next_offset, c.records, c.state, c.refusal, c.updated_at,
+        "select c.partition, c.next_offset, c.records, c.state, c.refusal, c.waits_for, c.updated_at,
                 coalesce(b.rows, 0)::bigint as rows, coalesce(b.duplicates, 0)::bigint as duplicates,
                 coalesce(b.dead_letters, 0)::bigint as dead_letters,
                 coalesce(b.repeated, 0)::bigint as repeated

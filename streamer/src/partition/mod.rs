@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use crate::format::Packing;
 use fingerprint::{Fingerprint, Look, Stat};
 pub use lag::Lag;
-pub use name::{Kind, Name, Partition, SPOOL, Unit, file_text};
+pub use name::{Kind, Name, Partition, SPOOL, Unit, file_text, file_text_without};
 
 /// How far a partition was read, and what it looked like then: what a checkpoint holds.
 #[derive(Debug, Clone, PartialEq, Default)]

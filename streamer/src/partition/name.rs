@@ -1,6 +1,7 @@
 //! The names of logs and of their partitions, as checkpoints, tables and messages write them.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -152,7 +153,12 @@ impl fmt::Display for Partition {
 /// characters, `\` and `#` are written as `\xNN`, so that different paths have different names and
 /// `#2` can mark a second generation.
 pub fn file_text(below: &Path) -> Cow<'_, str> {
-    let is_odd = |c: char| c.is_control() || c == '\\' || c == '#';
+    file_text_without(below, &HashSet::new())
+}
+
+/// The same where characters are `lacking` to write it with: those are written as `\xNN`, too.
+pub fn file_text_without<'p>(below: &'p Path, lacking: &HashSet<char>) -> Cow<'p, str> {
+    let is_odd = |c: char| c.is_control() || c == '\\' || c == '#' || lacking.contains(&c);
     if let Some(plain) = below.to_str().filter(|name| !name.contains(is_odd)) {
         return plain.into();
     }
@@ -206,6 +212,9 @@ mod tests {
         assert_eq!(name(strange).as_str(), "in/a\\x0ab\\xff\\x5c\\x232\\x5cx41.csv");
         assert_eq!(name(strange).path().as_os_str().as_bytes(), strange);
         assert_eq!(Name::parse("é a.csv").path(), Path::new("é a.csv"));
+        let kept = file_text_without(Path::new("é€.csv"), &HashSet::from(['€']));
+        assert_eq!(kept, "é\\xe2\\x82\\xac.csv");
+        assert_eq!(Name::parse(kept).path(), Path::new("é€.csv"));
     }
 
     #[test]

@@ -57,10 +57,12 @@ const BY_BYTES: [u32; 18] =
     [16, 17, 19, 20, 21, 23, 25, 26, 650, 774, 829, 869, 1043, 1082, 1083, 1114, 1184, 2950];
 
 /// The unique indexes without conditions: the primary key, then those of constraints, also of
-/// deferrable ones, then others; each in order of name.
+/// deferrable ones, then others; each in order of name. Only for an expression does this wait for
+/// somebody who has locked the table.
 pub(super) async fn load(conn: &mut PgConnection, table: u32) -> Result<Vec<Key>, sqlx::Error> {
     let rows = sqlx::query(
-        "select c.relname, a.attname, pg_get_indexdef(c.oid, p.position, false),
+        "select c.relname, a.attname,
+                case when a.attnum is null then pg_get_indexdef(c.oid, p.position, false) end,
                 case when n.nspname <> 'pg_catalog' or o.collname <> 'default'
                      then array[n.nspname, o.collname]::text[] end,
                 coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),

@@ -3,6 +3,7 @@
 mod columns;
 mod keys;
 
+use sqlx::postgres::types::Oid;
 use sqlx::{PgConnection, Row};
 
 pub use columns::Column;
@@ -46,6 +47,13 @@ pub enum SchemaError {
         /// What it is.
         kind: &'static str,
     },
+    /// Its rows are on the nodes of a cluster, which tell duplicates and refusals in ways of their
+    /// own.
+    #[error(
+        "table {0} is distributed by Citus, which the streamer can't load yet; local tables of the same \
+         database work: load one and insert from there, or make this one local by undistribute_table()"
+    )]
+    Distributed(String),
     /// There is no column to keep those that the table lacks.
     #[error(
         "table {table} has no column {column} of type jsonb, which extra = \"keep\" needs; add it, or \
@@ -163,6 +171,30 @@ impl Table {
         }
     }
 
+    /// What is different in `now`, in words.
+    pub fn difference(&self, now: &Table) -> String {
+        let mut words = Vec::new();
+        for column in &now.columns {
+            words.extend(match self.column(&column.name) {
+                None => Some(format!("column {} is new", column.name)),
+                Some(before) if before.type_name != column.type_name => {
+                    let (name, now, before) = (&column.name, &column.type_name, &before.type_name);
+                    Some(format!("column {name} is {now} now, not {before}"))
+                }
+                Some(before) => {
+                    (before != column).then(|| format!("column {} takes other values", column.name))
+                }
+            });
+        }
+        let gone = self.columns.iter().filter(|column| now.column(&column.name).is_none());
+        words.extend(gone.map(|column| format!("column {} is gone", column.name)));
+        if self.keys != now.keys {
+            let keys: Vec<String> = now.keys.iter().map(ToString::to_string).collect();
+            words.push(format!("its keys are [{}]", keys.join(", ")));
+        }
+        if words.is_empty() { "in detail".to_owned() } else { words.join(", ") }
+    }
+
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
@@ -227,27 +259,33 @@ struct Resolved {
 
 /// Finds the table.
 async fn resolve(conn: &mut PgConnection, name: &str) -> Result<Resolved, SchemaError> {
+    let failed = |source| SchemaError::Catalog { table: name.to_owned(), source };
     let found = sqlx::query(
         "select c.oid, c.relkind::text, n.nspname, c.relname,
-                c.relkind = 'r' and a.amname = 'heap' and to_regclass('pg_catalog.pg_dist_partition') is null,
+                c.relkind = 'r' and a.amname = 'heap',
                 n.nspname = 'public' and exists (
                     select from pg_class h join pg_namespace s on s.oid = h.relnamespace
-                     where s.nspname = 'streamer' and h.relname = 'history_' || c.relname)
+                     where s.nspname = 'streamer' and h.relname = 'history_' || c.relname),
+                to_regclass('pg_catalog.pg_dist_partition') is not null
            from pg_class c join pg_namespace n on n.oid = c.relnamespace
            left join pg_am a on a.oid = c.relam
           where c.oid = to_regclass($1)",
     )
     .bind(name)
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await
-    .map_err(|source| SchemaError::Catalog { table: name.to_owned(), source })?;
+    .map_err(failed)?;
     let Some(row) = found else { return Err(SchemaError::Missing(name.to_owned())) };
     let kind = match row.get::<&str, _>(1) {
         "r" | "p" | "f" => {
+            let (oid, has_citus) = (row.get::<Oid, _>(0), row.get(6));
+            if has_citus && is_distributed(conn, oid).await.map_err(failed)? {
+                return Err(SchemaError::Distributed(name.to_owned()));
+            }
             return Ok(Resolved {
-                oid: row.get::<sqlx::postgres::types::Oid, _>(0).0,
+                oid: oid.0,
                 quoted_name: format!("{}.{}", quote(row.get(2)), quote(row.get(3))),
-                is_one_heap: row.get::<Option<bool>, _>(4).unwrap_or(false),
+                is_one_heap: row.get::<Option<bool>, _>(4).unwrap_or(false) && !has_citus,
                 is_made_here: row.get(5),
             });
         }
@@ -257,4 +295,14 @@ async fn resolve(conn: &mut PgConnection, name: &str) -> Result<Resolved, Schema
         _ => "type",
     };
     Err(SchemaError::NotATable { name: name.to_owned(), kind })
+}
+
+/// Whether Citus, which is there, has the table in its care.
+async fn is_distributed(conn: &mut PgConnection, table: Oid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (select from pg_catalog.pg_dist_partition where logicalrelid = $1)",
+    )
+    .bind(table)
+    .fetch_one(conn)
+    .await
 }

@@ -13,12 +13,16 @@ use super::lookup;
 use super::recent::Recent;
 use super::rows::{self, Busy, Written};
 use super::watched::outcomes;
-use crate::batch::{Counts, DeadLetter, MicroBatch, PartOutcome, Path, RowPlace, Verdict, count};
+use crate::batch::{
+    Counts, DeadLetter, LetterKind, MicroBatch, PartOutcome, Path, RowPlace, Verdict, count,
+};
+use crate::config::OnMissingPartition;
 use crate::latency::Visible;
 use crate::ledger::checkpoint::Advanced;
 use crate::ledger::dead_letter::Refused;
 use crate::ledger::{checkpoint, dead_letter, idempotency, micro_batch, stop};
 use crate::limit::DeadLetterLimit;
+use crate::partitioning::NoPartition;
 use crate::retry::{Remedy, remedy_of};
 
 /// How a micro-batch's transaction begins. Every row is judged when it is written: by default a
@@ -36,6 +40,7 @@ pub(super) struct Attempt<'a> {
     /// For how long an Idempotency-Key is remembered.
     pub(super) keep: Duration,
     pub(super) limit: Option<DeadLetterLimit>,
+    pub(super) on_missing: OnMissingPartition,
     pub(super) batch: &'a MicroBatch,
     pub(super) recent: &'a Recent,
     pub(super) path: Path,
@@ -55,6 +60,9 @@ pub(super) enum Failure {
     Superseded,
     /// A row was refused, and this path can't tell which. Rolled back; the connection is good.
     Refused(Box<dyn DatabaseError>),
+    /// The table has no partition for rows, which are to wait for one. Rolled back; the connection is
+    /// good.
+    NoPartition(NoPartition),
     /// The connection is to be closed. If the commit was under way, its outcome is not known.
     Lost(sqlx::Error),
 }
@@ -92,6 +100,11 @@ impl Attempt<'_> {
             Err(sqlx::Error::Database(error)) if self.is_refusal(error.as_ref()) => {
                 tx.rollback().await?;
                 return Err(Failure::Refused(error));
+            }
+            Err(sqlx::Error::Configuration(error)) if error.is::<NoPartition>() => {
+                tx.rollback().await?;
+                let missing = error.downcast::<NoPartition>().expect("it was looked at");
+                return Err(Failure::NoPartition(*missing));
             }
             Err(error) => return Err(error.into()),
         }
@@ -147,7 +160,7 @@ impl Attempt<'_> {
     ) -> Result<(Written<'_>, Lookup), sqlx::Error> {
         let (rows, lookup) = self.look_up(tx, busy).await?;
         if self.path == Path::Careful {
-            return Ok((careful(tx, self.batch, &rows, advanced).await?, lookup));
+            return Ok((careful(tx, self.batch, &rows, advanced, self.on_missing).await?, lookup));
         }
         rows::copy(tx, self.batch, &rows, advanced, busy).await?;
         Ok((Written { inserted: rows, dead: Vec::new() }, lookup))
@@ -221,7 +234,9 @@ impl Attempt<'_> {
             Visible::soon(written.inserted.iter().filter_map(|row| self.batch.created_us_of(row)))
         };
         let Lookup { path, duplicates } = lookup;
-        Committed { parts, path, duplicates, stopped: Vec::new(), watched, visible }
+        let is_unplaced = |(_, letter): &&(_, DeadLetter)| letter.kind == LetterKind::NoPartition;
+        let unplaced = count(written.dead.iter().filter(is_unplaced).count());
+        Committed { parts, path, duplicates, stopped: Vec::new(), unplaced, watched, visible }
     }
 
     /// All dead letters: those known before the table was asked, and those that it refused.

@@ -6,11 +6,13 @@ use sqlx::{PgConnection, raw_sql};
 
 use super::lookup::without_existing;
 use super::rows::{self, Written, copy};
-use crate::batch::{MicroBatch, RowPlace};
+use crate::batch::{DeadLetter, LetterKind, MicroBatch, RowPlace};
+use crate::config::OnMissingPartition;
 use crate::layout::{Reason, escaped};
 use crate::ledger::checkpoint::Advanced;
 use crate::ledger::unchanged;
-use crate::retry::{Remedy, remedy};
+use crate::partitioning::NoPartition;
+use crate::retry::{Remedy, context, is_no_partition, remedy};
 
 /// How few rows are tried together behind one that was refused: of what is sent behind a refused
 /// row, all is in vain.
@@ -31,16 +33,19 @@ struct Try<'b> {
 /// Whether the table is still the same at the end, the caller has to ask.
 ///
 /// # Errors
-/// Any that is not the fault of a row.
+/// Any that is not the fault of a row. Rows that have no partition are not at fault either where
+/// there are so many that `on_missing` waits: then it is a [`NoPartition`], as a
+/// [`sqlx::Error::Configuration`].
 pub(super) async fn careful(
     tx: &mut PgConnection,
     batch: &MicroBatch,
     rows: &[RowPlace],
     advanced: &Advanced,
+    on_missing: OnMissingPartition,
 ) -> Result<Written<'static>, sqlx::Error> {
     // No row is to blame for what a change of the table does to it.
     unchanged::demand(tx, batch).await?;
-    let (mut inserted, mut dead) = (Vec::new(), Vec::new());
+    let (mut inserted, mut dead, mut unplaced) = (Vec::new(), Vec::new(), 0);
     let mut stack: Vec<Try<'_>> = rows::by_layout(rows).map(Try::of).collect();
     stack.reverse();
     let (mut window, mut tells_lines) = (rows.len(), true);
@@ -58,14 +63,21 @@ pub(super) async fn careful(
             let is_duplicate = error.code().as_deref() == Some("23505")
                 && without_existing(tx, batch, &[*row]).await?.is_empty();
             if !is_duplicate {
-                let letter = batch.dead_letter(row, reason(error.as_ref()));
+                let letter = letter(batch, row, error.as_ref());
+                unplaced += u64::from(letter.kind == LetterKind::NoPartition);
+                if on_missing.waits(unplaced, batch.records()) {
+                    let missing = NoPartition::of(error.as_ref(), batch.table());
+                    return Err(sqlx::Error::Configuration(Box::new(missing)));
+                }
                 dead.push((*row, letter));
                 let repeat = batch.next_repeat(row).map(std::slice::from_ref);
                 stack.extend(repeat.map(Try::of));
             }
             continue;
         }
-        match refused_line(error.as_ref()).filter(|line| tells_lines && *line <= rows.len()) {
+        match refused_line(error.as_ref(), batch.table())
+            .filter(|line| tells_lines && *line <= rows.len())
+        {
             Some(line) => {
                 let (before, behind) = (&rows[..line - 1], &rows[line..]);
                 let accused = Try { rows: &rows[line - 1..line], is_accused: true };
@@ -110,18 +122,31 @@ async fn refusal(
     }
 }
 
-/// Which row of a COPY was refused, from 1, where PostgreSQL tells: not in another language than
-/// English, nor when it looks at a row only behind the last one, as for a foreign key.
-fn refused_line(error: &dyn DatabaseError) -> Option<usize> {
-    line_in(error.try_downcast_ref::<PgDatabaseError>()?.r#where()?)
+/// Which row of a COPY into `table` was refused, from 1, where PostgreSQL tells: not when it looks
+/// at a row only behind the last one, as for a foreign key.
+fn refused_line(error: &dyn DatabaseError, table: &str) -> Option<usize> {
+    line_in(context(error)?, table)
 }
 
 /// The line in an error's context, whose last line is that of the statement: `COPY bookings, line
-/// 6`, perhaps with a column behind it.
-fn line_in(context: &str) -> Option<usize> {
-    let (_, rest) = context.lines().last()?.strip_prefix("COPY ")?.rsplit_once(", line ")?;
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    rest[..digits].parse().ok().filter(|line| *line > 0)
+/// 6`, perhaps with a column behind it. In another language the words are others, and stand
+/// otherwise: it is the first number beside the table's name. Should it be something else, the row
+/// is accused in vain.
+fn line_in(context: &str, table: &str) -> Option<usize> {
+    let (_, name) = table.trim_end_matches('"').rsplit_once("\".\"")?;
+    let (before, behind) = context.lines().last()?.split_once(&name.replace("\"\"", "\""))?;
+    let mut runs =
+        [before, behind].into_iter().flat_map(|text| text.split(|c: char| !c.is_ascii_digit()));
+    runs.find(|run| !run.is_empty())?.parse().ok().filter(|line| *line > 0)
+}
+
+/// What becomes of a row that was refused alone.
+fn letter(batch: &MicroBatch, row: &RowPlace, error: &dyn DatabaseError) -> DeadLetter {
+    let kind = match is_no_partition(error) {
+        true => LetterKind::NoPartition,
+        false => LetterKind::Refused,
+    };
+    DeadLetter { kind, ..batch.dead_letter(row, reason(error)) }
 }
 
 /// PostgreSQL's own words.
@@ -147,15 +172,23 @@ mod tests {
         for (context, line) in [
             ("COPY bookings, line 6", Some(6)),
             ("COPY bookings, line 6, column guests", Some(6)),
+            ("COPY bookings, line 6, column 7th", Some(6)),
             ("PL/pgSQL function judge() line 5 at RAISE\nCOPY bookings, line 61", Some(61)),
-            ("COPY bookings, line 1, line 7", Some(7)),
             ("COPY bookings, line 0", None),
             ("COPY bookings, line 99999999999999999999", None),
-            ("COPY bookings, Zeile 6", None),
+            ("COPY bookings, Zeile 6, Spalte guests", Some(6)),
+            ("PL/pgSQL-Funktion judge() Zeile 5 bei RAISE\nCOPY bookings, Zeile 61", Some(61)),
+            ("fonction PL/pgSQL judge(), ligne 5 à RAISE\nCOPY bookings, ligne 61", Some(61)),
+            ("bookingsのCOPY、行 6、列 guests", Some(6)),
+            ("bookings 복사, 6번째 줄, guests 열", Some(6)),
+            ("COPY bookings, 第6行", Some(6)),
             ("SQL statement \"select 1\"", None),
             ("", None),
         ] {
-            assert_eq!(line_in(context), line, "{context}");
+            assert_eq!(line_in(context, "\"public\".\"bookings\""), line, "{context}");
         }
+        let odd = "\"public\".\"7 o'\"\"clock\"";
+        assert_eq!(line_in("COPY 7 o'\"clock, line 8", odd), Some(8));
+        assert_eq!(line_in("7 o'\"clockのCOPY、行 8", odd), Some(8));
     }
 }

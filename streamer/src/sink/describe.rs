@@ -14,7 +14,8 @@ impl Sink {
     pub async fn describe(&mut self, name: &str, fitting: &Fitting) -> Result<Table, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            let table = in_time(async { Ok(Table::load(&mut conn, name, fitting).await) }).await;
+            let load = async { Ok(Table::load(&mut conn, name, fitting).await) };
+            let table = self.vigil.over(in_time(load)).await;
             match table {
                 Ok(Ok(table)) => {
                     self.keep(conn);

@@ -7,8 +7,10 @@ use super::careful::careful;
 use super::lookup;
 use super::rows::Written;
 use crate::batch::{DeadLetter, MicroBatch, count};
+use crate::config::OnMissingPartition;
 use crate::ledger::checkpoint::Advanced;
 use crate::ledger::unchanged;
+use crate::partitioning::{self, Missing, NoPartition};
 
 /// What would become of a micro-batch's records, by part.
 #[derive(Debug, Default)]
@@ -37,18 +39,37 @@ impl<'c> DryRun<'c> {
         Ok(DryRun { tx })
     }
 
-    /// Writes the rows of `batch`, beside those of the ones before.
+    /// Writes the rows of `batch`, beside those of the ones before. Gives the partition that they
+    /// would wait for instead, if `on_missing` says so.
     ///
     /// # Errors
     /// Any that is not the fault of a record.
-    pub async fn try_out(&mut self, batch: &MicroBatch) -> Result<Trial, sqlx::Error> {
+    pub async fn try_out(
+        &mut self,
+        batch: &MicroBatch,
+        on_missing: OnMissingPartition,
+    ) -> Result<Result<Trial, Missing>, sqlx::Error> {
+        match self.write(batch, on_missing).await {
+            Err(sqlx::Error::Configuration(error)) if error.is::<NoPartition>() => {
+                let missing = error.downcast::<NoPartition>().expect("it was looked at");
+                partitioning::missing(&mut self.tx, &missing).await.map(Err)
+            }
+            tried => tried.map(Ok),
+        }
+    }
+
+    async fn write(
+        &mut self,
+        batch: &MicroBatch,
+        on_missing: OnMissingPartition,
+    ) -> Result<Trial, sqlx::Error> {
         let tx = &mut *self.tx;
         let now = sqlx::query_scalar("select now()").fetch_one(&mut *tx).await?;
         let advanced = Advanced { batch_ids: vec![0; batch.parts.len()], now };
         let grouped = lookup::grouped(tx, batch).await?;
         let batch = grouped.as_ref().unwrap_or(batch);
         let rows = lookup::without_existing(tx, batch, &batch.first_of_each_key()).await?;
-        let Written { inserted, dead } = careful(tx, batch, &rows, &advanced).await?;
+        let Written { inserted, dead } = careful(tx, batch, &rows, &advanced, on_missing).await?;
         unchanged::demand(tx, batch).await?;
         let per_part = |part: usize| count(inserted.iter().filter(|row| row.part == part).count());
         Ok(Trial {

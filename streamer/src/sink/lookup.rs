@@ -37,21 +37,15 @@ pub(super) async fn existing(
 }
 
 /// Leaves out the rows whose key is in the table, as far as their keys can be looked up at all: one
-/// that is no value of its type is for COPY to refuse.
+/// that is no value of its type, or has a character that the database lacks, is for COPY to refuse.
 pub(super) async fn without_existing(
     tx: &mut PgConnection,
     batch: &MicroBatch,
     rows: &[RowPlace],
 ) -> Result<Vec<RowPlace>, sqlx::Error> {
-    let asked = vec![true; rows.len()];
-    let exists = match batch.has_texts_of_keys() {
-        false => existing(tx, batch, rows, &asked).await?,
-        true => {
-            raw_sql("savepoint lookup").execute(&mut *tx).await?;
-            let exists = existing(tx, batch, rows, &asked).await;
-            in_savepoint(tx, exists).await?.unwrap_or_else(|| vec![false; rows.len()])
-        }
-    };
+    raw_sql("savepoint lookup").execute(&mut *tx).await?;
+    let exists = existing(tx, batch, rows, &vec![true; rows.len()]).await;
+    let exists = in_savepoint(tx, exists).await?.unwrap_or_else(|| vec![false; rows.len()]);
     Ok(apart(rows, &exists).1)
 }
 

@@ -10,6 +10,7 @@
 mod attempt;
 mod careful;
 mod claims;
+mod connection;
 mod describe;
 mod dry_run;
 mod first_path;
@@ -18,6 +19,8 @@ mod plans;
 mod recent;
 mod replay;
 mod rows;
+mod unplaced;
+mod vigil;
 mod watched;
 
 use std::sync::Arc;
@@ -31,7 +34,7 @@ use first_path::{Duplicates, FirstPath};
 pub use replay::{Replayed, replay};
 
 use crate::batch::{Counts, MicroBatch, PartOutcome, Path};
-use crate::config::Stream;
+use crate::config::{OnMissingPartition, Stream};
 use crate::database::Database;
 use crate::latency::Visible;
 use crate::ledger::checkpoint;
@@ -40,18 +43,17 @@ use crate::limit::DeadLetterLimit;
 use crate::partition::Partition;
 use crate::partition::claim::{Claim, ClaimRequest};
 use crate::partition::standing::{Loaded, Survey};
+use crate::partitioning::Missing;
 use crate::patience::{Impatience, Patience};
 use crate::retry::TableChanged;
 use crate::schema::SchemaError;
 use attempt::{Attempt, Failure};
 use claims::Claims;
+use connection::in_time;
 use describe::changed;
 use plans::StatementPlans;
 use recent::Recent;
-
-/// After this time without an end a transaction's connection is given up; the checkpoint then tells
-/// whether it was committed.
-const STALL: Duration = Duration::from_secs(300);
+use vigil::Vigil;
 
 /// How often the keys are looked up anew when another writer keeps adding some, before the careful
 /// path.
@@ -69,12 +71,14 @@ pub struct Sink {
     recent: Recent,
     /// How many dead letters a file may have.
     limit: Option<DeadLetterLimit>,
+    on_missing: OnMissingPartition,
     claims: Claims,
     plans: StatementPlans,
     /// Whether there was a connection, and when it was replaced the last time.
     was_connected: bool,
     reconnected: Option<Instant>,
     patience: Patience,
+    vigil: Arc<Vigil>,
 }
 
 /// What a transaction did.
@@ -87,6 +91,8 @@ pub struct Committed {
     duplicates: Duplicates,
     /// The partitions that had too many dead letters: nothing more of the stream is to be loaded.
     pub stopped: Vec<Stopped>,
+    /// How many of the dead letters have no partition.
+    pub unplaced: u64,
     /// What became of the records that somebody waits for, in the order of [`MicroBatch::watched`].
     pub watched: Vec<Counts>,
     /// How late the rows were, as of the COMMIT's reply; where that was lost, of when it was found
@@ -110,6 +116,10 @@ pub enum SinkError {
     /// The table can't be written to.
     #[error(transparent)]
     Table(#[from] SchemaError),
+    /// The table lacks a partition that records are to wait for. Nothing of the micro-batch is in the
+    /// database; that its first file waits is noted there.
+    #[error(transparent)]
+    NoPartition(#[from] Missing),
     /// There is no database to commit to.
     #[error(transparent)]
     Database(#[from] Impatience),
@@ -119,6 +129,7 @@ impl Sink {
     /// A sink for a stream.
     pub fn new(database: Arc<Database>, stream: &Stream, patience: Patience) -> Sink {
         let pace = &stream.pace;
+        let vigil = Vigil::new(database.clone(), &stream.name, patience.health().clone());
         Sink {
             database,
             stream: stream.name.clone(),
@@ -127,11 +138,13 @@ impl Sink {
             first_path: FirstPath::new(),
             recent: Recent::default(),
             limit: pace.dead_letters_max,
+            on_missing: pace.on_missing_partition,
             claims: Claims::new(pace.writers),
             plans: StatementPlans::new(),
             was_connected: false,
             reconnected: None,
             patience,
+            vigil: Arc::new(vigil),
         }
     }
 
@@ -145,11 +158,13 @@ impl Sink {
             first_path: FirstPath::new(),
             recent: self.recent.clone(),
             limit: self.limit,
+            on_missing: self.on_missing,
             claims: self.claims.beside(),
             plans: StatementPlans::new(),
             was_connected: false,
             reconnected: None,
             patience: self.patience.beside(),
+            vigil: Arc::new(self.vigil.beside()),
         }
     }
 
@@ -167,6 +182,16 @@ impl Sink {
         is_sure: bool,
         busy: &mut (dyn FnMut() + Send),
     ) -> Result<Committed, SinkError> {
+        let vigil = self.vigil.clone();
+        vigil.over(self.commit_patiently(batch, is_sure, busy)).await
+    }
+
+    async fn commit_patiently(
+        &mut self,
+        batch: &MicroBatch,
+        is_sure: bool,
+        busy: &mut (dyn FnMut() + Send),
+    ) -> Result<Committed, SinkError> {
         // The other paths came to nothing.
         let mut path = if is_sure { Path::Careful } else { self.first_path.path() };
         let mut filtered_tries = 0;
@@ -176,7 +201,8 @@ impl Sink {
         loop {
             let mut conn = self.connection().await?;
             let (stream, keep, recent) = (&self.stream, self.keep, &self.recent);
-            let attempt = Attempt { stream, keep, limit: self.limit, batch, recent, path };
+            let (limit, on_missing) = (self.limit, self.on_missing);
+            let attempt = Attempt { stream, keep, limit, on_missing, batch, recent, path };
             let failure = match in_time(attempt.run(&mut conn, &mut in_doubt, &mut *busy)).await {
                 Ok(committed) => {
                     // What was committed stays so: without this connection the next one goes on.
@@ -214,6 +240,11 @@ impl Sink {
                     }
                     path = if filter { Path::Filtered } else { Path::Careful };
                 }
+                Failure::NoPartition(missing) => {
+                    if let Some(missing) = self.note_missing(conn, batch, &missing).await? {
+                        return Err(SinkError::NoPartition(missing));
+                    }
+                }
                 Failure::Lost(error) => match changed(error) {
                     Ok(changed) => return Err(changed.into()),
                     Err(error) => self.patience.pause(&self.database, error).await?,
@@ -233,26 +264,12 @@ impl Sink {
     ) -> Result<Loaded, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            let loaded = in_time(checkpoint::load(&mut conn, &self.stream, survey, in_full)).await;
+            let load = checkpoint::load(&mut conn, &self.stream, survey, in_full);
+            let loaded = self.vigil.over(in_time(load)).await;
             if let Some(loaded) = self.judge(conn, loaded).await? {
                 return Ok(loaded);
             }
         }
-    }
-
-    /// Tries to connect, once.
-    ///
-    /// # Errors
-    /// Why there is no connection.
-    pub async fn connect(&mut self) -> Result<(), sqlx::Error> {
-        self.conn = Some(self.database.connect().await?);
-        self.was_connected = true;
-        Ok(())
-    }
-
-    /// When a connection was lost and replaced the last time.
-    pub fn reconnected(&self) -> Option<Instant> {
-        self.reconnected
     }
 
     /// The files that have stopped the stream. Those that the limit lets pass now go on.
@@ -262,7 +279,8 @@ impl Sink {
     pub async fn stopped(&mut self) -> Result<Vec<Stopped>, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            let stopped = in_time(stop::release(&mut conn, &self.stream, self.limit)).await;
+            let release = stop::release(&mut conn, &self.stream, self.limit);
+            let stopped = self.vigil.over(in_time(release)).await;
             if let Some(stopped) = self.judge(conn, stopped).await? {
                 return Ok(stopped);
             }
@@ -276,7 +294,8 @@ impl Sink {
     pub async fn claim(&mut self, request: &ClaimRequest) -> Result<Claim, SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            let claim = in_time(self.claims.take(&mut conn, &self.stream, request)).await;
+            let take = self.claims.take(&mut conn, &self.stream, request);
+            let claim = self.vigil.over(in_time(take)).await;
             if let Some(claim) = self.judge(conn, claim).await? {
                 return Ok(claim);
             }
@@ -303,64 +322,11 @@ impl Sink {
     pub async fn refuse(&mut self, partition: &Partition, reason: &str) -> Result<(), SinkError> {
         loop {
             let mut conn = self.connection().await?;
-            let refused =
-                in_time(checkpoint::refuse(&mut conn, &self.stream, partition, reason)).await;
+            let refuse = checkpoint::refuse(&mut conn, &self.stream, partition, reason);
+            let refused = self.vigil.over(in_time(refuse)).await;
             if self.judge(conn, refused).await?.is_some() {
                 return Ok(());
             }
         }
     }
-
-    /// What came of work on the connection, which is kept if it was good. `None` if the work is to
-    /// be tried again, by then after a pause.
-    async fn judge<T>(
-        &mut self,
-        conn: PgConnection,
-        done: Result<T, sqlx::Error>,
-    ) -> Result<Option<T>, Impatience> {
-        match done {
-            Ok(done) => {
-                self.keep(conn);
-                Ok(Some(done))
-            }
-            Err(error) => {
-                self.patience.pause(&self.database, error).await?;
-                Ok(None)
-            }
-        }
-    }
-
-    /// The connection, a new one if need be.
-    async fn connection(&mut self) -> Result<PgConnection, Impatience> {
-        if let Some(conn) = self.conn.take() {
-            return Ok(conn);
-        }
-        loop {
-            let mut conn = self.patience.connect(&self.database).await?;
-            match in_time(self.claims.renew(&mut conn)).await {
-                Ok(()) => {
-                    self.plans = StatementPlans::new();
-                    if std::mem::replace(&mut self.was_connected, true) {
-                        self.reconnected = Some(Instant::now());
-                    }
-                    return Ok(conn);
-                }
-                Err(error) => self.patience.pause(&self.database, error).await?,
-            }
-        }
-    }
-
-    /// Keeps the connection after work on it has succeeded.
-    fn keep(&mut self, conn: PgConnection) {
-        self.patience.note_success();
-        self.conn = Some(conn);
-    }
-}
-
-/// Gives work up that has not ended after [`STALL`]; its connection is then to be closed.
-async fn in_time<T, E: From<sqlx::Error>>(
-    work: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    let stalled = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into());
-    tokio::time::timeout(STALL, work).await.unwrap_or_else(stalled)
 }

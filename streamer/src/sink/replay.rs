@@ -9,8 +9,8 @@ use super::attempt::begin;
 use super::careful::careful;
 use super::lookup;
 use super::rows::Written;
-use crate::batch::{MicroBatch, Part, RowPlace, count};
-use crate::config::Stream;
+use crate::batch::{LetterKind, MicroBatch, Part, RowPlace, count};
+use crate::config::{OnMissingPartition, Stream};
 use crate::format::{Format, Next, Reader, Record, State};
 use crate::layout::{BAD_COPY_FILE_FORMAT, Fit, Keys, Layout, Reason};
 use crate::ledger::checkpoint::Advanced;
@@ -31,19 +31,22 @@ pub struct Replayed {
     pub refused: u64,
 }
 
+/// A dead letter that is refused still: its number, and of what kind it is now and why.
+type StillRefused = (i64, LetterKind, Vec<Reason>);
+
 /// Dead letters of one file and header, encoded again.
 struct Retrial {
     batch: MicroBatch,
     /// The letters that are rows in the batch, by offset.
     ids: HashMap<u64, i64>,
     /// The letters that are refused still.
-    refused: Vec<(i64, Vec<Reason>)>,
+    refused: Vec<StillRefused>,
     /// From the first letter's start to the last one's end.
     span: (i64, i64),
 }
 
-/// Tries the unresolved dead letters of `stream` again: those that are meant by `which`. Each ends
-/// as a row, a duplicate or a dead letter with its new reasons.
+/// Tries the unresolved dead letters of `stream` again: those that are meant by `which`; where
+/// `partitions` are named, only those without a partition that were not tried with them. Each ends as a row, a duplicate or a dead letter with its new reasons.
 ///
 /// # Errors
 /// Any that is not the fault of a record; what earlier transactions resolved stays resolved.
@@ -52,17 +55,19 @@ pub async fn replay(
     stream: &Stream,
     table: &Arc<Table>,
     which: Which<'_>,
+    partitions: Option<&str>,
 ) -> Result<Replayed, sqlx::Error> {
     let (mut total, mut last_id) = (Replayed::default(), 0);
     loop {
         let mut tx = begin(conn).await?;
-        let letters = dead_letter::lock_next(&mut tx, &stream.name, which, last_id).await?;
+        let letters =
+            dead_letter::lock_next(&mut tx, &stream.name, which, partitions, last_id).await?;
         let Some(last) = letters.last() else { return Ok(total) };
         last_id = last.dead_letter_id;
         let is_alike =
             |a: &Open, b: &Open| (&a.partition, &a.columns) == (&b.partition, &b.columns);
         for letters in letters.chunk_by(is_alike) {
-            let replayed = replay_alike(&mut tx, stream, table, letters).await?;
+            let replayed = replay_alike(&mut tx, stream, table, letters, partitions).await?;
             total.rows += replayed.rows;
             total.duplicates += replayed.duplicates;
             total.refused += replayed.refused;
@@ -77,6 +82,7 @@ async fn replay_alike(
     stream: &Stream,
     table: &Arc<Table>,
     letters: &[Open],
+    partitions: Option<&str>,
 ) -> Result<Replayed, sqlx::Error> {
     let header = &letters[0].columns;
     let fit = match header.as_slice() {
@@ -93,8 +99,9 @@ async fn replay_alike(
         }
         Err(error) => {
             let reasons = || vec![Reason::of_record(BAD_COPY_FILE_FORMAT, error.to_string())];
-            let refused = letters.iter().map(|letter| (letter.dead_letter_id, reasons())).collect();
-            return note_refused(tx, refused).await;
+            let refused = |letter: &Open| (letter.dead_letter_id, LetterKind::Refused, reasons());
+            let refused = letters.iter().map(refused).collect();
+            return note_refused(tx, refused, partitions).await;
         }
     };
     if let Some(grouped) = lookup::grouped(tx, &trial.batch).await? {
@@ -104,11 +111,12 @@ async fn replay_alike(
     let (batch_id, now) = micro_batch::next_id(tx).await?;
     let advanced = Advanced { batch_ids: vec![batch_id], now };
     let rows = lookup::without_existing(tx, batch, &batch.first_of_each_key()).await?;
-    let Written { inserted, dead } = careful(tx, batch, &rows, &advanced).await?;
+    let Written { inserted, dead } =
+        careful(tx, batch, &rows, &advanced, OnMissingPartition::DeadLetter).await?;
     unchanged::demand(tx, batch).await?;
     for (row, letter) in dead {
         if let Some(id) = trial.ids.remove(&row.offset()) {
-            trial.refused.push((id, letter.reasons));
+            trial.refused.push((id, letter.kind, letter.reasons));
         }
     }
     let inserted: HashSet<u64> = inserted.iter().map(RowPlace::offset).collect();
@@ -121,7 +129,7 @@ async fn replay_alike(
         micro_batch::record_retry(tx, &stream.name, batch_id, &retried).await?;
         dead_letter::mark_retried(tx, &resolved).await?;
     }
-    let refused = note_refused(tx, trial.refused).await?.refused;
+    let refused = note_refused(tx, trial.refused, partitions).await?.refused;
     Ok(Replayed { rows, duplicates, refused })
 }
 
@@ -141,11 +149,11 @@ fn format_of(stream: &Stream, letter: &Open) -> Format {
 /// Notes why dead letters are refused now.
 async fn note_refused(
     tx: &mut PgConnection,
-    refused: Vec<(i64, Vec<Reason>)>,
+    refused: Vec<StillRefused>,
+    partitions: Option<&str>,
 ) -> Result<Replayed, sqlx::Error> {
-    let refused_len = count(refused.len());
-    dead_letter::note_reasons(tx, refused).await?;
-    Ok(Replayed { refused: refused_len, ..Replayed::default() })
+    dead_letter::note_reasons(tx, &refused, partitions).await?;
+    Ok(Replayed { refused: count(refused.len()), ..Replayed::default() })
 }
 
 impl Retrial {
@@ -160,7 +168,7 @@ impl Retrial {
         };
         for letter in letters {
             if let Err(reasons) = trial.take(letter, &mut reader) {
-                trial.refused.push((letter.dead_letter_id, reasons));
+                trial.refused.push((letter.dead_letter_id, LetterKind::Refused, reasons));
             }
         }
         trial.batch.parts.push(Part {

@@ -1,10 +1,12 @@
 //! Finding the files of a stream: the listing of the folder is the truth of what files there are.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::dir::{Dir, Type};
 use nix::fcntl::{AtFlags, OFlag};
@@ -14,7 +16,7 @@ use super::below::{open_below, open_file};
 use super::pattern::Pattern;
 use crate::config::Reading;
 use crate::partition::fingerprint::Stat;
-use crate::partition::{SPOOL, file_text};
+use crate::partition::{SPOOL, file_text, file_text_without};
 
 /// The files below a folder that match a pattern.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub struct Folder {
     depth_max: usize,
     /// Folders whose files are finished.
     archives: Vec<PathBuf>,
+    /// Characters that no name is written with.
+    lacking: Arc<HashSet<char>>,
 }
 
 /// A folder or file that could not be looked at.
@@ -45,7 +49,13 @@ impl Folder {
     fn matching(root: PathBuf, pattern: &globset::Glob, archives: Vec<PathBuf>) -> Folder {
         let separators = pattern.glob().matches('/').count();
         let depth_max = if pattern.glob().contains("**") { usize::MAX } else { separators + 1 };
-        Folder { root, pattern: Pattern::new(pattern), depth_max, archives }
+        let lacking = Arc::default();
+        Folder { root, pattern: Pattern::new(pattern), depth_max, archives, lacking }
+    }
+
+    /// The same, with names that are written without the characters that are `lacking`.
+    pub fn without(self, lacking: HashSet<char>) -> Folder {
+        Folder { lacking: Arc::new(lacking), ..self }
     }
 
     /// The folder itself.
@@ -126,7 +136,7 @@ impl Folder {
                     match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
                         SFlag::S_IFDIR => descend(path),
                         SFlag::S_IFREG if kind.is_some() || self.is_wanted(path) => {
-                            see(&file_text(path), Stat::of_entry(&stat));
+                            see(&file_text_without(path, &self.lacking), Stat::of_entry(&stat));
                         }
                         _ => {}
                     }

@@ -101,14 +101,14 @@ struct Inner {
     backlog_bytes_max: u64,
     state: Mutex<State>,
     grown: Notify,
-    opened: OnceLock<Opened>,
+    opened: Mutex<Option<Opened>>,
     /// For how long a key is remembered.
     keep: Duration,
     writer: OnceLock<mpsc::Sender<Command>>,
 }
 
 /// What is known once the stream's table is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Opened {
     /// How headers fit the table.
     fits: Fits,
@@ -148,7 +148,7 @@ struct Segment {
 impl SpoolWriter {
     /// Whether the stream's table is known: only then can records be taken.
     pub fn is_open(&self) -> bool {
-        self.0.opened.get().is_some()
+        self.0.opened().is_some()
     }
 
     /// Whether records under a header with these names fit the stream's table. True before the
@@ -157,7 +157,7 @@ impl SpoolWriter {
     /// # Errors
     /// Why not.
     pub fn check_header(&self, names: &[String]) -> Result<(), HeaderError> {
-        self.0.opened.get().map_or(Ok(()), |one| one.fits.of_header(names.to_vec()).map(drop))
+        self.0.opened().map_or(Ok(()), |one| one.fits.of_header(names.to_vec()).map(drop))
     }
 
     /// Appends records, and returns once they are synced.
@@ -260,7 +260,7 @@ impl Inner {
             backlog_bytes_max,
             state: Mutex::new(State { troubles: Troubles::new(health), ..State::default() }),
             grown: Notify::new(),
-            opened: OnceLock::new(),
+            opened: Mutex::default(),
             keep,
             writer: OnceLock::new(),
         }
@@ -268,8 +268,12 @@ impl Inner {
 
     /// Who asks the database for keys, once it is known.
     fn lookup(&self) -> Option<Lookup> {
-        let database = self.opened.get()?.database.clone();
-        Some(Lookup::new(database, &self.stream, self.keep))
+        Some(Lookup::new(self.opened()?.database, &self.stream, self.keep))
+    }
+
+    /// What is known of the stream's table, as it was read last.
+    fn opened(&self) -> Option<Opened> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

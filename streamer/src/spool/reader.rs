@@ -4,7 +4,7 @@
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use super::adopt;
@@ -26,14 +26,15 @@ use crate::partition::{Found, Name, Partition};
 pub struct SpoolReader(pub(super) Arc<Inner>);
 
 impl SpoolReader {
-    /// The stream's table is known, and how headers fit it: records can be taken.
+    /// The stream's table is known, and how headers fit it: records can be taken. Told anew each
+    /// time that the stream's work begins, because the table may have changed.
     pub fn open(&self, fits: Fits, database: Weak<Database>) {
         match Journals::load(&self.0.folder) {
             Ok(former) => self.0.state().former = Arc::new(former),
             Err(error) => tracing::error!("cannot read the keys of a former version: {error}"),
         }
-        // A stream's work is begun once.
-        let _ = self.0.opened.set(Opened { fits, database });
+        let mut opened = self.0.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        *opened = Some(Opened { fits, database });
     }
 
     /// Opens a segment of this spool for reading, also one whose name somebody has removed.
@@ -58,10 +59,10 @@ impl SpoolReader {
     /// # Errors
     /// When they can't be read, or the database does not take them.
     pub async fn take_former_keys_over(&self) -> Result<(), sqlx::Error> {
-        let Some(Opened { database, .. }) = self.0.opened.get() else { return Ok(()) };
+        let Some(Opened { database, .. }) = self.0.opened() else { return Ok(()) };
         let former = self.0.state().former.clone();
         if !former.is_empty() {
-            let mut conn = connect(database).await?;
+            let mut conn = connect(&database).await?;
             former.take_over(&mut conn, &self.0.stream).await?;
         }
         // Also where none of them counts any more.
@@ -76,8 +77,8 @@ impl SpoolReader {
     /// # Errors
     /// When they can't be removed.
     pub async fn expire_keys(&self) -> Result<bool, sqlx::Error> {
-        let Some(Opened { database, .. }) = self.0.opened.get() else { return Ok(false) };
-        let mut conn = connect(database).await?;
+        let Some(Opened { database, .. }) = self.0.opened() else { return Ok(false) };
+        let mut conn = connect(&database).await?;
         idempotency::expire(&mut conn, &self.0.stream, self.0.keep).await
     }
 

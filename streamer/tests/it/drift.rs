@@ -1,4 +1,5 @@
-//! A table, rights and a role that change while records are loaded.
+//! A table, rights and a role that change while records are loaded: the stream rests, and goes on
+//! by itself.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ const WAITING: &str =
     "select count(distinct l.pid) from pg_locks l join pg_stat_activity a using (pid)
     where a.datname = current_database() and a.application_name = 'streamer' and not l.granted";
 
-const STOPPED: &str = "the table has changed under the streamer; start it again to read it anew";
+const CHANGED: &str = "has changed";
 
 /// A file that is being loaded.
 struct Loading {
@@ -52,16 +53,17 @@ impl Loading {
         running
     }
 
-    /// The same, and demands that it stops and says why.
-    async fn stops_at(&self, change: &str, words: &[&str]) {
-        let (code, log) = self.start_and(change).await.wait();
-        assert_eq!(code, Some(1), "{change}:\n{log}");
-        assert!(words.iter().all(|words| log.contains(words)), "{change}:\n{log}");
-        assert!(!log.contains("trying again"), "{change}:\n{log}");
+    /// The same, and demands that the stream tells so in a line of the log with `words` and rests,
+    /// unless the table has `changed` only, and that no record pays for it.
+    async fn tells(&self, change: &str, words: &[&str], changed: bool) -> Running {
+        let running = self.start_and(change).await;
+        let told = running.wait_for_log(if changed { CHANGED } else { "the stream rests" });
+        assert!(words.iter().all(|words| told.contains(words)), "{change}:\n{told}");
         let refused =
             "select count(*) from streamer.dead_letter where reasons->0->>'column' is null
                           and reasons->0->>'sqlstate' not in ('22P04', '22021')";
         assert_eq!(self.db.number(refused).await, 0, "{change}: no record is at fault");
+        running
     }
 
     /// How many records are not read yet.
@@ -75,6 +77,14 @@ impl Loading {
         let path: &Path = self.folder.path();
         Ended::of(streamer(path, &["run", "--available-now"]).env("DATABASE_URL", &self.url))
             .expect(3);
+    }
+
+    /// Retries all dead letters, and forgets those that have become rows.
+    async fn retry(&self) {
+        let retry = ["dead-letters", "retry", "--all"];
+        Ended::of(streamer(self.folder.path(), &retry).env("DATABASE_URL", self.db.url()))
+            .expect(3);
+        self.db.execute("delete from streamer.dead_letter where resolved_at is not null").await;
     }
 
     /// Waits until all is read.
@@ -100,11 +110,14 @@ fn empty_some(path: &Path) {
 }
 
 #[tokio::test]
-async fn a_column_that_is_dropped_stops_it_and_costs_no_record() {
+async fn a_column_that_is_dropped_costs_no_record() {
     let loading = Loading::new("", "streamer", 81).await;
     let change = "create table kept as select event_id, category from user_events;
                   alter table user_events drop column category";
-    loading.stops_at(change, &["category", STOPPED]).await;
+    let running = loading.tells(change, &["category"], true).await;
+    // It is read anew, and then the file names a column that is not there.
+    running.wait_for_log("not loaded");
+    assert_eq!(running.terminate().0, Some(0));
     let undo = "alter table user_events add column category text;
                 update user_events u set category = k.category from kept k
                  where k.event_id = u.event_id";
@@ -114,23 +127,25 @@ async fn a_column_that_is_dropped_stops_it_and_costs_no_record() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_renamed_stops_it_and_costs_no_record() {
+async fn a_table_that_is_renamed_is_waited_for_and_costs_no_record() {
     let loading = Loading::new("", "streamer", 82).await;
-    let words = ["user_events\" does not exist", "check the table's name in streams.toml"];
-    loading.stops_at("alter table user_events rename to elsewhere", &words).await;
+    let words = ["there is no table user_events in the database"];
+    let change = "alter table user_events rename to elsewhere";
+    let running = loading.tells(change, &words, false).await;
     loading.db.execute("alter table elsewhere rename to user_events").await;
-    loading.finish();
+    running.wait_for_log("the stream goes on");
+    loading.ends(running).await;
     loading.db.agrees_with(&loading.verdict).await;
 }
 
-/// Changes the type of `column` while it is loaded, and demands that no value comes out as another
-/// one.
+/// Changes the type of `column` while it is loaded, and demands that it goes on with the new one,
+/// and no value comes out as another one.
 async fn changes_type((column, first, then, back): (&str, &str, &str, &str), seed: u64) {
     let alter = |to: &str| format!("alter table user_events alter {column} type {to}");
     let prepare = if first.is_empty() { String::new() } else { alter(first) };
     let loading = Loading::new(&prepare, "streamer", seed).await;
-    loading.stops_at(&alter(then), &[column, STOPPED]).await;
-    loading.finish();
+    let running = loading.tells(&alter(then), &[column], true).await;
+    loading.ends(running).await;
     if !back.is_empty() {
         loading.db.execute(&alter(back)).await;
     }
@@ -143,7 +158,7 @@ async fn a_type_of_the_same_length_takes_no_bytes_of_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_wider_type_stops_it_instead_of_being_tried_for_ever() {
+async fn a_wider_type_is_taken_up() {
     changes_type(("product_id", "integer", "bigint", ""), 84).await;
 }
 
@@ -156,12 +171,13 @@ async fn a_narrower_type_makes_no_dead_letters_of_records_that_fit_it() {
 async fn a_number_with_fewer_digits_behind_the_point_rounds_no_value() {
     let loading = Loading::new("", "streamer", 86).await;
     let change = "create table kept as select event_id, price from user_events;
-                  alter table user_events alter price type numeric(10, 1)";
-    loading.stops_at(change, &["price", STOPPED]).await;
+                  alter table user_events alter price type numeric(9, 1)";
+    let running = loading.tells(change, &["price"], true).await;
+    loading.ends(running).await;
     let undo = "alter table user_events alter price type numeric(10, 2);
                 update user_events u set price = k.price from kept k where k.event_id = u.event_id";
     loading.db.execute(undo).await;
-    loading.finish();
+    loading.retry().await;
     loading.db.agrees_with(&loading.verdict).await;
 }
 
@@ -185,9 +201,7 @@ async fn refuses(change: &str, kind: &str, undo: &str, seed: u64) {
     let bad = i64::try_from(loading.verdict.bad.len()).unwrap();
     assert_eq!(db.number(refused).await, bad + theirs, "and no others");
     db.execute(undo).await;
-    let retry = ["dead-letters", "retry", "--all"];
-    Ended::of(streamer(loading.folder.path(), &retry).env("DATABASE_URL", db.url())).expect(3);
-    db.execute("delete from streamer.dead_letter where resolved_at is not null").await;
+    loading.retry().await;
     db.agrees_with(&loading.verdict).await;
 }
 
@@ -217,18 +231,31 @@ fn role(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn rights_that_are_taken_away_stop_it_and_it_goes_on_when_they_are_back() {
+async fn rights_that_are_taken_away_are_waited_for() {
     let loading = Loading::new(&role("dismissed"), "dismissed", 89).await;
-    let remedy = "grant the user what README.md lists under \"Your database\"";
-    for (right, object) in
-        [("insert on user_events", "user_events"), ("update on streamer.checkpoint", "checkpoint")]
-    {
+    for (right, object, remedy) in [
+        (
+            "insert on user_events",
+            "user_events",
+            "grant insert on table public.user_events to dismissed",
+        ),
+        (
+            "update on streamer.checkpoint",
+            "checkpoint",
+            "grant update on table streamer.checkpoint to dismissed",
+        ),
+    ] {
         let denied = format!("permission denied for table {object}");
-        loading.stops_at(&format!("revoke {right} from dismissed"), &[&denied, remedy]).await;
-        let (code, log) = loading.start().wait();
-        assert_eq!(code, Some(1), "nor does it start again:\n{log}");
-        assert!(log.contains(&denied) && log.contains(remedy), "{log}");
+        let change = format!("revoke {right} from dismissed");
+        let running = loading.tells(&change, &[&denied, remedy], false).await;
+        assert_eq!(running.terminate().0, Some(0));
+        // Nor does it begin.
+        let running = loading.start();
+        let told = running.wait_for_log("the stream rests");
+        assert!(told.contains(&denied) && told.contains(remedy), "{told}");
         loading.db.execute(&format!("grant {right} to dismissed")).await;
+        running.wait_for_log("the stream goes on");
+        assert_eq!(running.terminate().0, Some(0));
     }
     loading.finish();
     loading.db.agrees_with(&loading.verdict).await;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_types, reason = "tests make SQL of their own")]
 
+mod advice;
 mod any_bytes;
 mod bench;
 mod commands;
@@ -25,6 +26,7 @@ mod key_kinds;
 mod key_sets;
 mod keys;
 mod latency;
+mod latin1;
 mod limit;
 mod listeners;
 mod locks;
@@ -33,6 +35,7 @@ mod names;
 mod oddities;
 mod own_rollups;
 mod packed;
+mod partitioned;
 mod pipeline;
 mod private;
 mod provenance;
@@ -41,6 +44,7 @@ mod refusals;
 mod renewed;
 mod report;
 mod reset;
+mod rest;
 mod restored;
 mod resume;
 mod retention;
@@ -59,4 +63,5 @@ mod tcp;
 mod text_copy;
 mod values;
 mod views;
+mod waits;
 mod writers;

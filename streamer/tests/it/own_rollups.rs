@@ -1,9 +1,11 @@
 //! Rollups of one's own: made, changed and removed by a statement each.
 
+use std::fs;
+
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::rollups::agrees;
-use crate::support::TestDb;
+use crate::support::{Ended, TestDb, folder, streamer};
 
 #[tokio::test]
 async fn a_rollup_of_ones_own_is_one_statement_and_so_is_its_change() {
@@ -98,6 +100,156 @@ async fn what_cannot_be_kept_is_refused_when_it_is_asked_for() {
         assert!(error.to_string().contains(why), "{arguments}: {error}");
     }
     assert_eq!(db.number("select count(*) from user_events").await, 0);
+}
+
+/// A table with partitions and a rollup of it.
+const DIVIDED: &str = "
+    create table t (id int, at timestamptz, amount int, primary key (id, at)) partition by range (at);
+    create table p1 partition of t for values from ('2024-01-01Z') to ('2024-02-01Z');
+    create table p2 partition of t for values from ('2024-02-01Z') to ('2024-03-01Z') partition by list (id);
+    create table p2_all partition of p2 default;
+    select streamer.create_rollup('t_day', 't', 'at', '1 day', '{}', 'n = count(*)', 'total = sum(amount)')";
+
+const BY_HAND: &str =
+    "select date_trunc('day', at at time zone 'UTC') at time zone 'UTC', count(*), sum(amount)
+                         from t group by 1";
+
+#[tokio::test]
+async fn what_is_written_under_the_name_of_a_partition_counts() {
+    let db = TestDb::create().await;
+    db.execute(DIVIDED).await;
+    for (change, days) in [
+        ("insert into t values (1, '2024-01-01 10:00Z', 1), (2, '2024-02-01 10:00Z', 2)", 2),
+        ("insert into p1 values (3, '2024-01-01 11:00Z', 3), (4, '2024-01-02 11:00Z', 4)", 3),
+        ("insert into p2 values (5, '2024-02-02 11:00Z', 5)", 4),
+        ("insert into p2_all values (6, '2024-02-02 12:00Z', 6)", 4),
+        ("update p1 set amount = 10, at = at + interval '1 day' where id = 3", 4),
+        ("delete from p2_all where id = 5; delete from p1 where id = 1", 3),
+    ] {
+        db.execute(change).await;
+        assert_eq!(agrees(&db, "t_day", BY_HAND, change).await, days);
+    }
+    db.execute("select streamer.drop_rollup('t_day')").await;
+    let left = "select count(*) from pg_trigger where tgname like 't_day%'";
+    assert_eq!(db.number(left).await, 0);
+}
+
+#[tokio::test]
+async fn what_comes_or_goes_as_a_whole_partition_is_counted_anew_on_demand() {
+    let db = TestDb::create().await;
+    db.execute(DIVIDED).await;
+    db.execute("insert into t select i, '2024-01-15Z'::timestamptz + i * interval '1 day', i from generate_series(1, 30) i")
+        .await;
+    let recount = "select streamer.recount_rollup('t_day')";
+    for (change, days) in [
+        ("alter table t detach partition p2; insert into p2 values (99, '2024-02-20Z', 1)", 16),
+        (
+            "alter table t attach partition p2 for values from ('2024-02-01Z') to ('2024-03-01Z')",
+            31,
+        ),
+        ("truncate p1", 15),
+        (
+            "create table p3 partition of t for values from ('2024-03-01Z') to ('2024-04-01Z');
+             insert into p3 values (200, '2024-03-01Z', 1)",
+            16,
+        ),
+        ("drop table p2", 1),
+    ] {
+        let before = db.rows("select * from t_day order by 1").await;
+        db.execute(change).await;
+        assert_eq!(db.rows("select * from t_day order by 1").await, before, "{change}");
+        db.execute(recount).await;
+        assert_eq!(agrees(&db, "t_day", BY_HAND, change).await, days);
+    }
+    db.execute("insert into p3 values (201, '2024-03-02Z', 1)").await;
+    assert_eq!(agrees(&db, "t_day", BY_HAND, "by a partition made later, once recounted").await, 2);
+}
+
+#[tokio::test]
+async fn a_recount_is_of_the_windows_that_it_names() {
+    let db = TestDb::create().await;
+    db.execute(
+        "create table l (id int, at timestamp); insert into l
+         select i, '2024-01-01'::timestamp + i * interval '30 minutes' from generate_series(0, 47) i;
+         select streamer.create_rollup('l_hour', 'l', 'at', '1 hour', '{}', 'n = count(*)');
+         update l_hour set n = 0; set timezone = 'Europe/Berlin';
+         select streamer.recount_rollup('l_hour', '2024-01-01 10:59', '2024-01-01 12:01')",
+    )
+    .await;
+    let hours = "select extract(hour from window_start)::int from l_hour where n = 2 order by 1";
+    assert_eq!(db.rows(hours).await, ["10", "11", "12"]);
+    db.execute("select streamer.recount_rollup('l_hour', range_end => '2024-01-01 02:00')").await;
+    assert_eq!(db.rows(hours).await, ["0", "1", "10", "11", "12"]);
+    db.execute("select streamer.recount_rollup('l_hour')").await;
+    assert_eq!(db.rows(hours).await.len(), 24);
+}
+
+#[tokio::test]
+async fn a_column_that_a_rollup_uses_and_that_is_renamed_is_told_with_the_remedy() {
+    let (db, folder) = (TestDb::create().await, folder());
+    db.execute(
+        "create schema \"my shop\"; create table \"my shop\".t (id int primary key, at timestamptz, amount int);
+         select streamer.create_rollup('t_day', '\"my shop\".t', 'at', '1 day', '{}', 'n = count(*)',
+                                       'total = sum(amount)', 'mean = total / n');
+         create view kept as select window_start, mean from \"my shop\".t_day;
+         alter table \"my shop\".t rename column amount to betrag",
+    )
+    .await;
+    let streams = "[stream.t]\nfiles = '*.csv'\ntable = '\"my shop\".t'\n";
+    fs::write(folder.path().join("streams.toml"), streams).unwrap();
+    fs::write(folder.path().join("t.csv"), "id,at,betrag\n1,2024-01-01,5\n").unwrap();
+    let run = || {
+        let mut run = streamer(folder.path(), &["run", "--available-now"]);
+        Ended::of(run.env("DATABASE_URL", db.url()))
+    };
+    let told = run().expect(1).stderr;
+    for part in [
+        "rollup \"my shop\".t_day does not fit its table",
+        "streamer.change_rollup('\"my shop\".t_day', ",
+        "streamer.drop_rollup('\"my shop\".t_day')",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    // What is derived stays, and the view on it.
+    db.execute(
+        "select streamer.change_rollup('\"my shop\".t_day', null, null, 'n = count(*)', 'total = sum(betrag)',
+                                       'mean = total / n')",
+    )
+    .await;
+    run().expect(0);
+    assert_eq!(db.rows("select mean from kept").await, ["5"]);
+}
+
+#[tokio::test]
+async fn nobody_evaluates_the_expressions_of_anothers_rollup() {
+    let db = TestDb::create().await;
+    let owner = format!("counter_{}", std::process::id());
+    db.execute(&format!(
+        "create role {owner}; grant usage, create on schema public to {owner}; grant usage on schema streamer to {owner};
+         grant select on all tables in schema streamer to {owner}; set role {owner};
+         create table t (id int, at timestamptz); insert into t values (1, now());
+         create table seen (who text); grant insert on seen to public;
+         create function note() returns int language plpgsql as $$ begin
+             insert into public.seen select current_user; return 1; end $$;
+         select streamer.create_rollup('t_day', 't', 'at', '1 day', '{{}}', 'n = sum(public.note())');
+         truncate seen"
+    ))
+    .await;
+    for call in [
+        "streamer.change_rollup('t_day', '1 hour')",
+        "streamer.recount_rollup('t_day')",
+        "streamer.outlives_rows('t_day')",
+    ] {
+        let mut conn = db.connect().await;
+        let call = || AssertSqlSafe(format!("select {call}"));
+        let error = conn.execute(call()).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("rollup public.t_day belongs to {owner}")), "{error}");
+        conn.execute(AssertSqlSafe(format!("set role {owner}"))).await.unwrap();
+        conn.execute(call()).await.unwrap();
+    }
+    let others = format!("select count(*) from seen where who <> '{owner}'");
+    assert_eq!(db.number(&others).await, 0);
+    db.execute("select streamer.drop_rollup('t_day')").await;
 }
 
 #[tokio::test]

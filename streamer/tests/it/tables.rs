@@ -108,6 +108,31 @@ async fn a_table_without_a_key_gets_each_record_of_each_file_once() {
 }
 
 #[tokio::test]
+async fn a_table_that_citus_distributes_is_refused_and_a_local_one_is_not() {
+    let (db, folder) = (TestDb::create().await, folder());
+    // What of Citus the streamer looks at: its catalog of distributed tables.
+    db.execute(
+        "set allow_system_table_mods = on;
+         create table pg_catalog.pg_dist_partition (logicalrelid regclass);
+         create table t (id int primary key)",
+    )
+    .await;
+    fs::write(folder.path().join("streams.toml"), "[stream.t]\nfiles = '*.csv'\n").unwrap();
+    fs::write(folder.path().join("t.csv"), "id\n1\n1\n2\n").unwrap();
+    let run =
+        |args: &[&str]| Ended::of(streamer(folder.path(), args).env("DATABASE_URL", db.url()));
+    run(&["run", "--available-now"]).expect(0);
+    let distribute = "set allow_system_table_mods = on;
+                      insert into pg_catalog.pg_dist_partition values ('t')";
+    db.execute(distribute).await;
+    for args in [&["run", "--available-now"][..], &["check"]] {
+        let told = run(args).expect(1).stderr;
+        assert!(told.contains("table t is distributed by Citus"), "{told}");
+        assert!(told.contains("local tables of the same database work"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_table_or_a_view_is_told_apart() {
     let (db, folder) = (TestDb::create().await, folder());
     db.execute("create view looks as select 1 as a").await;
@@ -116,7 +141,7 @@ async fn a_missing_table_or_a_view_is_told_apart() {
     {
         let settings = format!("[stream.s]\nfiles = '*.csv'\ntable = '{table}'\n");
         fs::write(folder.path().join("streams.toml"), settings).unwrap();
-        let mut run = streamer(folder.path(), &["run"]);
+        let mut run = streamer(folder.path(), &["run", "--available-now"]);
         let ended = Ended::of(run.env("DATABASE_URL", db.url())).expect(1);
         assert!(ended.stderr.contains(message), "{}", ended.stderr);
     }
@@ -179,6 +204,8 @@ async fn a_role_that_lacks_a_right_is_told_which_and_where_to_read_of_it() {
     for command in commands {
         denied(command, "schema streamer");
     }
+    let told = run(&["status"]).expect(1).stderr;
+    assert!(told.contains("grant usage on schema streamer to newcomer;"), "{told}");
     db.execute("grant usage on schema streamer to newcomer").await;
     denied(&["status"], "table schema_history");
     db.execute("grant select on all tables in schema streamer to newcomer").await;

@@ -62,6 +62,7 @@ async fn what_copy_takes_as_text_is_taken_beside_what_is_judged_here() {
     );
     // And what only PostgreSQL knows.
     lines += &format!("6,,,,,,,,,,much{}\n", ",".repeat(TYPES.len() - 1));
+    lines += &format!("8,,,,,,,,,{}nosuch{}\n", ",".repeat(9), ",".repeat(TYPES.len() - 9));
     lines += &format!("7,,,,,,,,,{}\"(-1,2)\"\n", ",".repeat(TYPES.len()));
     lines += &format!("1,again,,,,,,,,{empty}\n");
     fs::write(folder.path().join("t.csv"), lines).unwrap();
@@ -83,14 +84,21 @@ async fn what_copy_takes_as_text_is_taken_beside_what_is_judged_here() {
     .await;
     let all = |table: &str| format!("select * from {table} order by id");
     assert_eq!(db.rows(&all("t")).await, db.rows(&all("expected")).await);
-    let letters = "select line - 3, reasons->0->>'column', reasons->0->>'sqlstate'
+    let letters = "select line - 2, reasons->0->>'column', reasons->0->>'sqlstate'
                      from streamer.dead_letter order by line";
     assert_eq!(
         db.rows(letters).await,
-        ["3|a_number|22003", "4|a_bool|22P02", "5|a_time|22008", "6|∅|22P02", "7|∅|23514"]
+        [
+            "3|a_number|22003",
+            "4|a_bool|22P02",
+            "5|a_time|22008",
+            "6|∅|22P02",
+            "7|∅|42P01",
+            "8|∅|23514"
+        ]
     );
     let counts = "select records, rows, duplicates from streamer.micro_batch where stream = 't'";
-    assert_eq!(db.rows(counts).await, ["8|2|1"]);
+    assert_eq!(db.rows(counts).await, ["9|2|1"]);
     let check = Ended::of(streamer(folder.path(), &["check"]).env("DATABASE_URL", db.url()));
     assert!(check.stdout.contains("records with c0 (money), c1 (point)"), "{}", check.stdout);
 }

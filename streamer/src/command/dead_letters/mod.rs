@@ -30,7 +30,7 @@ pub(super) async fn run(global: &Global, command: DeadLettersCommand) -> Result<
             }
             DeadLettersCommand::Retry(chosen) => {
                 check_known(&mut conn, &settings, &chosen.which).await?;
-                resolve::retry(&mut conn, &settings, meant(&chosen.which)).await
+                resolve::retry(&database, &mut conn, &settings, meant(&chosen.which)).await
             }
             DeadLettersCommand::Discard(chosen) => {
                 check_known(&mut conn, &settings, &chosen.which).await?;

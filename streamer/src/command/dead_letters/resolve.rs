@@ -5,14 +5,16 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use sqlx::PgConnection;
 
-use crate::command::Exit;
 use crate::command::table::{counted, grouped};
+use crate::command::{Exit, with_advice};
 use crate::config::Settings;
+use crate::database::Database;
 use crate::ledger::dead_letter::{self, Which};
 use crate::schema::Table;
 use crate::sink::{Replayed, replay};
 
 pub(super) async fn retry(
+    database: &Database,
     conn: &mut PgConnection,
     settings: &Settings,
     which: Which<'_>,
@@ -21,7 +23,8 @@ pub(super) async fn retry(
     let is_chosen = |name: &str| which.stream.is_none_or(|stream| stream == name);
     for stream in settings.streams.iter().filter(|stream| is_chosen(&stream.name)) {
         let table = Arc::new(Table::load(conn, &stream.table, &stream.fitting).await?);
-        let replayed = replay(conn, stream, &table, which).await;
+        let replayed = replay(conn, stream, &table, which, None).await.map_err(anyhow::Error::from);
+        let replayed = with_advice(database, Some(stream), replayed).await;
         let replayed = replayed.with_context(|| format!("retry stream {}", stream.name))?;
         total.rows += replayed.rows;
         total.duplicates += replayed.duplicates;

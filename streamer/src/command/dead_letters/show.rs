@@ -22,8 +22,11 @@ pub(super) async fn show(conn: &mut PgConnection, id: i64) -> Result<(String, Ex
         letter.batch_id,
         letter.created_at.format("%Y-%m-%d %H:%M:%S UTC"),
     );
-    if let (Some(at), Some(resolution)) = (letter.resolved_at, letter.resolution) {
+    if let (Some(at), Some(resolution)) = (letter.resolved_at, &letter.resolution) {
         text += &format!("{resolution} {}\n", at.format("%Y-%m-%d %H:%M:%S UTC"));
+    }
+    if letter.is_unplaced && letter.resolved_at.is_none() {
+        text += "it has no partition; the streamer tries it again once its table has others\n";
     }
     for reason in &letter.reasons.0 {
         text += &format!("  {reason} ({})\n", reason.sqlstate);

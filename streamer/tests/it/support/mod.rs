@@ -14,6 +14,7 @@ use std::fs::Permissions;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -57,6 +58,12 @@ impl TestDb {
     /// One with nothing in it.
     pub(crate) async fn empty() -> TestDb {
         TestDb::copy_of(SERVER.get_or_init(start_server).await, "template0").await
+    }
+
+    /// One with nothing in it, whose encoding lacks most characters.
+    pub(crate) async fn latin1() -> TestDb {
+        let server = SERVER.get_or_init(start_server).await;
+        TestDb::copy_of(server, "template0 encoding 'LATIN1' locale 'C'").await
     }
 
     /// A copy of the migrated template on another server.
@@ -270,6 +277,7 @@ async fn start_server() -> PgConnectOptions {
         let runtime = tokio::runtime::Runtime::new().expect("start a runtime");
         runtime.block_on(async {
             let home = folder();
+            remove_at_the_end(home.path());
             let server = Embedded::start(home.path()).await.expect("start PostgreSQL");
             // With many tests side by side, each with a streamer of seven streams.
             let options = server.connect_options();
@@ -286,6 +294,16 @@ async fn start_server() -> PgConnectOptions {
     let options = options.expect("wait for the server").expect("the server has started");
     make_template(&options).await;
     options
+}
+
+/// Has the server's folder, which takes gigabytes after all tests, removed once this process has
+/// ended, however it does, and the server has stopped.
+fn remove_at_the_end(home: &Path) {
+    let remove = "trap '' INT; cat; while [ -e \"$1/data/postmaster.pid\" ]; do sleep 0.1; done; rm -rf \"$1\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", remove, "sh"]).arg(home).stdin(Stdio::piped()).stdout(Stdio::null());
+    // It waits until its input is closed.
+    std::mem::forget(command.stderr(Stdio::null()).spawn().expect("run a shell"));
 }
 
 /// Makes the database that the others are copied from. It has the tables of all datasets.

@@ -1,26 +1,28 @@
 //! `streamer status`: which streamers are at work, and how far each stream and file is.
 
+mod text;
+
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use super::table::{bytes, counted, grouped, table};
 use super::{Exit, at_work, connect, open, print};
 use crate::cli::{Global, StatusArgs};
 use crate::config::{Settings, Stream};
+use crate::feed::places::Places;
 use crate::format::Packing;
-use crate::health::ask_latencies;
+use crate::health::ask_of_streams;
 use crate::latency::Quantiles;
 use crate::ledger::dead_letter;
 use crate::ledger::instance::{self, Seen};
 use crate::ledger::status::{self, MicroBatchStatus, PartitionStatus};
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Kind, Lag, Name, Partition};
+use crate::partitioning::missing_tomorrow;
 use crate::source::folder::Folder;
 use crate::spool::{free_bytes, segments};
 
@@ -41,6 +43,14 @@ struct StreamStatus {
     table: String,
     /// Whether it rests because of a file with too many dead letters.
     stopped: bool,
+    /// What keeps it from going on, as the running streamer tells.
+    ailments: Vec<String>,
+    /// How long ago its last micro-batch was committed.
+    committed_seconds_ago: Option<f64>,
+    /// Whether records of it wait for a partition of the table.
+    waiting: bool,
+    /// What makes the partition for tomorrow, where the table has neither it nor a default.
+    missing_partition: Option<String>,
     records: i64,
     rows: i64,
     duplicates: i64,
@@ -77,7 +87,7 @@ struct FileStatus {
     /// When it was written last, in seconds since 1970.
     #[serde(skip)]
     written: Option<i64>,
-    /// pending, reading, done, refused, stopped, or gone (not in the folder, and not read to its
+    /// pending, reading, waiting, done, refused, stopped, or gone (not in the folder, and not read to its
     /// end).
     state: &'static str,
     size_bytes: Option<u64>,
@@ -89,6 +99,8 @@ struct FileStatus {
     repeated: i64,
     dead_letters: i64,
     refusal: Option<String>,
+    /// The partition of the table that its next records wait for.
+    waits_for: Option<String>,
     updated_at: Option<DateTime<Utc>>,
 }
 
@@ -102,9 +114,10 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
     database.close().await;
     let mut status = outcome?;
     // Without a streamer at work there is nobody to tell.
-    let mut latencies = ask_latencies(&settings.data).await.unwrap_or_default();
+    let mut told = ask_of_streams(&settings.data).await.unwrap_or_default();
     for stream in &mut status.streams {
-        stream.latency = latencies.remove(&stream.stream);
+        stream.latency = told.latencies.remove(&stream.stream);
+        stream.ailments = told.ailments.remove(&stream.stream).unwrap_or_default();
     }
     if !args.all {
         status.streams.iter_mut().for_each(|stream| stream.last_micro_batches.truncate(SHOWN_MAX));
@@ -135,11 +148,15 @@ async fn gather_stream(
 ) -> Result<StreamStatus> {
     let partitions = status::partitions(conn, &stream.name).await?;
     let last_micro_batches = status::last_micro_batches(conn, &stream.name).await?;
+    let committed_seconds_ago = status::committed_seconds_ago(conn, &stream.name).await?;
     let dead_letters = dead_letter::count_open(conn, &stream.name).await?;
+    let missing_partition = missing_tomorrow(conn, &stream.table).await?;
     let sum = |count: fn(&PartitionStatus) -> i64| partitions.iter().map(count).sum();
     let (records, rows) = (sum(|p| p.records), sum(|p| p.rows));
     let (duplicates, repeated) = (sum(|p| p.duplicates), sum(|p| p.repeated));
-    let files = files(settings, stream, partitions)?;
+    let places = Places::new(settings.data.clone(), &stream.reading, None);
+    let places = places.named_for(conn).await?;
+    let files = files(settings, stream, places.folder(), partitions)?;
     let unread = files.iter().filter(|file| file.lag_bytes > 0);
     let lag_bytes = unread.clone().map(|file| file.lag_bytes).sum();
     let lag = Lag::bytes(lag_bytes, unread.filter_map(|file| file.written).min());
@@ -147,6 +164,10 @@ async fn gather_stream(
         stream: stream.name.clone(),
         table: stream.table.clone(),
         stopped: files.iter().any(|file| file.state == "stopped"),
+        ailments: Vec::new(),
+        committed_seconds_ago,
+        waiting: files.iter().any(|file| file.state == "waiting"),
+        missing_partition,
         records,
         rows,
         duplicates,
@@ -165,10 +186,10 @@ async fn gather_stream(
 fn files(
     settings: &Settings,
     stream: &Stream,
+    folder: &Folder,
     partitions: Vec<PartitionStatus>,
 ) -> Result<Vec<FileStatus>> {
     let mut stats: HashMap<Name, Stat> = HashMap::new();
-    let folder = Folder::new(settings.data.clone(), &stream.reading);
     let visited = folder.visit(|name, stat| {
         stats.insert(Name::new(Kind::File, name), stat);
     });
@@ -229,6 +250,7 @@ impl FileStatus {
             (_, Some(size)) if size < next_offset && !is_packed => "pending",
             ("done", _) if lag_bytes == 0 => "done",
             (_, None) => "gone",
+            _ if known.waits_for.is_some() => "waiting",
             _ => "reading",
         };
         FileStatus {
@@ -245,6 +267,7 @@ impl FileStatus {
             repeated: known.repeated,
             dead_letters: known.dead_letters,
             refusal: known.refusal.clone(),
+            waits_for: known.waits_for.clone(),
             updated_at: Some(known.updated_at),
         }
     }
@@ -264,95 +287,8 @@ impl FileStatus {
             repeated: 0,
             dead_letters: 0,
             refusal: None,
+            waits_for: None,
             updated_at: None,
         }
-    }
-}
-
-impl StreamStatus {
-    fn text(&self, all: bool) -> String {
-        let shown = if all { usize::MAX } else { SHOWN_MAX };
-        let mut text = format!(
-            "stream {} into table {}{}: {}, {} records: {} rows, {} duplicates{}; \
-             {} dead letters open, {} to read{}\n",
-            self.stream,
-            self.table,
-            if self.stopped { ", stopped" } else { "" },
-            counted(self.files.len(), "file"),
-            grouped(self.records),
-            grouped(self.rows),
-            grouped(self.duplicates),
-            self.repeated_text(),
-            grouped(self.dead_letters),
-            bytes(self.lag_bytes),
-            self.lag_age_text(),
-        );
-        if self.spool.segments > 0 {
-            let free = self.spool.free_bytes;
-            let free = free.map(|free| format!(", with {} left on its disk", bytes(free)));
-            text += &format!(
-                "of that, {} in {} of the spool{}\n",
-                bytes(self.spool.lag_bytes),
-                counted(self.spool.segments, "segment"),
-                free.unwrap_or_default(),
-            );
-        }
-        if let Some(latency) = &self.latency {
-            let events = grouped(latency.events);
-            text += &format!("latency of {events} rows since the streamer's start: {latency}\n");
-        }
-        if self.files.is_empty() {
-            return text;
-        }
-        let headings =
-            ["file", "state", "offset", "lag", "records", "rows", "duplicates", "dead letters"];
-        let mut lines = table(&headings, 2);
-        for file in self.files.iter().take(shown) {
-            let counts = [file.records, file.rows, file.duplicates, file.dead_letters];
-            let places = [grouped(file.next_offset), bytes(file.lag_bytes)];
-            let names = [file.file.clone(), file.state.to_owned()];
-            lines.add_row(names.into_iter().chain(places).chain(counts.map(grouped)));
-        }
-        text += &format!("{lines}\n");
-        if self.files.len() > shown {
-            text +=
-                &format!("and {} older files: streamer status --all\n", self.files.len() - shown);
-        }
-        for file in self.files.iter().filter(|file| file.refusal.is_some()) {
-            text += &format!("{}: {}\n", file.file, file.refusal.as_deref().unwrap_or_default());
-        }
-        text + &self.micro_batches_text(shown)
-    }
-
-    /// Told only where there are some: few clients use keys.
-    fn repeated_text(&self) -> String {
-        match self.repeated {
-            0 => String::new(),
-            some => format!(", {} repeated", grouped(some)),
-        }
-    }
-
-    fn lag_age_text(&self) -> String {
-        if self.lag_bytes == 0 {
-            return String::new();
-        }
-        let age = Duration::from_secs(self.lag_age_seconds);
-        format!(", the oldest written {} ago", humantime::format_duration(age))
-    }
-
-    fn micro_batches_text(&self, shown: usize) -> String {
-        if self.last_micro_batches.is_empty() {
-            return String::new();
-        }
-        let headings =
-            ["last micro-batches", "path", "file", "records", "rows", "duplicates", "dead letters"];
-        let mut lines = table(&headings, 3);
-        for batch in self.last_micro_batches.iter().take(shown.min(SHOWN_MAX)) {
-            let at = batch.written_at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
-            let counts = [batch.records, batch.rows, batch.duplicates, batch.dead_letters];
-            let names = [at, batch.path.clone(), batch.file.clone()];
-            lines.add_row(names.into_iter().chain(counts.map(grouped)));
-        }
-        format!("{lines}\n")
     }
 }
