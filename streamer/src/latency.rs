@@ -232,14 +232,22 @@ pub(crate) fn since_1970_us(number: i64) -> i64 {
     }
 }
 
-/// The same of a timestamp as PostgreSQL has it.
-pub(crate) fn since_1970_us_of_timestamp(timestamp: i64) -> i64 {
-    timestamp.saturating_add(EPOCH_2000_US)
+/// The same of a timestamp as PostgreSQL has it; one that is infinite tells nothing.
+pub(crate) fn since_1970_us_of_timestamp(timestamp: i64) -> Option<i64> {
+    let is_finite = ![i64::MIN, i64::MAX].contains(&timestamp);
+    is_finite.then(|| timestamp.saturating_add(EPOCH_2000_US))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_infinite_time_tells_no_age() {
+        assert_eq!(since_1970_us_of_timestamp(0), Some(EPOCH_2000_US));
+        assert_eq!(since_1970_us_of_timestamp(i64::MAX), None);
+        assert_eq!(since_1970_us_of_timestamp(i64::MIN), None);
+    }
 
     #[test]
     fn the_size_of_a_number_tells_its_unit() {

@@ -353,7 +353,7 @@ impl MicroBatch {
             false => self.values(row).nth(place)??,
         };
         let value = i64::from_be_bytes(value.try_into().ok()?);
-        Some(if is_number { since_1970_us(value) } else { since_1970_us_of_timestamp(value) })
+        if is_number { Some(since_1970_us(value)) } else { since_1970_us_of_timestamp(value) }
     }
 
     /// The next row with the same key, in the order of reading.
