@@ -9,6 +9,7 @@ mod keys;
 mod listing;
 mod looks;
 mod placing;
+mod renewal;
 mod rest;
 mod retention;
 mod unplaced;
