@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 use super::array::{Array, DIMENSIONS_MAX, Shape, malformed, put_header};
 use super::{Refusal, with_length};
 
-/// Appends a JSON array as [`super::array::encode`] does its text form. Where the elements are JSON themselves, it has one dimension, else as
-/// many as arrays stand in each other at its beginning.
+/// Appends a JSON array as [`super::array::encode`] does its text form. Where the elements are JSON
+/// themselves, it has one dimension, else as many as arrays stand in each other at its beginning.
 pub(super) fn encode_json(text: &str, array: &Array, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let start = out.len();
     let dimensions = dimensions(text, array);

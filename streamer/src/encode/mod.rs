@@ -13,7 +13,8 @@
 //! | boolean | yes, no, on, off and beginnings of words but t and f |
 //! | oid | negative numbers, which wrap |
 //! | real, double precision | NaN (unless the stream accepts it), `inf`, hexadecimal |
-//! | numeric | NaN (unless the stream accepts it), `inf`, a digit that the scale would round away (zeros may go) |
+//! | numeric | NaN (unless the stream accepts it), `inf`, a digit that the scale would round |
+//! | | away (zeros may go) |
 //! | | exponents of seven digits, a blank behind the `e` |
 //! | numbers, in newer versions | `0x10`, `1_000` |
 //! | varchar(n), char(n) | blanks past the length, which would be cut |
@@ -21,7 +22,8 @@
 //! | bytea | the escape form, blanks between the digits |
 //! | bit, varbit | `B` and `X` in front |
 //! | uuid | hyphens elsewhere than in the usual four places |
-//! | date, times | everything but ISO 8601 with hyphens and colons, ` BC` behind it, and `infinity`: |
+//! | date, times | everything but ISO 8601 with hyphens and colons, ` BC` behind it, and |
+//! | | `infinity`: |
 //! | | other words, `:60`, am and pm, other orders, one-digit fields, `T` without |
 //! | | minutes, zeros in front of a year of more than four digits |
 //! | timestamps | `24:00` |

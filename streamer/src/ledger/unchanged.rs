@@ -1,7 +1,7 @@
-//! Whether the table still has the types, and the defaults, that rows were encoded for. The binary format names no
-//! types: PostgreSQL takes eight bytes of a bigint for a double precision without a word, and
-//! rounds what has more digits than the column keeps. And a column that has a default by now is not to
-//! get the NULL that stood for an absent value before.
+//! Whether the table still has the types, and the defaults, that rows were encoded for. The binary
+//! format names no types: PostgreSQL takes eight bytes of a bigint for a double precision without a
+//! word, and rounds what has more digits than the column keeps. And a column that has a default by
+//! now is not to get the NULL that stood for an absent value before.
 
 use sqlx::postgres::PgArguments;
 use sqlx::postgres::types::Oid;

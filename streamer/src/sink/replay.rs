@@ -46,7 +46,8 @@ struct Retrial {
 }
 
 /// Tries the unresolved dead letters of `stream` again: those that are meant by `which`; where
-/// `partitions` are named, only those without a partition that were not tried with them. Each ends as a row, a duplicate or a dead letter with its new reasons.
+/// `partitions` are named, only those without a partition that were not tried with them. Each ends
+/// as a row, a duplicate or a dead letter with its new reasons.
 ///
 /// # Errors
 /// Any that is not the fault of a record; what earlier transactions resolved stays resolved.

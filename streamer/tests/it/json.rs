@@ -282,8 +282,7 @@ async fn files_come_packed_marked_growing_and_under_any_name() {
 
 #[tokio::test]
 async fn csv_and_json_lines_share_a_stream() {
-    // Only one writer keeps an order between files, by which the first of a key stays.
-    let (db, folder) = orders("writers = 1").await;
+    let (db, folder) = orders("writers = 1").await; // Several keep no order between files.
     fs::write(folder.path().join("1.csv"), "id,amount\n1,1.5\nx,1\n").unwrap();
     fs::write(folder.path().join("2.ndjson"), "{\"id\":2}\n{\"id\":1}\n{\"id\":\"x\"}\n").unwrap();
     fs::write(folder.path().join("3.csv"), "amount,id\n3.5,3\n").unwrap();
