@@ -61,6 +61,10 @@ pub struct Commit<'a> {
     pub bytes: u64,
     /// What is left to read.
     pub lag: Lag,
+    /// How long that will take, as far as can be told.
+    pub time_left: Option<Duration>,
+    /// How many records it had at most, where that follows what waits.
+    pub records_max: Option<u64>,
     /// Of records that came by a listener: how many have waited for how long since they were
     /// synced.
     pub latencies: &'a [(u64, Duration)],
@@ -99,6 +103,8 @@ pub struct StreamCounters {
     pub failures: u64,
     /// What is left to read, as of the last micro-batch.
     pub lag: Lag,
+    /// How long that will take, as far as could be told then.
+    pub time_left: Option<Duration>,
 }
 
 impl Reporter {
@@ -141,7 +147,7 @@ impl Counters {
                 counters.counts.add(Counts::of(commit.parts));
                 counters.micro_batches += 1;
                 counters.bytes += commit.bytes;
-                counters.lag = commit.lag;
+                (counters.lag, counters.time_left) = (commit.lag, commit.time_left);
             }
             Event::Failed { .. } | Event::Waiting { .. } | Event::Stopped { .. } => {
                 counters.failures += 1;
@@ -191,7 +197,9 @@ fn log_commit(commit: &Commit<'_>) {
         dead_letters,
         path = %commit.path.name(),
         ms = u64::try_from(commit.elapsed.as_millis()).unwrap_or(u64::MAX),
+        max_rows = commit.records_max,
         lag_bytes = commit.lag.left_bytes(),
+        lag_records = commit.lag.records.filter(|_| commit.lag.left > 0),
         file = %format_args!("{}{more}", commit.parts[0].partition),
         "committed"
     );
@@ -225,7 +233,8 @@ mod tests {
         let reporter = Reporter::new(vec![one.clone(), other.clone()], counters.clone());
         let counts = Counts { records: 5, rows: 2, duplicates: 1, repeated: 1, dead_letters: 1 };
         let part = PartOutcome { partition: Partition::parse("1.csv"), batch_id: 1, counts };
-        let lag = Lag { left: 7, unit: Unit::Bytes, age: Duration::from_secs(3) };
+        let age = Duration::from_secs(3);
+        let lag = Lag { left: 7, unit: Unit::Bytes, records: Some(1), age };
         for _ in 0..2 {
             reporter.report(&Event::Committed(Commit {
                 stream: "a",
@@ -234,6 +243,8 @@ mod tests {
                 elapsed: Duration::ZERO,
                 bytes: 10,
                 lag,
+                time_left: Some(age),
+                records_max: None,
                 latencies: &[],
                 visible: &Visible::default(),
             }));
@@ -248,7 +259,14 @@ mod tests {
         let sample = counters.sample();
         assert_eq!(sample.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
         let counts = Counts { records: 20, rows: 8, duplicates: 4, repeated: 4, dead_letters: 4 };
-        let a = StreamCounters { counts, micro_batches: 2, bytes: 20, failures: 2, lag };
+        let a = StreamCounters {
+            counts,
+            micro_batches: 2,
+            bytes: 20,
+            failures: 2,
+            lag,
+            time_left: Some(age),
+        };
         assert_eq!(sample["a"], a);
         assert_eq!(sample["b"], StreamCounters::default());
     }

@@ -30,6 +30,7 @@ pub mod ledger;
 pub mod limit;
 pub mod logging;
 pub mod migrate;
+mod number;
 pub mod partition;
 pub mod partitioning;
 pub mod patience;

@@ -46,6 +46,8 @@ pub struct MicroBatch {
     pub held_bytes: usize,
     /// What is left to read behind it.
     pub lag: Lag,
+    /// How many records it was to have at most.
+    pub records_max: u64,
     /// The records whose outcome somebody waits for.
     pub watched: Vec<Watched>,
     /// The requests that came under a key, in the order they were read.
@@ -119,6 +121,7 @@ impl MicroBatch {
             notes: Notes::default(),
             held_bytes: 0,
             lag: Lag::default(),
+            records_max: 0,
             watched: Vec::new(),
             requests: Vec::new(),
         }

@@ -56,6 +56,7 @@ impl MicroBatch {
             notes: Notes::default(),
             held_bytes: self.held_bytes,
             lag: self.lag,
+            records_max: self.records_max,
             watched: self.watched.clone(),
             requests,
         };

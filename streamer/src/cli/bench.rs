@@ -25,17 +25,18 @@ pub struct BenchArgs {
     #[arg(long, value_enum, default_value_t)]
     pub pattern: BenchPattern,
     /// Connections that send at the same time
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = positive::<usize>)]
     pub producers: usize,
     /// Events that a request has at most [default: what is due within 5 ms, at most 1000]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = positive::<usize>)]
     pub batch: Option<usize>,
-    /// Start a micro-batch this often; 0s: as soon as there is something
+    /// How long events wait for more before they are committed together; 0s: not at all
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
-    pub every: Duration,
-    /// Records that a micro-batch has at most [default: 1000]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub max_rows: Option<usize>,
+    pub linger: Duration,
+    /// Records that a micro-batch has at most [default: as many as suit what waits, from 1000 to
+    /// 30000]
+    #[arg(long, value_name = "N", value_parser = positive::<u64>)]
+    pub max_rows: Option<u64>,
     /// The length of the windows that are reported
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = window)]
     pub window: Duration,

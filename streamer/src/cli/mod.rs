@@ -5,7 +5,9 @@ mod load;
 mod results;
 
 use std::ffi::OsString;
+use std::num::ParseIntError;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -166,15 +168,23 @@ pub enum Command {
 /// Flags of `run`.
 #[derive(Debug, Default, Args)]
 pub struct RunArgs {
-    /// Start a micro-batch this often; 0s: as soon as there is something [default: 10s]
+    /// Start a micro-batch of files this often; 0s: as soon as there is something [default: 10s]
     #[arg(long, value_name = "DURATION", env = "STREAMER_EVERY", value_parser = humantime::parse_duration)]
     pub every: Option<Duration>,
-    /// Records that a micro-batch has at most [default: 1000]
-    #[arg(long, value_name = "N", env = "STREAMER_MAX_ROWS", value_parser = positive)]
-    pub max_rows: Option<usize>,
+    /// Make no pause while files have a full micro-batch waiting
+    #[arg(long, env = "STREAMER_CATCH_UP", value_parser = clap::builder::BoolishValueParser::new())]
+    pub catch_up: bool,
+    /// How long events by HTTP and TCP wait for more before they are committed together [default:
+    /// 100ms, at most --every]
+    #[arg(long, value_name = "DURATION", env = "STREAMER_LINGER", value_parser = humantime::parse_duration)]
+    pub linger: Option<Duration>,
+    /// Records that a micro-batch has at most [default: 1000; with --every 0s, --catch-up or
+    /// --available-now as many as suit what waits, up to 30000]
+    #[arg(long, value_name = "N", env = "STREAMER_MAX_ROWS", value_parser = positive::<u64>)]
+    pub max_rows: Option<u64>,
     /// Files that a stream works on at a time, with --available-now or --every 0s [default: the
     /// number of cores, at most 4]
-    #[arg(long, value_name = "N", env = "STREAMER_WRITERS", value_parser = positive)]
+    #[arg(long, value_name = "N", env = "STREAMER_WRITERS", value_parser = positive::<usize>)]
     pub writers: Option<usize>,
     /// Take events by HTTP at this address, or none [default: 127.0.0.1:8080; none with
     /// --available-now]
@@ -215,7 +225,7 @@ pub struct TapArgs {
     /// The stream, as streams.toml names it
     pub stream: String,
     /// End after so many records
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = positive::<usize>)]
     pub count: Option<usize>,
     /// Show first what is in the files and in the spool already
     #[arg(long)]
@@ -337,6 +347,8 @@ impl Global {
             database_url: self.database_url.clone(),
             every: None,
             max_rows: None,
+            linger: None,
+            catch_up: false,
             writers: None,
             listen: None,
             token: None,
@@ -344,9 +356,12 @@ impl Global {
     }
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+/// A number of at least 1.
+fn positive<N: FromStr<Err = ParseIntError> + From<bool> + PartialEq>(
+    text: &str,
+) -> Result<N, String> {
     match text.parse() {
-        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(number) if number == N::from(false) => Err("must be at least 1".to_owned()),
         Ok(number) => Ok(number),
         Err(error) => Err(format!("{error}")),
     }

@@ -16,6 +16,7 @@ use crate::config::{Pace, Provenance, Settings, Stream};
 use crate::database::Database;
 use crate::event::Event;
 use crate::feed::files::Files;
+use crate::feed::lanes::FILES;
 use crate::feed::places::Places;
 use crate::feed::{Feed, Work};
 use crate::layout::Fits;
@@ -30,7 +31,7 @@ use crate::sink::{DryRun, Trial};
 const SHOWN_MAX: usize = 20;
 
 /// Records at a time: enough to be fast.
-const TRIAL_ROWS: usize = 10_000;
+const TRIAL_ROWS: u64 = 10_000;
 
 pub(super) async fn run(global: &Global) -> Result<Exit> {
     need_folder(&global.data)?;
@@ -87,13 +88,13 @@ async fn check(
     let files = Files::new(&stream.reading, loaded.standing);
     let listed = files.list(&places, usize::MAX);
     listed.with_context(|| format!("list {}", settings.data.display()))?;
-    let pace = Pace { max_rows: TRIAL_ROWS, ..stream.pace.clone() };
+    let pace = Pace { max_rows: Some(TRIAL_ROWS), ..stream.pace.clone() };
     let fits = Fits::new(table, &stream.fitting);
-    let mut feed = Feed::new(&stream.reading, &pace, places, fits, files.clone());
+    let mut feed = Feed::new(&stream.reading, &pace, places, fits, files.clone(), FILES);
     feed.take_all(&loaded.checkpoints);
     let mut trial = DryRun::begin(conn).await.context("begin the trial")?;
     let mut shown = 0;
-    while let Some(work) = feed.next_work() {
+    while let Some(work) = feed.next_work(u64::MAX) {
         match work {
             Work::Batch(batch) => {
                 let on_missing = stream.pace.on_missing_partition;

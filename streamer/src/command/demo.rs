@@ -66,11 +66,8 @@ async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Res
         spools: Spools::default(),
     };
     let max_rows = args.rows.div_ceil(MICRO_BATCHES).max(1000);
-    let overrides = Overrides {
-        every: Some(EVERY),
-        max_rows: usize::try_from(max_rows).ok(),
-        ..global.overrides()
-    };
+    let overrides =
+        Overrides { every: Some(EVERY), max_rows: Some(max_rows), ..global.overrides() };
     let settings = Settings::shipped(overrides)?;
     migrate_patiently(database, &plan, &settings.streams).await?;
     let events = Events { rows: args.rows, out: global.data.clone(), ..Events::default() };

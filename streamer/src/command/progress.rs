@@ -45,7 +45,10 @@ impl Progress {
                 let left_bytes = commit.lag.left_bytes().unwrap_or_default();
                 self.bar.set_length(self.done_bytes + left_bytes);
                 self.bar.set_position(self.done_bytes);
-                self.bar.set_message(format!("{} records", grouped(self.records)));
+                let left = commit.lag.records.filter(|records| *records > 0);
+                let left = left.map(|records| format!(", about {} wait", grouped(records)));
+                let text = format!("{} records{}", grouped(self.records), left.unwrap_or_default());
+                self.bar.set_message(text);
             }
             Event::Stopped { partition, reason, .. } => {
                 self.bar.println(harmless(&format!("stopped: {partition}: {reason}")));

@@ -52,11 +52,7 @@ pub(super) struct Reporting {
 }
 
 pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -> Result<Exit> {
-    let (every, max_rows, writers) = (args.every, args.max_rows, args.writers);
-    let listen = args.listen;
-    let token = token(args);
-    let overrides = Overrides { every, max_rows, writers, listen, token, ..global.overrides() };
-    let mut settings = Settings::load(overrides)?;
+    let mut settings = Settings::load(overrides(global, args))?;
     match args.available_now {
         true => need_folder(&settings.data)?,
         false => make_folder(&settings.data)?,
@@ -86,7 +82,9 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         }
     };
     if args.available_now {
-        settings.streams.iter_mut().for_each(|stream| stream.pace.every = Duration::ZERO);
+        for stream in &mut settings.streams {
+            stream.pace = stream.pace.clone().at_once();
+        }
     }
     let names = settings.streams.iter().map(|one| one.name.as_str());
     let counters = Counters::new(names.clone());
@@ -115,7 +113,13 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     match outcome? {
         Outcome::Refused => Ok(Exit::Failed),
         Outcome::Worked(summary, wall) if args.available_now => finish(&summary, wall),
-        Outcome::Worked(..) | Outcome::Shutdown => Ok(Exit::Done),
+        Outcome::Worked(summary, wall) => {
+            if !summary.is_empty() {
+                print(&summary.text(wall))?;
+            }
+            Ok(Exit::Done)
+        }
+        Outcome::Shutdown => Ok(Exit::Done),
     }
 }
 
@@ -127,6 +131,20 @@ async fn died(listeners: &mut JoinSet<()>) -> anyhow::Error {
         }
     }
     std::future::pending().await
+}
+
+/// What the flags say.
+fn overrides(global: &Global, args: &RunArgs) -> Overrides {
+    Overrides {
+        every: args.every,
+        linger: args.linger,
+        catch_up: args.catch_up,
+        max_rows: args.max_rows,
+        writers: args.writers,
+        listen: args.listen,
+        token: token(args),
+        ..global.overrides()
+    }
 }
 
 /// Where the token is that all streams ask for. The variable is the one that the generator has its
@@ -253,8 +271,7 @@ pub(super) async fn stream_all(
     reporting: &Reporting,
 ) -> Result<(Summary, Duration)> {
     let (started, drains) = (Instant::now(), plan.until_drained);
-    // Without an end there is no summary to gather for.
-    let shown = Arc::new(Shown::new(drains, shows_progress));
+    let shown = Arc::new(Shown::new(shows_progress));
     let mut observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Log), shown.clone()];
     if let Some(metrics) = &reporting.metrics {
         observers.push(metrics.clone());

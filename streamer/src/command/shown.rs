@@ -8,15 +8,14 @@ use crate::event::{Event, Observer};
 
 /// Takes events in for the bar and the summary.
 pub(super) struct Shown {
-    /// Nothing is gathered where there is none.
-    summary: Option<Mutex<Summary>>,
+    summary: Mutex<Summary>,
     progress: Option<Mutex<Progress>>,
 }
 
 impl Shown {
-    pub(super) fn new(gathers: bool, shows_progress: bool) -> Shown {
+    pub(super) fn new(shows_progress: bool) -> Shown {
         Shown {
-            summary: gathers.then(Mutex::default),
+            summary: Mutex::default(),
             progress: shows_progress.then(|| Mutex::new(Progress::new())),
         }
     }
@@ -26,15 +25,13 @@ impl Shown {
         if let Some(progress) = &self.progress {
             lock(progress).finish();
         }
-        self.summary.as_ref().map(|summary| std::mem::take(&mut *lock(summary))).unwrap_or_default()
+        std::mem::take(&mut *lock(&self.summary))
     }
 }
 
 impl Observer for Shown {
     fn note(&self, event: &Event<'_>) {
-        if let Some(summary) = &self.summary {
-            lock(summary).note(event);
-        }
+        lock(&self.summary).note(event);
         if let Some(progress) = &self.progress {
             lock(progress).note(event);
         }

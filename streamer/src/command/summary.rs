@@ -14,6 +14,11 @@ use crate::partition::Partition;
 /// How many files are remembered one by one.
 const FILES_KEPT: usize = 1000;
 
+/// How many more are told apart, and how many failures are kept: a run without end is to take no more
+/// memory the longer it lasts.
+const OTHERS_MAX: usize = 100_000;
+const FAILURES_MAX: usize = 1000;
+
 /// How many are shown; those with dead letters before the others.
 const FILES_SHOWN: usize = 100;
 
@@ -106,6 +111,13 @@ impl Summary {
     }
 
     fn fail(&mut self, what: &'static str, stream: &str, partition: &str, reason: &str) {
+        let is_told = |one: &Failure| {
+            one.stream == stream && one.partition == partition && one.reason == reason
+        };
+        self.failures.retain(|failure| !is_told(failure));
+        if self.failures.len() == FAILURES_MAX {
+            self.failures.remove(0);
+        }
         self.failures.push(Failure {
             what,
             stream: stream.to_owned(),
@@ -125,7 +137,10 @@ impl Summary {
                 &mut self.files[place].total
             }
             None => {
-                self.others.0.insert(xxh3_64(format!("{stream}\0{}", part.partition).as_bytes()));
+                let hash = xxh3_64(format!("{stream}\0{}", part.partition).as_bytes());
+                if self.others.0.len() < OTHERS_MAX {
+                    self.others.0.insert(hash);
+                }
                 &mut self.others.1
             }
         };
@@ -160,16 +175,27 @@ impl Summary {
         }
     }
 
+    /// So many things, or more, where not all were told apart.
+    fn counted(&self, number: usize, thing: &str) -> String {
+        let over = if self.others.0.len() == OTHERS_MAX { "over " } else { "" };
+        format!("{over}{}", counted(number, thing))
+    }
+
+    /// Whether nothing was loaded or tried.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.failures.is_empty()
+    }
+
     /// The summary as a table, and what was not loaded.
     pub(super) fn text(&self, wall: Duration) -> String {
         // A column for what only requests with a key can be.
         let has_repeated = self.total().repeated > 0;
         let repeated = has_repeated.then_some("repeated");
         let headings = ["file", "records", "rows", "duplicates"].into_iter().chain(repeated);
-        let headings: Vec<&str> = headings.chain(["dead letters", "rows/s"]).collect();
+        let headings: Vec<&str> = headings.chain(["dead letters", "rows/s loading"]).collect();
         let mut lines = table(&headings, 1);
         let mut row = |name: &str, Total { counts, elapsed }: Total| {
-            let rate = per_second(counts.rows, elapsed);
+            let rate = per_second(counts.rows, elapsed).unwrap_or("-".to_owned());
             let Counts { records, rows, duplicates, repeated, dead_letters } = counts;
             let repeated = has_repeated.then_some(repeated);
             let counts = [records, rows, duplicates].into_iter().chain(repeated);
@@ -189,11 +215,16 @@ impl Summary {
         hidden.iter().for_each(|file| more.add(file.total));
         let more_count = hidden.len() + others.len();
         if more_count > 0 {
-            row(&counted(more_count, "more file"), more);
+            row(&self.counted(more_count, "more file"), more);
         }
-        let count = self.files.len() + others.len();
-        row(&counted(count, "file"), Total { counts: self.total(), elapsed: wall });
+        // Files are loaded side by side: their times make no sum.
+        let total = Total { counts: self.total(), elapsed: Duration::ZERO };
+        row(&self.counted(self.files.len() + others.len(), "file"), total);
         let mut text = format!("{lines}\n");
+        if let Some(rate) = per_second(total.counts.rows, wall) {
+            let (rows, seconds) = (grouped(total.counts.rows), wall.as_secs_f64());
+            text += &format!("{rows} rows in {seconds:.1} s: {rate} rows/s overall\n");
+        }
         if self.files.is_empty() {
             let nothing = if self.failures.is_empty() { "nothing new to load\n" } else { "" };
             nothing.clone_into(&mut text);
@@ -213,12 +244,9 @@ impl Total {
 }
 
 /// Rows per second, as far as that means something.
-fn per_second(rows: u64, elapsed: Duration) -> String {
+fn per_second(rows: u64, elapsed: Duration) -> Option<String> {
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    match (rows * 1000).checked_div(millis) {
-        Some(rate) => grouped(rate),
-        None => "-".to_owned(),
-    }
+    (rows * 1000).checked_div(millis).map(grouped)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a share of a duration needs no more digits")]

@@ -1,6 +1,8 @@
-//! Tables and numbers as a person likes to read them.
+//! Tables, and numbers with what they count, as a person likes to read them.
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+pub(super) use crate::number::grouped;
 
 /// A table with these headings; columns from `numbers_from` on hold numbers.
 pub(super) fn table(headings: &[&str], numbers_from: usize) -> Table {
@@ -12,20 +14,6 @@ pub(super) fn table(headings: &[&str], numbers_from: usize) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
-}
-
-/// 1234567 as `1,234,567`.
-pub(super) fn grouped(number: impl Into<i128>) -> String {
-    let number: i128 = number.into();
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::from(if number < 0 { "-" } else { "" });
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `1 file`, `2 files`.
@@ -45,17 +33,4 @@ pub(super) fn placed(partition: &str, line: Option<u64>) -> String {
 /// Bytes as `1.5 MiB`.
 pub(super) fn bytes(count: u64) -> String {
     bytesize::ByteSize::b(count).display().iec().to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567")]
-        {
-            assert_eq!(grouped(number), text);
-        }
-    }
 }

@@ -10,7 +10,6 @@ use serde::Deserialize;
 
 use crate::encode::Zone;
 use crate::format::Format;
-use crate::limit::DeadLetterLimit;
 
 /// Which files are read, and how.
 #[derive(Debug, Clone)]
@@ -25,6 +24,8 @@ pub struct Reading {
     pub settle: Duration,
     /// How often the folder is listed at least.
     pub scan_every: Duration,
+    /// Whether files that change while the streamer runs go before those that were there.
+    pub live_first: bool,
     /// The folders of all streams' archives, below the data folder: no file is read from there.
     pub archives: Vec<PathBuf>,
 }
@@ -70,21 +71,6 @@ pub enum Nan {
     Reject,
     /// It is a value, where the type has it.
     Accept,
-}
-
-/// How much goes into PostgreSQL at a time, and how often.
-#[derive(Debug, Clone)]
-pub struct Pace {
-    /// The pause between the starts of two micro-batches.
-    pub every: Duration,
-    /// Records that a micro-batch has at most.
-    pub max_rows: usize,
-    /// How many files are worked on at a time, where no pause is to be kept between micro-batches.
-    pub writers: usize,
-    /// How many dead letters a file may have before the stream stops.
-    pub dead_letters_max: Option<DeadLetterLimit>,
-    /// What becomes of records that the table has no partition for.
-    pub on_missing_partition: OnMissingPartition,
 }
 
 /// Who may send records that are in no file, and from where.

@@ -3,6 +3,7 @@
 
 mod dataset;
 mod groups;
+mod pace;
 mod server;
 mod stream;
 mod tcp;
@@ -17,9 +18,10 @@ use serde::Deserialize;
 
 pub use dataset::Dataset;
 pub use groups::{
-    Extra, Fitting, Listeners, Nan, OnDone, OnMissingPartition, Pace, Provenance, Reading,
-    TcpListen, TokenSource, WhenDone,
+    Extra, Fitting, Listeners, Nan, OnDone, OnMissingPartition, Provenance, Reading, TcpListen,
+    TokenSource, WhenDone,
 };
+pub use pace::Pace;
 use server::ServerFile;
 pub use server::{LISTEN_DEFAULT, Listen, Server};
 pub use stream::Stream;
@@ -90,7 +92,11 @@ pub struct Overrides {
     /// `--every`.
     pub every: Option<Duration>,
     /// `--max-rows`.
-    pub max_rows: Option<usize>,
+    pub max_rows: Option<u64>,
+    /// `--linger`.
+    pub linger: Option<Duration>,
+    /// `--catch-up`.
+    pub catch_up: bool,
     /// `--writers`.
     pub writers: Option<usize>,
     /// `--listen`.
@@ -279,7 +285,9 @@ mod tests {
         ];
         assert_eq!(names, datasets);
         for stream in &settings.streams {
-            assert_eq!((stream.pace.every, stream.pace.max_rows), (Duration::from_secs(10), 1000));
+            let pace = &stream.pace;
+            assert_eq!((pace.every, pace.records_max()), (Duration::from_secs(10), Some(1000)));
+            assert_eq!((pace.linger, pace.catch_up), (Duration::from_millis(100), false));
             assert_eq!(stream.table, stream.name);
             assert_eq!(stream.dataset.map(Dataset::name), Some(stream.name.as_str()));
         }
@@ -303,10 +311,10 @@ mod tests {
                     [stream.b]\nfiles = 'b.csv'\n";
         let settings = load(text, Overrides::default()).unwrap();
         let rows = |settings: &Settings| [0, 1].map(|i| settings.streams[i].pace.max_rows);
-        assert_eq!(rows(&settings), [6, 1000]);
+        assert_eq!(rows(&settings), [Some(6), None]);
         assert_eq!(settings.streams[0].pace.every, Duration::from_secs(1));
         let flag = Overrides { max_rows: Some(7), ..Overrides::default() };
-        assert_eq!(rows(&load(text, flag).unwrap()), [7, 7]);
+        assert_eq!(rows(&load(text, flag).unwrap()), [Some(7), Some(7)]);
     }
 
     #[test]

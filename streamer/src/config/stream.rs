@@ -11,9 +11,10 @@ use serde::{Deserialize, Deserializer};
 
 use super::dataset::{table, window};
 use super::groups::{
-    Extra, Fitting, Listeners, Nan, OnDone, OnMissingPartition, Pace, Provenance, Reading,
-    TokenSource, WhenDone,
+    Extra, Fitting, Listeners, Nan, OnDone, OnMissingPartition, Provenance, Reading, TokenSource,
+    WhenDone,
 };
+use super::pace::Pace;
 use super::tcp::{self, tcp_connect, tcp_listen};
 use super::{ConfigError, Dataset, Overrides, Wrong};
 use crate::encode::Zone;
@@ -22,6 +23,12 @@ use crate::limit::DeadLetterLimit;
 
 /// A longer pause is a mistake, and one that time can't be reckoned with.
 const EVERY_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long what has come by a listener waits for more, unless files wait less.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// Who waits for a commit longer than that has gone away.
+const LINGER_MAX: Duration = Duration::from_secs(3600);
 
 /// Rows are kept for so long at least, and at most so that PostgreSQL can reckon with it.
 const KEEP_MIN: Duration = Duration::from_secs(60);
@@ -81,7 +88,13 @@ pub(super) struct StreamFile {
     paths: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "duration")]
     every: Option<Duration>,
-    max_rows: Option<usize>,
+    #[serde(default, deserialize_with = "duration")]
+    linger: Option<Duration>,
+    #[serde(default)]
+    catch_up: bool,
+    #[serde(default)]
+    live_first: bool,
+    max_rows: Option<u64>,
     writers: Option<usize>,
     max_record_bytes: Option<ByteSize>,
     #[serde(default, deserialize_with = "duration")]
@@ -154,25 +167,42 @@ impl StreamFile {
         }
     }
 
+    fn pace(&self, overrides: &Overrides) -> Result<Pace, Wrong> {
+        let wrong = |setting, message: &str| (setting, message.to_owned());
+        let max_rows = overrides.max_rows.or(self.max_rows);
+        if max_rows == Some(0) {
+            return Err(wrong("max_rows", "must be at least 1"));
+        }
+        let every = overrides.every.or(self.every).unwrap_or(Duration::from_secs(10));
+        if every > EVERY_MAX {
+            return Err(wrong("every", "must be at most 365 days"));
+        }
+        let linger = overrides.linger.or(self.linger).unwrap_or(LINGER.min(every));
+        if linger > LINGER_MAX {
+            return Err(wrong("linger", "must be at most 1 hour"));
+        }
+        Ok(Pace {
+            every,
+            linger,
+            catch_up: overrides.catch_up || self.catch_up,
+            max_rows,
+            writers: writers(overrides.writers.or(self.writers))?,
+            dead_letters_max: self.max_dead_letters,
+            on_missing_partition: self.on_missing_partition,
+        })
+    }
+
     fn stream(self, name: String, overrides: &Overrides) -> Result<Stream, Wrong> {
         let wrong = |setting, message: &str| (setting, message.to_owned());
         let tcp_listen = tcp_listen(&self.tcp())?;
         // A `*` stays within one folder, as in a shell.
         let files = GlobBuilder::new(below("files", &self.files)?).literal_separator(true).build();
         let files = files.map_err(|error| ("files", error.to_string()))?;
-        let max_rows = overrides.max_rows.or(self.max_rows).unwrap_or(1000);
-        if max_rows == 0 {
-            return Err(wrong("max_rows", "must be at least 1"));
-        }
-        let writers = writers(overrides.writers.or(self.writers))?;
+        let pace = self.pace(overrides)?;
         let record_bytes_max = record_bytes_max(self.max_record_bytes)?;
         let scan_every = self.scan_every.unwrap_or(Duration::from_secs(5));
         if scan_every.is_zero() {
             return Err(wrong("scan_every", "must be more than 0s"));
-        }
-        let every = overrides.every.or(self.every).unwrap_or(Duration::from_secs(10));
-        if every > EVERY_MAX {
-            return Err(wrong("every", "must be at most 365 days"));
         }
         if self.extra != Extra::Keep && self.extra_column.is_some() {
             return Err(wrong("extra_column", "has a meaning only with extra = \"keep\""));
@@ -194,6 +224,7 @@ impl StreamFile {
             record_bytes_max,
             settle: self.settle.unwrap_or(Duration::from_secs(5)),
             scan_every,
+            live_first: self.live_first,
             archives: Vec::new(),
         };
         let fitting = Fitting {
@@ -205,13 +236,6 @@ impl StreamFile {
             event_time: self.event_time,
             provenance: self.provenance,
             nan: self.nan,
-        };
-        let pace = Pace {
-            every,
-            max_rows,
-            writers,
-            dead_letters_max: self.max_dead_letters,
-            on_missing_partition: self.on_missing_partition,
         };
         let listeners = Listeners {
             token,

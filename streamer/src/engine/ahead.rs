@@ -32,15 +32,15 @@ impl ReadAhead {
         self.spare = Some(batch);
     }
 
-    /// Starts reading the next micro-batch.
-    pub(super) fn start(&mut self) {
+    /// Starts reading the next micro-batch, of at most `records_max` records.
+    pub(super) fn start(&mut self, records_max: u64) {
         self.state = match std::mem::replace(&mut self.state, State::Lent) {
             State::Idle(mut feed) if self.ready.is_none() => {
                 if let Some(spare) = self.spare.take() {
                     feed.reuse(spare);
                 }
                 State::Reading(spawn_blocking(move || {
-                    let work = feed.next_work();
+                    let work = feed.next_work(records_max);
                     (feed, work)
                 }))
             }
@@ -48,12 +48,17 @@ impl ReadAhead {
         };
     }
 
-    /// The next piece of work: the one read ahead, else read now.
-    pub(super) async fn next(&mut self) -> Result<Option<Work>, JoinError> {
-        self.start();
+    /// The next piece of work: the one read ahead, else at most `records_max` records read now.
+    pub(super) async fn next(&mut self, records_max: u64) -> Result<Option<Work>, JoinError> {
+        self.start(records_max);
         let feed = self.rest().await?;
         self.state = State::Idle(feed);
         Ok(self.ready.take())
+    }
+
+    /// Whether something was read ahead.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.is_some()
     }
 
     /// Forgets what was granted and what was read ahead.

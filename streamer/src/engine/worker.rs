@@ -1,8 +1,8 @@
 //! The work on one stream: its leader lists the folder, keeps to the trigger and writes; further
 //! writers help it where nothing is to be waited for.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, watch};
@@ -15,6 +15,7 @@ use super::keys::tend;
 use super::listing::{Costs, Listing};
 use super::looks::Looks;
 use super::placing::keep_placing;
+use super::rate::Rate;
 use super::rest::Resting;
 use super::retention::Retention;
 use super::unplaced::Unplaced;
@@ -25,6 +26,7 @@ use crate::config::Stream;
 use crate::database::Database;
 use crate::event::{Event, Reporter};
 use crate::feed::files::{Files, LISTED_MAX};
+use crate::feed::lanes;
 use crate::feed::places::Places;
 use crate::health::Ailment;
 use crate::layout::Fits;
@@ -99,8 +101,6 @@ struct Leader {
     shared: Arc<Shared>,
     watch: Watch,
     listing: Listing,
-    /// Whether the stream has rested and has done nothing since.
-    resting: Arc<Resting>,
     /// Whether nothing was done since the last listing.
     is_listing_new: bool,
     /// It was told that the folder can't be listed.
@@ -156,31 +156,37 @@ impl Leader {
             listed: watch::Sender::new(()),
             is_alone: AtomicBool::new(true),
             looks: Looks::default(),
+            resting,
+            rate: StdMutex::new(Rate::new()),
+            is_told_slow: AtomicBool::new(false),
         });
         if let Some(spool) = shared.places.spool() {
             spool.open(shared.fits.clone(), for_spool);
         }
+        let lanes = if shared.is_paced() { lanes::FILES } else { lanes::ALL };
         Ok(Leader {
-            writer: Writer::new(shared.clone(), sink),
+            writer: Writer::new(shared.clone(), sink, lanes),
             shared,
             watch,
             listing: Listing::new(costs),
-            resting,
             is_listing_new: false,
             cannot_list: None,
             waiting_since: None,
         })
     }
 
-    /// Works with as many writers as the stream is to have. With a pause between micro-batches
-    /// there is one at a time, and so one writer.
+    /// Works with as many writers as the stream is to have. Where files have a pace, one micro-batch
+    /// of them is committed at a time, and so one writer does, beside the one for listeners.
     async fn work_with_helpers(self) -> Result<(), Ended> {
         let stop = self.shared.plan.stop.clone();
-        let stream = &self.shared.stream;
-        let writers = if stream.pace.every.is_zero() { stream.pace.writers } else { 1 };
+        let shared = &self.shared;
         let mut tasks = JoinSet::new();
-        for _ in 1..writers {
-            tasks.spawn(self.writer.beside().help(self.shared.listed.subscribe()));
+        if !shared.is_paced() {
+            for _ in 1..shared.stream.pace.writers {
+                tasks.spawn(self.writer.beside(lanes::ALL).help(shared.listed.subscribe()));
+            }
+        } else if shared.places.spool().is_some() {
+            tasks.spawn(self.writer.beside(lanes::SPOOL).serve(shared.listed.subscribe()));
         }
         tasks.spawn(self.lead());
         let mut outcome = Ok(());
@@ -201,16 +207,17 @@ impl Leader {
                 self.list().await?;
             }
             let started = Instant::now();
-            match self.writer.turn().await? {
-                Turn::Committed => {
-                    self.resting.end();
-                    due = started + self.shared.stream.pace.every;
-                    self.is_listing_new = false;
-                }
-                // A listener tells by itself when there is more.
-                Turn::Spooled => {
-                    self.resting.end();
-                    due = started + self.shared.stream.pace.every;
+            let turn = match self.shared.is_paced() {
+                true => self.writer.trigger().await?,
+                false => self.writer.turn(u64::MAX).await?,
+            };
+            match turn {
+                Turn::Committed(took) => {
+                    self.shared.resting.end();
+                    let pause = self.shared.stream.pace.every;
+                    due = if took.is_behind { started } else { started + pause };
+                    // A listener tells by itself when there is more.
+                    self.is_listing_new &= took.is_spooled;
                 }
                 Turn::Other => self.is_listing_new = false,
                 Turn::Nothing => {
@@ -226,12 +233,13 @@ impl Leader {
     /// All that was listed is read: finds out whether there is more, and waits for it if there is
     /// none now. False if the work is done.
     async fn look_for_more(&mut self) -> Result<bool, Ended> {
-        if self.take_spooled().await? {
+        if !self.shared.is_paced() && self.shared.take_spooled().await? {
+            self.shared.listed.send_replace(());
             return Ok(true);
         }
-        // What another writer has in hand may be what is in the way.
-        if self.is_listing_new && !self.shared.files.is_any_in_hand() {
-            self.resting.end();
+        // What another writer has in hand, or is to commit, may be what is in the way.
+        if self.is_listing_new && !self.shared.is_any_elsewhere() {
+            self.shared.resting.end();
         }
         if self.shared.plan.until_drained {
             if self.is_drained().await {
@@ -281,21 +289,6 @@ impl Leader {
             Err(_) => {}
         }
         self.tidy().await
-    }
-
-    /// Takes down what has come by the stream's listeners; returns whether there is anything.
-    /// Deletes what of it is committed.
-    async fn take_spooled(&mut self) -> Result<bool, Ended> {
-        let Some(spool) = self.shared.places.spool() else { return Ok(false) };
-        if spool.has_finished() {
-            let spool = spool.clone();
-            spawn_blocking(move || spool.tidy()).await?;
-        }
-        let is_any = self.shared.files.take_spooled(&self.shared.places);
-        if is_any {
-            self.shared.listed.send_replace(());
-        }
-        Ok(is_any)
     }
 
     /// Moves or removes finished files.
@@ -380,7 +373,7 @@ impl Leader {
         tokio::select! {
             () = shared.plan.stop.cancelled() => {}
             () = shared.news.notified() => return Ok(()),
-            () = shared.spool_grown() => return Ok(()),
+            () = shared.spool_due(), if !shared.is_paced() => return Ok(()),
             () = shared.fits.misfit() => {
                 self.writer.look_if_due(true).await?;
                 return Ok(());

@@ -1,9 +1,8 @@
 //! One writer of a stream: a connection, and a feed that is read ahead of it. Several work side by
 //! side, each on files of its own, so that the order within a file is kept.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex as StdMutex};
 
 use backon::ExponentialBackoff;
 use tokio::sync::{Mutex, Notify, watch};
@@ -15,18 +14,21 @@ use super::ahead::ReadAhead;
 use super::done::Done;
 use super::ended::Ended;
 use super::looks::Looks;
+use super::rate::Rate;
+use super::rest::Resting;
 use super::unplaced::Unplaced;
 use crate::batch::MicroBatch;
 use crate::config::Stream;
-use crate::event::{Commit, Event, Reporter};
+use crate::event::Reporter;
 use crate::feed::files::Files;
+use crate::feed::lanes::Lanes;
 use crate::feed::places::Places;
 use crate::feed::{Feed, Work};
 use crate::layout::Fits;
 use crate::partition::Kind;
 use crate::partition::standing::Loaded;
 use crate::retry::pauses;
-use crate::sink::{Committed, Sink, SinkError};
+use crate::sink::{Sink, SinkError};
 
 /// What the writers of one stream share.
 pub(super) struct Shared {
@@ -51,13 +53,19 @@ pub(super) struct Shared {
     pub(super) is_alone: AtomicBool,
     /// The looks at the table's description.
     pub(super) looks: Looks,
+    /// Whether the stream has rested and has done nothing since.
+    pub(super) resting: Arc<Resting>,
+    pub(super) rate: StdMutex<Rate>,
+    /// Whether it was told that the pace of files is too slow for what waits.
+    pub(super) is_told_slow: AtomicBool,
 }
 
 /// One writer.
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) sink: Sink,
-    source: ReadAhead,
+    pub(super) source: ReadAhead,
+    pub(super) lanes: Lanes,
     /// Which renewal of the table's description it reads by.
     pub(super) renewals: u64,
     /// The pauses to come, while another streamer works on the same files.
@@ -67,13 +75,23 @@ pub(super) struct Writer {
 /// What a writer has done.
 pub(super) enum Turn {
     /// Committed a micro-batch.
-    Committed,
-    /// Committed a micro-batch of nothing but what came by a listener.
-    Spooled,
+    Committed(Took),
     /// Something else.
     Other,
     /// Nothing: there is nothing to read in what was listed.
     Nothing,
+}
+
+/// What a micro-batch took.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Took {
+    pub(super) records: u64,
+    /// How many it had at most.
+    pub(super) records_max: u64,
+    /// Whether as many are waiting, and are not to wait any longer.
+    pub(super) is_behind: bool,
+    /// Whether all of it came by a listener.
+    pub(super) is_spooled: bool,
 }
 
 /// How far the files stand by their checkpoints; also in full, if finished files are to be moved.
@@ -102,52 +120,21 @@ impl Shared {
             () = tokio::time::sleep_until(due) => true,
         }
     }
-
-    /// Waits until something has come by the stream's listeners.
-    pub(super) async fn spool_grown(&self) {
-        match self.places.spool() {
-            Some(spool) => spool.grown().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// A file could not be loaded.
-    fn report_failure(&self, partition: &str, reason: &str) {
-        self.reporter.report(&Event::Failed { stream: &self.stream.name, partition, reason });
-    }
-
-    fn report_commit(
-        &self,
-        batch: &MicroBatch,
-        committed: &Committed,
-        started: Instant,
-        latencies: &[(u64, Duration)],
-    ) {
-        self.reporter.report(&Event::Committed(Commit {
-            stream: &self.stream.name,
-            parts: &committed.parts,
-            path: committed.path,
-            elapsed: started.elapsed(),
-            bytes: batch.parts.iter().map(|part| part.bytes).sum(),
-            lag: batch.lag,
-            latencies,
-            visible: &committed.visible,
-        }));
-    }
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, sink: Sink) -> Writer {
+    pub(super) fn new(shared: Arc<Shared>, sink: Sink, lanes: Lanes) -> Writer {
         let (reading, pace) = (&shared.stream.reading, &shared.stream.pace);
-        let (places, fits) = (shared.places.clone(), shared.fits.clone());
-        let source = ReadAhead::new(Feed::new(reading, pace, places, fits, shared.files.clone()));
+        let (places, fits, files) =
+            (shared.places.clone(), shared.fits.clone(), shared.files.clone());
+        let source = ReadAhead::new(Feed::new(reading, pace, places, fits, files, lanes));
         let renewals = shared.fits.renewals();
-        Writer { shared, sink, source, renewals, rivalry: None }
+        Writer { shared, sink, source, lanes, renewals, rivalry: None }
     }
 
-    /// Another writer of the same stream.
-    pub(super) fn beside(&self) -> Writer {
-        Writer::new(self.shared.clone(), self.sink.beside())
+    /// Another writer of the same stream, for these lanes.
+    pub(super) fn beside(&self, lanes: Lanes) -> Writer {
+        Writer::new(self.shared.clone(), self.sink.beside(), lanes)
     }
 
     /// Works on what the leader lists, until the end. `listed` tells of each listing. As long as
@@ -173,7 +160,7 @@ impl Writer {
         while !stop.is_cancelled() {
             if self.shared.is_stopped() {
                 self.put_down().await?;
-            } else if !matches!(self.turn().await?, Turn::Nothing) {
+            } else if !matches!(self.turn(u64::MAX).await?, Turn::Nothing) {
                 continue;
             }
             self.shared.news.notify_one();
@@ -202,10 +189,10 @@ impl Writer {
         is_first
     }
 
-    /// Does the next piece of work in what was listed.
-    pub(super) async fn turn(&mut self) -> Result<Turn, Ended> {
+    /// Does the next piece of work in what was listed, at most `records_max` records of it.
+    pub(super) async fn turn(&mut self, records_max: u64) -> Result<Turn, Ended> {
         let started = Instant::now();
-        let work = self.read().await?;
+        let work = self.read(records_max).await?;
         // What stands behind a new connection may be the database of yesterday, restored.
         let loaded = self.shared.files.loaded();
         if self.sink.reconnected().is_some_and(|reconnected| reconnected > loaded) {
@@ -251,9 +238,13 @@ impl Writer {
     }
 
     /// The next piece of work in files that were claimed; claims more of them as need be.
-    async fn read(&mut self) -> Result<Option<Work>, Ended> {
+    async fn read(&mut self, records_max: u64) -> Result<Option<Work>, Ended> {
         loop {
-            if let Some(work) = self.source.next().await? {
+            let is_passed_by = self.source.at_rest(|feed| feed.is_passed_by()).await?;
+            if is_passed_by && !self.source.is_ready() {
+                self.claim(None).await?;
+            }
+            if let Some(work) = self.source.next(records_max).await? {
                 return Ok(Some(work));
             }
             if !self.claim(None).await? {
@@ -287,16 +278,17 @@ impl Writer {
 
     /// Commits a micro-batch, unless it is void because another streamer was faster.
     async fn commit(&mut self, batch: &MicroBatch, started: Instant) -> Result<Turn, Ended> {
-        let reads_ahead = self.shared.stream.pace.every.is_zero();
-        if reads_ahead && self.source.at_rest(|feed| feed.is_low(batch)).await? {
+        let is_behind = self.is_behind(batch).await?;
+        let needs_more = |feed: &mut Feed| feed.is_low(batch) || feed.is_passed_by();
+        if is_behind && self.source.at_rest(needs_more).await? {
             self.claim(Some(batch)).await?;
         }
         let (mut is_sure, mut waiting) = (false, None);
         let committed = loop {
             let source = &mut self.source;
             let mut read_ahead = || {
-                if reads_ahead {
-                    source.start();
+                if is_behind {
+                    source.start(u64::MAX);
                 }
             };
             match self.sink.commit(batch, is_sure, &mut read_ahead).await {
@@ -345,7 +337,8 @@ impl Writer {
             self.shared.stop();
         }
         let is_spooled = batch.parts.iter().all(|part| part.partition.kind() == Kind::Segment);
-        Ok(if is_spooled { Turn::Spooled } else { Turn::Committed })
+        let (records, records_max) = (batch.records(), batch.records_max);
+        Ok(Turn::Committed(Took { records, records_max, is_behind, is_spooled }))
     }
 
     /// Goes on from where the checkpoints stand now.
@@ -366,7 +359,7 @@ impl Writer {
     }
 
     /// Forgets what was read ahead, and leaves what was claimed to whoever claims it next.
-    async fn put_down(&mut self) -> Result<(), Ended> {
+    pub(super) async fn put_down(&mut self) -> Result<(), Ended> {
         self.source.reset().await?;
         self.sink.release().await;
         Ok(())

@@ -7,15 +7,18 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::backlog::{Backlog, Read, now};
 use super::known::Known;
+use super::lanes::{FILES, Lane, LiveSince, PerLane};
 use super::places::Places;
 use super::work::Work;
 use crate::config::Reading;
+use crate::format::Packing;
 use crate::partition::fingerprint::{Look, Stat};
 use crate::partition::standing::Standing;
-use crate::partition::{Found, Kind, Lag, Name};
+use crate::partition::{Density, Found, Kind, Lag, Name, Partition};
 use crate::source::folder::Unlisted;
 
 /// How many files that are to be read one listing takes down: the oldest.
@@ -35,7 +38,8 @@ pub(super) struct State {
     /// What is to be told of files.
     pub(super) notices: VecDeque<Work>,
     /// What the last listing found that is to be read, oldest first.
-    pub(super) unclaimed: VecDeque<Found>,
+    pub(super) unclaimed: PerLane<VecDeque<Found>>,
+    live_since: LiveSince,
     /// The names of the files that readers have claimed.
     pub(super) in_hand: HashSet<Name>,
     /// Whether something was not granted since the last listing.
@@ -47,10 +51,9 @@ pub(super) struct State {
     standing: Standing,
     /// When it was last learned from the checkpoints.
     loaded: Instant,
-    lag_bytes: u64,
-    /// When the oldest file that had something to read at the last listing was written last, in
-    /// seconds since 1970.
-    oldest: Option<i64>,
+    unread: Backlog,
+    plain: Density,
+    packed: Density,
 }
 
 /// Files that a listing has found and not looked up yet. One by one, each look-up would wait for
@@ -58,16 +61,15 @@ pub(super) struct State {
 #[derive(Default)]
 struct Entries {
     /// With where the name of each ends in `names`.
-    files: Vec<(Kind, Look, Stat, usize)>,
+    files: Vec<(Look, Stat, usize)>,
     names: String,
 }
 
 /// What a listing has found to read.
 #[derive(Default)]
 struct Unread {
-    files: Vec<Found>,
-    lag_bytes: u64,
-    oldest: Option<i64>,
+    files: PerLane<Vec<Found>>,
+    backlog: Backlog,
     is_cut: bool,
 }
 
@@ -77,15 +79,17 @@ impl Files {
         let mut state = State {
             known: Known::new(reading.settle),
             notices: VecDeque::new(),
-            unclaimed: VecDeque::new(),
+            unclaimed: PerLane::default(),
+            live_since: LiveSince(reading.live_first.then(now)),
             in_hand: HashSet::new(),
             is_passed_over: false,
             is_cut: false,
             rewinding: 0,
             standing: Standing::default(),
             loaded: Instant::now(),
-            lag_bytes: 0,
-            oldest: None,
+            unread: Backlog::default(),
+            plain: Density::default(),
+            packed: Density::default(),
         };
         state.take_up(standing);
         Files(Arc::new(Mutex::new(state)))
@@ -110,8 +114,8 @@ impl Files {
         self.state().loaded
     }
 
-    /// Lists the folder: what there is to read, oldest first, of which at most `max` are kept in
-    /// mind.
+    /// Lists the folder: which files there are to read, oldest first, of which at most `max` of a
+    /// lane are kept in mind. What is in the spool comes by [`Files::take_spooled`].
     ///
     /// # Errors
     /// When the folder can't be listed.
@@ -119,7 +123,10 @@ impl Files {
         self.state().known.begin_listing();
         let (mut unread, mut entries) = (Unread::default(), Entries::default());
         let unlisted = places.visit(|kind, name, stat| {
-            entries.push(kind, name, stat);
+            if kind == Kind::Segment {
+                return;
+            }
+            entries.push(name, stat);
             if entries.files.len() == ENTRIES_MAX {
                 unread.take(&mut entries, &mut self.state(), max);
             }
@@ -127,6 +134,9 @@ impl Files {
         let mut state = self.state();
         unread.take(&mut entries, &mut state, max);
         state.take_down(unread, unlisted, max);
+        if let Some(spool) = places.spool() {
+            spool.offer_again(|name| state.is_pending(name));
+        }
         Ok(())
     }
 
@@ -136,25 +146,39 @@ impl Files {
         let mut state = self.state();
         let grown = spool.offer(|name| state.in_hand.contains(name));
         let is_any = !grown.is_empty();
+        let unclaimed = state.unclaimed.of_mut(Lane::Spool);
         for found in grown {
-            if state.unclaimed.iter().all(|other| other.name != found.name) {
-                state.unclaimed.push_back(found);
+            if unclaimed.iter().all(|other| other.name != found.name) {
+                unclaimed.push_back(found);
             }
         }
         is_any
+    }
+
+    /// When what has come by the stream's listeners is to be committed, see [`SpoolReader::due`].
+    ///
+    /// [`SpoolReader::due`]: crate::spool::SpoolReader::due
+    pub fn spool_due(&self, places: &Places, records: u64, linger: Duration) -> Option<Instant> {
+        let state = self.state();
+        places.spool()?.due(records, linger, |name| state.in_hand.contains(name))
+    }
+
+    /// About how many records are left to read of files; `None` where that can't be told.
+    pub fn records_left(&self) -> Option<u64> {
+        self.state().left(0, true).1
     }
 
     /// Whether the folder holds more than was taken down and that is read, or was never listed
     /// since the checkpoints were learned.
     pub fn needs_listing(&self) -> bool {
         let state = self.state();
-        state.is_cut && state.unclaimed.is_empty()
+        state.is_cut && state.is_all_claimed()
     }
 
     /// Whether nothing is left to read, and no reader has anything in hand.
     pub fn is_idle(&self) -> bool {
         let state = self.state();
-        let is_read = state.unclaimed.is_empty() && !state.is_cut && state.notices.is_empty();
+        let is_read = state.is_all_claimed() && !state.is_cut && state.notices.is_empty();
         is_read && state.in_hand.is_empty() && state.rewinding == 0
     }
 
@@ -183,8 +207,26 @@ impl State {
         self.known.reset_settled(standing.take_settled().into_iter());
         self.standing = standing;
         self.loaded = Instant::now();
-        self.unclaimed.clear();
+        // What is in the spool is not found by a listing.
+        let spooled = std::mem::take(self.unclaimed.of_mut(Lane::Spool));
+        self.unclaimed = PerLane::default();
+        *self.unclaimed.of_mut(Lane::Spool) = spooled;
         self.is_cut = true;
+    }
+
+    /// Whether a reader has the segment in hand, or will be given it.
+    fn is_pending(&self, segment: &Name) -> bool {
+        let mut unclaimed = self.unclaimed.of(Lane::Spool).iter();
+        self.in_hand.contains(segment) || unclaimed.any(|found| found.name == *segment)
+    }
+
+    fn is_all_claimed(&self) -> bool {
+        self.unclaimed.iter().all(VecDeque::is_empty)
+    }
+
+    /// The lane that a log is on.
+    pub(super) fn lane_of(&self, found: &Found) -> Lane {
+        self.live_since.lane_of(found)
     }
 
     /// Takes the outcome of a listing.
@@ -195,15 +237,21 @@ impl State {
         }
         self.known.end_listing();
         let mut unread = listed.files;
-        self.is_cut = listed.is_cut || unread.len() > max;
-        unread.sort_unstable_by(oldest_first);
-        unread.truncate(max);
-        if !self.is_cut && self.standing.offsets_len() > unread.len() + LISTED_MAX {
-            self.standing.forget_all_but(unread.iter().map(|found| &found.name));
+        self.is_cut = listed.is_cut || unread.iter().any(|files| files.len() > max);
+        for files in unread.iter_mut() {
+            files.sort_unstable_by(oldest_first);
+            files.truncate(max);
         }
-        unread.retain(|found| !self.in_hand.contains(&found.name) && !self.known.is_settled(found));
-        (self.lag_bytes, self.oldest) = (listed.lag_bytes, listed.oldest);
-        self.unclaimed = unread.into();
+        let count: usize = unread.iter().map(Vec::len).sum();
+        if !self.is_cut && self.standing.offsets_len() > count + LISTED_MAX {
+            self.standing.forget_all_but(unread.iter().flatten().map(|found| &found.name));
+        }
+        for &lane in FILES {
+            let mut files = std::mem::take(unread.of_mut(lane));
+            files.retain(|one| !self.in_hand.contains(&one.name) && !self.known.is_settled(one));
+            *self.unclaimed.of_mut(lane) = files.into();
+        }
+        self.unread = listed.backlog;
         self.is_passed_over = false;
     }
 
@@ -212,10 +260,21 @@ impl State {
         self.standing.generation(name)
     }
 
-    /// A file was read up to `offset`, of which `read_bytes` were waited for.
-    pub(super) fn note_read(&mut self, name: &Name, generation: u32, offset: u64, read_bytes: u64) {
-        self.standing.note(name, generation, offset);
-        self.lag_bytes = self.lag_bytes.saturating_sub(read_bytes);
+    /// A log was read up to `offset`.
+    pub(super) fn note_read(&mut self, partition: &Partition, offset: u64, read: Read) {
+        let Partition { name, generation } = partition;
+        self.standing.note(name, *generation, offset);
+        let (density, unread) = match Packing::of(name.as_str()) {
+            Some(_) => (&mut self.packed, &mut self.unread.packed),
+            None => (&mut self.plain, &mut self.unread.plain),
+        };
+        if let Some(records) = read.records {
+            density.note(read.bytes, records);
+        }
+        // What is in the spool is counted there.
+        if name.kind() == Kind::File {
+            *unread = unread.saturating_sub(read.bytes);
+        }
     }
 
     /// A file needs no look until it changes.
@@ -226,9 +285,25 @@ impl State {
         }
     }
 
-    /// What is left to read.
-    pub(super) fn lag(&self) -> Lag {
-        Lag::bytes(self.lag_bytes, self.oldest)
+    /// What is left to read of files, and of the spool, where so many bytes wait, the oldest for so
+    /// long.
+    pub(super) fn lag(&self, spool_bytes: u64, spool_age: Duration) -> Lag {
+        let spooled = (spool_bytes > 0).then(|| now().saturating_sub_unsigned(spool_age.as_secs()));
+        let oldest = self.unread.oldest.filter(|_| self.unread.plain + self.unread.packed > 0);
+        let written = oldest.into_iter().chain(spooled).min();
+        let (bytes, records) = self.left(spool_bytes, true);
+        Lag::bytes(bytes, records, written)
+    }
+
+    /// How many bytes are left in the spool, where so many wait, and in files if these count, too;
+    /// and about how many records that is.
+    pub(super) fn left(&self, spool_bytes: u64, and_files: bool) -> (u64, Option<u64>) {
+        let Backlog { plain, packed, .. } =
+            if and_files { self.unread } else { Backlog::default() };
+        let of_plain = self.plain.records_in(plain + spool_bytes);
+        let records =
+            of_plain.zip(self.packed.records_in(packed)).map(|(a, b)| a.saturating_add(b));
+        (plain + packed + spool_bytes, records)
     }
 
     /// What is left of a file behind its checkpoint, in bytes. Of a packed file all is left until
@@ -243,9 +318,9 @@ impl State {
 }
 
 impl Entries {
-    fn push(&mut self, kind: Kind, name: &str, stat: Stat) {
+    fn push(&mut self, name: &str, stat: Stat) {
         self.names.push_str(name);
-        self.files.push((kind, stat.look(name), stat, self.names.len()));
+        self.files.push((stat.look(name), stat, self.names.len()));
     }
 }
 
@@ -253,9 +328,9 @@ impl Unread {
     /// Looks `entries` up, and takes those that need a look.
     fn take(&mut self, entries: &mut Entries, state: &mut State, max: usize) {
         let mut start = 0;
-        for (kind, look, stat, end) in entries.files.drain(..) {
+        for (look, stat, end) in entries.files.drain(..) {
             if state.known.meet(look) {
-                let name = Name::new(kind, &entries.names[start..end]);
+                let name = Name::new(Kind::File, &entries.names[start..end]);
                 state.known.meet_unsettled(&name);
                 self.take_unsettled(Found { name, stat }, state, max);
             }
@@ -266,18 +341,17 @@ impl Unread {
 
     fn take_unsettled(&mut self, found: Found, state: &State, max: usize) {
         let rest_bytes = state.rest_bytes(&found);
-        self.lag_bytes += rest_bytes;
         if rest_bytes > 0 {
-            let written = found.stat.modified().0;
-            self.oldest = Some(self.oldest.map_or(written, |oldest| oldest.min(written)));
+            self.backlog.note(&found, rest_bytes);
         }
         if state.in_hand.contains(&found.name) {
             return;
         }
-        self.files.push(found);
-        if self.files.len() >= max.saturating_mul(2) {
-            self.files.select_nth_unstable_by(max, oldest_first);
-            self.files.truncate(max);
+        let files = self.files.of_mut(state.lane_of(&found));
+        files.push(found);
+        if files.len() >= max.saturating_mul(2) {
+            files.select_nth_unstable_by(max, oldest_first);
+            files.truncate(max);
             self.is_cut = true;
         }
     }

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::config::{Overrides, Settings, Stream};
-use crate::feed::Feed;
+use crate::feed::{Feed, lanes};
 use crate::layout::Fits;
 use crate::partition::fingerprint::Fingerprint;
 use crate::partition::{Checkpoint, Partition};
@@ -29,7 +29,7 @@ fn files_of(names: &[&str]) -> (tempfile::TempDir, Stream, Places) {
 /// A reader of these files, which go into a table without columns.
 fn feed(stream: &Stream, places: &Places, files: &Files) -> Feed {
     let fits = Fits::new(Arc::new(Table::empty()), &stream.fitting);
-    Feed::new(&stream.reading, &stream.pace, places.clone(), fits, files.clone())
+    Feed::new(&stream.reading, &stream.pace, places.clone(), fits, files.clone(), lanes::FILES)
 }
 
 fn take(feed: &mut Feed) -> Vec<String> {
@@ -48,7 +48,7 @@ fn a_listing_takes_down_the_oldest_that_nobody_has_in_hand() {
     let (mut first, mut second) = (feed(), feed());
     assert!(files.needs_listing() && !files.is_idle(), "nothing was listed yet");
     files.list(&places, 2).unwrap();
-    assert_eq!(files.state().lag().left, 12, "all of them count");
+    assert_eq!(files.state().left(0, true).0, 12, "all of them count");
     assert_eq!(take(&mut first), ["c", "a"]);
     assert!(files.needs_listing() && !files.is_idle(), "there is one more");
     files.list(&places, 2).unwrap();
@@ -92,7 +92,7 @@ fn a_finished_file_needs_no_look_until_it_looks_different() {
     standing.take(&survey, &Partition::parse("gone"), &done(look("a"), 4));
     let files = Files::new(&stream.reading, standing);
     files.list(&places, LISTED_MAX).unwrap();
-    assert_eq!(files.state().lag().left, 1);
+    assert_eq!(files.state().left(0, true).0, 1);
     let mut feed = feed(&stream, &places, &files);
     let wanted = feed.request(usize::MAX, None).wanted;
     let partitions: Vec<String> =

@@ -2,11 +2,14 @@
 //! micro-batch.
 
 mod again;
+mod backlog;
 pub mod files;
 mod known;
+pub mod lanes;
 mod opening;
 pub mod places;
 pub mod share;
+mod size;
 mod taken;
 mod work;
 
@@ -16,16 +19,15 @@ use std::sync::Arc;
 
 use crate::batch::{MicroBatch, Part};
 use crate::config::{Pace, Reading};
-use crate::format::Format;
 use crate::layout::{Fit, Fits};
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Checkpoint, Found, Kind, Name, Partition};
-use crate::source::content::Content;
 use crate::source::file::{OpenFile, Step};
-use again::Again;
+use backlog::Read;
 use files::Files;
-use opening::Opening;
+use lanes::{Lane, Lanes, PerLane};
 use places::Places;
+use size::Size;
 use taken::Taken;
 pub use work::Work;
 
@@ -35,10 +37,13 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Partitions that a micro-batch takes from at most: files without records fill none.
 const PARTS_MAX: usize = 1000;
 
-/// Reads files of one stream, one after the other, each from where its checkpoint stands.
+/// Reads logs of one stream, those of each lane one after the other, each from where its checkpoint
+/// stands.
 #[derive(Debug)]
 pub struct Feed {
     reading: Reading,
+    size: Size,
+    /// How many records the next micro-batch has at most.
     records_max: u64,
     places: Places,
     /// How files fit the table.
@@ -46,13 +51,24 @@ pub struct Feed {
     files: Files,
     /// The files that were asked for, and were not granted yet.
     asked: Vec<Found>,
-    /// The files that are to be read.
-    queue: VecDeque<Granted>,
+    lanes: Lanes,
+    /// Whether the last micro-batch began with the first lane.
+    began_first: bool,
+    /// What was granted and is not read.
+    hands: PerLane<Hand>,
     /// The names of all files that were claimed.
     in_hand: Vec<Name>,
-    current: Option<Current>,
     /// The memory for the next micro-batch.
     spare: Option<MicroBatch>,
+}
+
+/// What a feed has of a lane.
+#[derive(Debug, Default)]
+struct Hand {
+    /// The file that is being read.
+    current: Option<Current>,
+    /// The files that are to be read.
+    queue: VecDeque<Granted>,
 }
 
 /// A file that is to be read.
@@ -78,6 +94,9 @@ struct Current {
     committed_offset: u64,
     /// Whether it then says that the file was read to its end.
     was_done: bool,
+    /// How many records were read, if that began with the first; to reckon how many a packed file
+    /// holds.
+    records: Option<u64>,
 }
 
 /// Why reading a file ended.
@@ -95,18 +114,27 @@ enum ReadEnd {
 }
 
 impl Feed {
-    /// A reader of `files` in `places`, which fit their table by `fits`.
-    pub fn new(reading: &Reading, pace: &Pace, places: Places, fits: Fits, files: Files) -> Feed {
+    /// A reader of those of `files` in `places` that are on `lanes`; they fit their table by `fits`.
+    pub fn new(
+        reading: &Reading,
+        pace: &Pace,
+        places: Places,
+        fits: Fits,
+        files: Files,
+        lanes: Lanes,
+    ) -> Feed {
         Feed {
             reading: reading.clone(),
-            records_max: u64::try_from(pace.max_rows).unwrap_or(u64::MAX),
+            size: Size::new(pace, lanes),
+            records_max: 0,
             places,
             fits,
             files,
             asked: Vec::new(),
-            queue: VecDeque::new(),
+            lanes,
+            began_first: false,
+            hands: PerLane::default(),
             in_hand: Vec::new(),
-            current: None,
             spare: None,
         }
     }
@@ -120,35 +148,39 @@ impl Feed {
     /// Forgets what was granted and what was read ahead.
     pub fn reset(&mut self) {
         self.put_down();
-        self.queue.clear();
-        self.current = None;
+        self.hands = PerLane::default();
     }
 
-    /// The file that is being read.
-    fn current_file(&self) -> Option<&Found> {
-        self.current.as_ref().map(|current| &current.found)
+    /// The files that were granted and are not read to their end.
+    fn files_left(&self) -> impl Iterator<Item = &Found> {
+        self.hands.iter().flat_map(|hand| {
+            let current = hand.current.as_ref().map(|current| &current.found);
+            current.into_iter().chain(hand.queue.iter().map(|granted| &granted.found))
+        })
     }
 
-    /// The next piece of work from what the last listing found; `None` when all is read.
-    pub fn next_work(&mut self) -> Option<Work> {
+    /// The next piece of work from what the last listing found, at most `records_max` records;
+    /// `None` when all that was granted is read.
+    pub fn next_work(&mut self, records_max: u64) -> Option<Work> {
         let notice = self.files.state().notices.pop_front();
         if notice.is_some() {
             return notice;
         }
+        self.records_max = self.size.of_next(self.waiting()).min(records_max);
         let mut batch: Option<MicroBatch> = None;
-        while let Some(mut current) = self.next_file() {
+        while let Some((lane, mut current)) = self.next_file() {
             let fit = || current.fit.clone();
             let into = batch.get_or_insert_with(|| match self.spare.take() {
                 Some(spare) => spare.reused(fit()),
                 None => MicroBatch::new(fit()),
             });
             if !into.fit.is(&current.fit) || self.is_full(into) {
-                self.current = Some(current);
+                self.hands.of_mut(lane).current = Some(current);
                 break;
             }
             match self.read(&mut current, into) {
                 ReadEnd::Full => {
-                    self.current = Some(current);
+                    self.hands.of_mut(lane).current = Some(current);
                     break;
                 }
                 ReadEnd::End | ReadEnd::Wait => {}
@@ -161,15 +193,32 @@ impl Feed {
         }
         if let Some(mut batch) = batch.filter(|batch| !batch.parts.is_empty()) {
             batch.finish();
-            batch.lag = self.files.state().lag();
+            self.began_first = !self.began_first;
+            let spooled = batch.parts.iter().filter(|part| part.partition.kind() == Kind::Segment);
+            let spooled_bytes = spooled.map(|part| part.bytes).sum();
+            (batch.lag, batch.records_max) = (self.lag(spooled_bytes), self.records_max);
             return Some(Work::Batch(batch));
         }
         self.files.state().notices.pop_front()
     }
 
-    /// The file to read from: the one begun, else the oldest that has something.
-    fn next_file(&mut self) -> Option<Current> {
-        if let Some(mut current) = self.current.take() {
+    /// The file to read from, and its lane. Where there is more than one lane, micro-batches begin
+    /// with what has come by a listener and with files in turn, so that neither keeps the other
+    /// waiting.
+    fn next_file(&mut self) -> Option<(Lane, Current)> {
+        self.order().find_map(|lane| Some((lane, self.next_file_of(lane)?)))
+    }
+
+    /// Its lanes, the one first that is to be read first.
+    fn order(&self) -> impl Iterator<Item = Lane> + Clone + use<> {
+        let first = usize::from(self.began_first && self.lanes == lanes::ALL);
+        let (behind, ahead) = self.lanes.split_at(first);
+        ahead.iter().chain(behind).copied()
+    }
+
+    /// The file of a lane to read from: the one begun, else the oldest that has something.
+    fn next_file_of(&mut self, lane: Lane) -> Option<Current> {
+        if let Some(mut current) = self.hands.of_mut(lane).current.take() {
             match current.file.is_still_itself() {
                 Ok(true) => return Some(current),
                 Ok(false) => {
@@ -178,7 +227,7 @@ impl Feed {
                 Err(error) => self.cannot_read(&current.found, error),
             }
         }
-        while let Some(granted) = self.queue.pop_front() {
+        while let Some(granted) = self.hands.of_mut(lane).queue.pop_front() {
             match self.open(&granted) {
                 Ok(Some(current)) => return Some(current),
                 Ok(None) => {}
@@ -187,79 +236,6 @@ impl Feed {
             }
         }
         None
-    }
-
-    /// Opens a file where its checkpoint stands; `None` if there is nothing to read in it now.
-    fn open(&self, Granted { found, known }: &Granted) -> io::Result<Option<Current>> {
-        if found.is_packed() && self.files.state().known.is_being_written(found) {
-            return Ok(None);
-        }
-        let (file, stat) = self.places.open(&found.name)?;
-        if let Some(spool) = self.places.spool() {
-            let committed = known.as_ref().map_or(0, |(_, known)| known.next_offset);
-            spool.note_committed(&found.name, committed);
-        }
-        let limit = self.places.spool().and_then(|spool| spool.limit(&found.name));
-        let mut content = Content::new(file, found.name.as_str()).within(limit);
-        let start = content.anew();
-        let (generation, is_new, resumed) =
-            match Again::of(&mut content, &found.name, known.as_ref())? {
-                Again::Done => {
-                    self.files.state().settle(&found.name, stat);
-                    return Ok(None);
-                }
-                Again::New { generation, is_new } => (generation, is_new, None),
-                Again::Resumed { generation, checkpoint, consumed } => {
-                    (generation, false, Some((checkpoint, consumed)))
-                }
-            };
-        let partition = Partition::new(found.name.clone(), generation);
-        let format = match partition.kind() {
-            Kind::Segment => Format::of(found.name.as_str()),
-            Kind::File => self.reading.format_of(found.name.as_str()),
-        };
-        let (kind, record_bytes_max) = (partition.kind(), self.reading.record_bytes_max);
-        let mut file = OpenFile::from_start(kind, start, stat, format, record_bytes_max);
-        let still = resumed.is_some() || self.is_still(&found.name, stat);
-        let renewals = self.fits.renewals();
-        let (fit, header) = match self.fit(&mut file, still)? {
-            Opening::Fits(fit, header) => (fit, header),
-            Opening::Empty => {
-                self.files.state().settle(&found.name, stat);
-                return Ok(None);
-            }
-            Opening::NotYet => {
-                match file.damage().filter(|_| still) {
-                    Some(damage) => self.refuse(found, partition, stat, damage.to_owned()),
-                    None => self.files.state().known.wait_for(&found.name, stat),
-                }
-                return Ok(None);
-            }
-            Opening::Refused(reason) => {
-                self.refuse(found, partition, stat, reason);
-                if self.fits.renewals() != renewals {
-                    // The table was another one meanwhile: it is to be looked at again.
-                    self.files.state().known.unsettle(&found.name, stat);
-                }
-                return Ok(None);
-            }
-        };
-        let (mut committed_offset, mut was_done) = (0, false);
-        if let Some((checkpoint, consumed)) = resumed {
-            (committed_offset, was_done) = (checkpoint.next_offset, checkpoint.is_done);
-            file.resume(&checkpoint, consumed, content);
-        }
-        let found = found.clone();
-        Ok(Some(Current {
-            found,
-            partition,
-            is_new,
-            file,
-            fit,
-            header,
-            committed_offset,
-            was_done,
-        }))
     }
 
     /// Reads records of one file into `batch` until it is full or the file has no more.
@@ -326,13 +302,13 @@ impl Feed {
             return;
         }
         let bytes = position.offset - start_offset;
-        let read_bytes = match (current.file.is_packed(), end) {
-            (false, _) => bytes,
-            (true, true) => current.found.stat.size,
-            (true, false) => 0,
+        current.records = current.records.map(|records| records + part.records);
+        let read = match (current.file.is_packed(), end) {
+            (false, _) => Read { bytes, records: Some(part.records) },
+            (true, true) => Read { bytes: current.found.stat.size, records: current.records },
+            (true, false) => Read { bytes: 0, records: None },
         };
-        let Partition { name, generation } = &current.partition;
-        self.files.state().note_read(name, *generation, position.offset, read_bytes);
+        self.files.state().note_read(&current.partition, position.offset, read);
         (current.committed_offset, current.was_done) = (position.offset, end);
         batch.requests.extend(part.requests(batch.parts.len()));
         batch.parts.push(Part {

@@ -3,9 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use super::Feed;
-use crate::format::Beginning;
+use super::again::Again;
+use super::{Current, Feed, Granted};
+use crate::format::{Beginning, Format};
 use crate::layout::Fit;
+use crate::partition::{Kind, Partition};
+use crate::source::content::Content;
 use crate::source::file::OpenFile;
 
 /// What opening a file came to: how its records fit the table.
@@ -21,6 +24,81 @@ pub(super) enum Opening {
 }
 
 impl Feed {
+    /// Opens a file where its checkpoint stands; `None` if there is nothing to read in it now.
+    pub(super) fn open(&self, Granted { found, known }: &Granted) -> io::Result<Option<Current>> {
+        if found.is_packed() && self.files.state().known.is_being_written(found) {
+            return Ok(None);
+        }
+        let (file, stat) = self.places.open(&found.name)?;
+        if let Some(spool) = self.places.spool() {
+            let committed = known.as_ref().map_or(0, |(_, known)| known.next_offset);
+            spool.note_committed(&found.name, committed);
+        }
+        let limit = self.places.spool().and_then(|spool| spool.limit(&found.name));
+        let mut content = Content::new(file, found.name.as_str()).within(limit);
+        let start = content.anew();
+        let (generation, is_new, resumed) =
+            match Again::of(&mut content, &found.name, known.as_ref())? {
+                Again::Done => {
+                    self.files.state().settle(&found.name, stat);
+                    return Ok(None);
+                }
+                Again::New { generation, is_new } => (generation, is_new, None),
+                Again::Resumed { generation, checkpoint, consumed } => {
+                    (generation, false, Some((checkpoint, consumed)))
+                }
+            };
+        let partition = Partition::new(found.name.clone(), generation);
+        let format = match partition.kind() {
+            Kind::Segment => Format::of(found.name.as_str()),
+            Kind::File => self.reading.format_of(found.name.as_str()),
+        };
+        let (kind, record_bytes_max) = (partition.kind(), self.reading.record_bytes_max);
+        let mut file = OpenFile::from_start(kind, start, stat, format, record_bytes_max);
+        let still = resumed.is_some() || self.is_still(&found.name, stat);
+        let renewals = self.fits.renewals();
+        let (fit, header) = match self.fit(&mut file, still)? {
+            Opening::Fits(fit, header) => (fit, header),
+            Opening::Empty => {
+                self.files.state().settle(&found.name, stat);
+                return Ok(None);
+            }
+            Opening::NotYet => {
+                match file.damage().filter(|_| still) {
+                    Some(damage) => self.refuse(found, partition, stat, damage.to_owned()),
+                    None => self.files.state().known.wait_for(&found.name, stat),
+                }
+                return Ok(None);
+            }
+            Opening::Refused(reason) => {
+                self.refuse(found, partition, stat, reason);
+                if self.fits.renewals() != renewals {
+                    // The table was another one meanwhile: it is to be looked at again.
+                    self.files.state().known.unsettle(&found.name, stat);
+                }
+                return Ok(None);
+            }
+        };
+        let (mut committed_offset, mut was_done) = (0, false);
+        if let Some((checkpoint, consumed)) = resumed {
+            (committed_offset, was_done) = (checkpoint.next_offset, checkpoint.is_done);
+            file.resume(&checkpoint, consumed, content);
+        }
+        let records = (committed_offset == 0).then_some(0);
+        let found = found.clone();
+        Ok(Some(Current {
+            found,
+            partition,
+            is_new,
+            file,
+            fit,
+            header,
+            committed_offset,
+            was_done,
+            records,
+        }))
+    }
+
     /// How the records of a file that was just opened fit the table.
     pub(super) fn fit(&self, file: &mut OpenFile, still: bool) -> io::Result<Opening> {
         let header = match file.begin(still)? {

@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 
-use super::{Feed, Granted};
+use super::lanes::Lane;
+use super::{Feed, Granted, Hand};
 use crate::batch::MicroBatch;
 use crate::partition::claim::{Claim, ClaimRequest, Wanted};
 use crate::partition::{Checkpoints, Name, Partition};
@@ -18,8 +19,16 @@ impl Feed {
     pub fn is_low(&self, batch: &MicroBatch) -> bool {
         let taken: u64 = batch.parts.iter().map(|part| part.bytes).sum();
         let files = self.files.state();
-        let left = self.queue.iter().map(|granted| &granted.found).chain(self.current_file());
-        left.map(|found| files.rest_bytes(found)).sum::<u64>() < taken
+        self.files_left().map(|found| files.rest_bytes(found)).sum::<u64>() < taken
+    }
+
+    /// Whether there are files to be claimed on a lane that goes before one of those in hand.
+    pub fn is_passed_by(&self) -> bool {
+        let files = self.files.state();
+        let is_empty = |hand: &Hand| hand.current.is_none() && hand.queue.is_empty();
+        let mut before = self.order().take_while(|lane| is_empty(self.hands.of(*lane)));
+        let is_all_read = self.hands.iter().all(is_empty);
+        !is_all_read && before.any(|lane| !files.unclaimed.of(lane).is_empty())
     }
 
     /// The next files to ask for, at most `max`. All that was granted before is read, and committed
@@ -30,16 +39,18 @@ impl Feed {
         let claimed = std::mem::take(&mut self.in_hand);
         let parts = uncommitted.map(|batch| batch.parts.as_slice()).unwrap_or_default();
         let mut needed: HashSet<&Name> = parts.iter().map(|part| &part.partition.name).collect();
-        let left = self.queue.iter().map(|granted| &granted.found).chain(self.current_file());
-        needed.extend(left.map(|found| &found.name));
+        needed.extend(self.files_left().map(|found| &found.name));
         let is_needed = |name: &Name| needed.contains(name);
-        (self.in_hand, request.finished) = claimed.into_iter().partition(is_needed);
+        let (in_hand, finished) = claimed.into_iter().partition(is_needed);
+        (self.in_hand, request.finished) = (in_hand, finished);
         for name in &request.finished {
             files.in_hand.remove(name);
         }
+        let order = self.order();
         let mut bytes = 0;
         while request.wanted.len() < max && bytes < WANTED_BYTES {
-            let Some(found) = files.unclaimed.pop_front() else { break };
+            let next = |lane: Lane| files.unclaimed.of_mut(lane).pop_front();
+            let Some(found) = order.clone().find_map(next) else { break };
             bytes += files.rest_bytes(&found);
             files.in_hand.insert(found.name.clone());
             self.in_hand.push(found.name.clone());
@@ -62,7 +73,8 @@ impl Feed {
                     .iter()
                     .rev()
                     .find_map(|partition| claim.checkpoints.remove_entry(partition));
-                self.queue.push_back(Granted { found, known: newest });
+                let lane = self.files.state().lane_of(&found);
+                self.hands.of_mut(lane).queue.push_back(Granted { found, known: newest });
             } else {
                 let mut files = self.files.state();
                 files.is_passed_over = true;

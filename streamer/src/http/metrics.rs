@@ -186,8 +186,22 @@ impl Collector for Sampler {
                 metric.encode_family(&of(stream))?.encode_gauge(&bytes)?;
             }
         }
-        let help = "How long ago the oldest file with some of them was written, as of then.";
+        let help = "About how many records these are, as of then.";
+        let mut metric = encoder.encode_descriptor("lag_records", help, None, MetricType::Gauge)?;
+        for (stream, counters) in &sample {
+            if let Some(records) = counters.lag.records {
+                metric.encode_family(&of(stream))?.encode_gauge(&records)?;
+            }
+        }
+        let help = "About how long it takes to commit these, as of then.";
         let unit = Some(&Unit::Seconds);
+        let mut metric = encoder.encode_descriptor("time_left", help, unit, MetricType::Gauge)?;
+        for (stream, counters) in &sample {
+            if let Some(time) = counters.time_left {
+                metric.encode_family(&of(stream))?.encode_gauge(&time.as_secs_f64())?;
+            }
+        }
+        let help = "How long ago the oldest file with some of them was written, as of then.";
         let mut metric = encoder.encode_descriptor("lag_age", help, unit, MetricType::Gauge)?;
         for (stream, counters) in &sample {
             metric.encode_family(&of(stream))?.encode_gauge(&counters.lag.age.as_secs_f64())?;

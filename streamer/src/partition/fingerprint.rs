@@ -131,6 +131,11 @@ impl Stat {
         self.modified
     }
 
+    /// When anything of it last changed, which no program can set at will.
+    pub fn changed(&self) -> (i64, i64) {
+        self.changed
+    }
+
     /// How long ago the file last changed, nothing when that lies in the future: by a clock that
     /// nobody sets and that stands still while the machine sleeps, so that no file that is being
     /// written grows old by a leap.

@@ -11,21 +11,23 @@ pub struct Lag {
     pub left: u64,
     /// What that counts.
     pub unit: Unit,
+    /// About how many records that is; `None` where nothing was read to reckon from.
+    pub records: Option<u64>,
     /// How long ago the oldest log that has some of it was written last; nothing if nothing is
     /// left.
     pub age: Duration,
 }
 
 impl Lag {
-    /// So many bytes. The oldest log that has some of them was written last at `written`, in
+    /// So many bytes, with about so many records in them. The oldest log that has some of them was written last at `written`, in
     /// seconds since 1970.
-    pub fn bytes(left: u64, written: Option<i64>) -> Lag {
+    pub fn bytes(left: u64, records: Option<u64>, written: Option<i64>) -> Lag {
         let written = written.filter(|_| left > 0).and_then(|seconds| u64::try_from(seconds).ok());
         let written =
             written.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
         // A clock that was set back makes nothing old.
         let age = written.and_then(|written| SystemTime::now().duration_since(written).ok());
-        Lag { left, unit: Unit::Bytes, age: age.unwrap_or_default() }
+        Lag { left, unit: Unit::Bytes, records, age: age.unwrap_or_default() }
     }
 
     /// How many bytes are left, where it counts bytes.
@@ -37,7 +39,7 @@ impl Lag {
 impl Default for Lag {
     /// Nothing.
     fn default() -> Lag {
-        Lag::bytes(0, None)
+        Lag::bytes(0, Some(0), None)
     }
 }
 
@@ -50,8 +52,8 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let ago = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - hour;
         let written = i64::try_from(ago.as_secs()).ok();
-        assert_eq!(Lag::bytes(0, written), Lag::default());
-        assert!(Lag::bytes(1, written).age >= hour);
-        assert_eq!(Lag::bytes(1, Some(i64::MAX)).age, Duration::ZERO);
+        assert_eq!(Lag::bytes(0, Some(0), written), Lag::default());
+        assert!(Lag::bytes(1, None, written).age >= hour);
+        assert_eq!(Lag::bytes(1, None, Some(i64::MAX)).age, Duration::ZERO);
     }
 }

@@ -7,6 +7,7 @@
 //! the log's [`Kind`] knows. Nothing here opens a log or knows where one is kept.
 
 pub mod claim;
+mod density;
 pub mod fingerprint;
 mod lag;
 mod name;
@@ -15,6 +16,7 @@ pub mod standing;
 use std::collections::HashMap;
 
 use crate::format::Packing;
+pub use density::Density;
 use fingerprint::{Fingerprint, Look, Stat};
 pub use lag::Lag;
 pub use name::{Kind, Name, Partition, SPOOL, Unit, file_text, file_text_without};

@@ -24,6 +24,7 @@
 mod adopt;
 mod all;
 mod append;
+mod due;
 mod error;
 mod former;
 mod keys;
@@ -53,6 +54,7 @@ use crate::layout::{Fits, HeaderError};
 use crate::partition::{Kind, Name, SPOOL};
 pub use all::{Spools, free_bytes};
 pub use append::{Append, Receipt};
+use due::Unoffered;
 pub use error::SpoolError;
 use former::Journals;
 use keys::{Keys, Stored};
@@ -137,6 +139,8 @@ struct Segment {
     committed: u64,
     /// Up to where the stream's writers were told to read.
     offered: u64,
+    /// What is behind that.
+    unoffered: Unoffered,
     is_sealed: bool,
     /// A file with too many dead letters stays until it may go on.
     has_stopped: bool,
@@ -217,8 +221,7 @@ impl SpoolWriter {
 
     /// What waits to be committed, in bytes.
     pub fn backlog_bytes(&self) -> u64 {
-        let state = self.0.state();
-        state.segments.values().map(|segment| segment.synced() - segment.committed).sum()
+        self.0.backlog_bytes()
     }
 
     /// How long the oldest records have waited that were taken since the start and are not
@@ -276,6 +279,11 @@ impl Inner {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn backlog_bytes(&self) -> u64 {
+        let state = self.state();
+        state.segments.values().map(|segment| segment.synced() - segment.committed).sum()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -310,6 +318,7 @@ impl Segment {
             synced: Arc::new(AtomicU64::new(synced)),
             committed: 0,
             offered: 0,
+            unoffered: Unoffered::default(),
             is_sealed,
             has_stopped: false,
             keys: Vec::new(),

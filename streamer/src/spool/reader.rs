@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use super::adopt;
+use super::due::Unoffered;
 use super::former::Journals;
 use super::keys::Stored;
 use super::lookup::connect;
@@ -47,6 +48,12 @@ impl SpoolReader {
         let file = held.ok_or(io::ErrorKind::NotFound)?.file.try_clone()?;
         let stat = Stat::of(&file.metadata()?);
         Ok((file, stat))
+    }
+
+    /// What waits to be committed: how many bytes, and how long the oldest has waited of what was
+    /// taken since the start.
+    pub fn backlog(&self) -> (u64, Duration) {
+        (self.0.backlog_bytes(), self.0.state().waiters.oldest_age())
     }
 
     /// Waits until something was appended.
@@ -99,11 +106,21 @@ impl SpoolReader {
                 && let Some(found) = self.found(name, segment)
                 && !is_in_hand(&found.name)
             {
-                segment.offered = synced;
+                (segment.offered, segment.unoffered) = (synced, Unoffered::default());
                 offered.push(found);
             }
         }
         offered
+    }
+
+    /// What was offered, is not committed, and that nobody has any more, as `is_pending` says, is to
+    /// be offered again: it could not be read, or the checkpoints were read anew meanwhile.
+    pub fn offer_again(&self, is_pending: impl Fn(&Name) -> bool) {
+        for (name, segment) in &mut self.0.state().segments {
+            if !segment.is_read() && !is_pending(&self.0.name_of(name)) {
+                segment.offered = segment.offered.min(segment.committed);
+            }
+        }
     }
 
     /// How much of the segment may be read; nothing, where it is not of this spool.
@@ -139,6 +156,7 @@ impl SpoolReader {
     pub fn forget_committed(&self) {
         for segment in self.0.state().segments.values_mut() {
             (segment.committed, segment.offered) = (0, 0);
+            segment.unoffered = Unoffered::default();
         }
     }
 

@@ -271,6 +271,9 @@ impl Writer {
             let Pending { start, end, records, key, waits, reply, .. } = pending;
             let outcome = waits.then(|| state.waiters.wait(&open.name, start..end, false));
             state.waiters.arrive(&open.name, end, records);
+            if let Some(segment) = state.segments.get_mut(&*open.name) {
+                segment.unoffered.note(records);
+            }
             if let Some(key) = key {
                 let (hash, segment) = (key.records, open.name.clone());
                 let stored = Stored { hash, segment, start, end, records };

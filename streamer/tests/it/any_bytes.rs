@@ -12,6 +12,7 @@ use proptest::sample::select;
 use streamer::config::{Overrides, Settings, Stream};
 use streamer::encode::{Rules, Type, TypeCatalog, TypeEntry, Zone};
 use streamer::feed::files::Files;
+use streamer::feed::lanes::FILES;
 use streamer::feed::places::Places;
 use streamer::feed::{Feed, Work};
 use streamer::layout::{Fits, Reason};
@@ -77,7 +78,7 @@ proptest! {
 
     #[test]
     fn the_outcome_is_the_same_whatever_the_size_of_micro_batches(
-        bytes in bytes(), max_rows in 1..5usize,
+        bytes in bytes(), max_rows in 1..5u64,
     ) {
         let file = [HEADER, &bytes].concat();
         prop_assert_eq!(read_whole(CSV, &file, max_rows).outcomes, read_whole(CSV, &file, 1000).outcomes);
@@ -175,7 +176,7 @@ proptest! {
     #[test]
     fn json_lines_have_the_same_outcome_however_they_come(
         file in json_bytes(),
-        max_rows in 1..5usize,
+        max_rows in 1..5u64,
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..4),
     ) {
         let whole = read_whole(JSON, &file, 1000);
@@ -190,7 +191,7 @@ proptest! {
 }
 
 /// Reads a file that nobody writes any more.
-fn read_whole(name: &str, bytes: &[u8], max_rows: usize) -> Read {
+fn read_whole(name: &str, bytes: &[u8], max_rows: u64) -> Read {
     let folder = folder();
     fs::write(folder.path().join(name), bytes).unwrap();
     let mut read = Read::default();
@@ -222,7 +223,8 @@ fn drain(folder: &Path, stream: &Stream, read: &mut Read) {
     let places = Places::new(folder.to_owned(), &stream.reading, None);
     let files = Files::new(&stream.reading, Standing::default());
     let fits = Fits::new(table(), &stream.fitting);
-    let mut feed = Feed::new(&stream.reading, &stream.pace, places.clone(), fits, files.clone());
+    let mut feed =
+        Feed::new(&stream.reading, &stream.pace, places.clone(), fits, files.clone(), FILES);
     loop {
         files.list(&places, usize::MAX).unwrap();
         let checkpoints = [CSV, JSON]
@@ -230,7 +232,7 @@ fn drain(folder: &Path, stream: &Stream, read: &mut Read) {
             .filter_map(|&name| Some((Partition::parse(name), read.checkpoint.clone()?)));
         let checkpoints = checkpoints.collect();
         feed.take_all(&checkpoints);
-        while let Some(work) = feed.next_work() {
+        while let Some(work) = feed.next_work(u64::MAX) {
             read.take(work);
         }
         if is_patient || !files.is_waiting() {
@@ -293,9 +295,9 @@ static STREAM: LazyLock<Stream> = LazyLock::new(|| {
     Settings::load(overrides).unwrap().streams.remove(0)
 });
 
-fn stream(settle: Duration, max_rows: usize) -> Stream {
+fn stream(settle: Duration, max_rows: u64) -> Stream {
     let mut stream = STREAM.clone();
-    (stream.reading.settle, stream.pace.max_rows) = (settle, max_rows);
+    (stream.reading.settle, stream.pace.max_rows) = (settle, Some(max_rows));
     stream
 }
 

@@ -34,6 +34,7 @@ mod machine;
 mod names;
 mod oddities;
 mod own_rollups;
+mod pace;
 mod packed;
 mod partitioned;
 mod pipeline;

@@ -83,7 +83,8 @@ async fn measure(
 ) -> Result<Report> {
     let overrides = Overrides {
         data: scratch.data().to_owned(),
-        every: Some(args.every),
+        every: Some(Duration::ZERO),
+        linger: Some(args.linger),
         max_rows: args.max_rows,
         listen: Some(Listen::At(LISTEN)),
         ..Overrides::default()

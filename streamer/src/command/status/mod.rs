@@ -21,7 +21,7 @@ use crate::ledger::dead_letter;
 use crate::ledger::instance::{self, Seen};
 use crate::ledger::status::{self, MicroBatchStatus, PartitionStatus};
 use crate::partition::fingerprint::Stat;
-use crate::partition::{Kind, Lag, Name, Partition};
+use crate::partition::{Density, Kind, Lag, Name, Partition};
 use crate::partitioning::missing_tomorrow;
 use crate::source::folder::Folder;
 use crate::spool::{free_bytes, segments};
@@ -59,8 +59,15 @@ struct StreamStatus {
     /// Those that are neither retried nor discarded.
     dead_letters: i64,
     lag_bytes: u64,
+    /// About how many records that is, where enough was read to reckon from.
+    lag_records: Option<u64>,
     /// How long ago the oldest file of the lag was written last; 0 without lag.
     lag_age_seconds: u64,
+    /// About how long it takes to load the lag: by the pace of files, else by how fast the last
+    /// micro-batches were committed.
+    seconds_left: Option<u64>,
+    /// That the pace of files is too slow for the lag, and what to do.
+    slow: Option<String>,
     spool: SpoolStatus,
     /// Of the rows that the running streamer has loaded since its start.
     latency: Option<Quantiles>,
@@ -84,6 +91,8 @@ struct FileStatus {
     file: String,
     #[serde(skip)]
     kind: Kind,
+    #[serde(skip)]
+    is_packed: bool,
     /// When it was written last, in seconds since 1970.
     #[serde(skip)]
     written: Option<i64>,
@@ -157,9 +166,15 @@ async fn gather_stream(
     let places = Places::new(settings.data.clone(), &stream.reading, None);
     let places = places.named_for(conn).await?;
     let files = files(settings, stream, places.folder(), partitions)?;
-    let unread = files.iter().filter(|file| file.lag_bytes > 0);
-    let lag_bytes = unread.clone().map(|file| file.lag_bytes).sum();
-    let lag = Lag::bytes(lag_bytes, unread.filter_map(|file| file.written).min());
+    let lag = lag_of(files.iter());
+    // The pace is that of files.
+    let paced = lag_of(files.iter().filter(|file| file.kind == Kind::File)).records;
+    let paced = paced.filter(|records| *records > 0);
+    let time_left = paced.and_then(|records| stream.pace.time_for(records));
+    let seconds_left = match time_left {
+        Some(time) => Some(time.as_secs()),
+        None => lag.records.and_then(|records| seconds_for(records, &last_micro_batches)),
+    };
     Ok(StreamStatus {
         stream: stream.name.clone(),
         table: stream.table.clone(),
@@ -173,13 +188,51 @@ async fn gather_stream(
         duplicates,
         repeated,
         dead_letters,
-        lag_bytes,
+        lag_bytes: lag.left,
+        lag_records: lag.records,
         lag_age_seconds: lag.age.as_secs(),
+        seconds_left,
+        slow: paced.and_then(|records| stream.pace.slow_text(records)),
         spool: SpoolStatus::of(&files, &settings.spool),
         latency: None,
         files,
         last_micro_batches,
     })
+}
+
+/// What is left to read of these.
+fn lag_of<'f>(files: impl Iterator<Item = &'f FileStatus> + Clone) -> Lag {
+    let (mut plain, mut packed) = (Density::default(), Density::default());
+    let (mut plain_bytes, mut packed_bytes) = (0, 0);
+    for file in files.clone() {
+        let records = u64::try_from(file.records).unwrap_or_default();
+        match (file.is_packed, file.size_bytes) {
+            (true, size) => {
+                packed_bytes += file.lag_bytes;
+                size.filter(|_| file.state == "done").into_iter().for_each(|size| {
+                    packed.note(size, records);
+                });
+            }
+            (false, _) => {
+                plain_bytes += file.lag_bytes;
+                plain.note(file.next_offset, records);
+            }
+        }
+    }
+    let records = plain.records_in(plain_bytes).zip(packed.records_in(packed_bytes));
+    let unread = files.filter(|file| file.lag_bytes > 0);
+    let written = unread.filter_map(|file| file.written).min();
+    Lag::bytes(plain_bytes + packed_bytes, records.map(|(a, b)| a.saturating_add(b)), written)
+}
+
+/// How long so many records take if they are committed as fast as the last micro-batches were.
+fn seconds_for(records: u64, last: &[MicroBatchStatus]) -> Option<u64> {
+    let (newest, oldest) = (last.first()?, last.last()?);
+    let time = (newest.written_at - oldest.written_at).num_milliseconds();
+    // The oldest was there when that time began.
+    let committed: i64 = last.iter().take(last.len() - 1).map(|batch| batch.records).sum();
+    let millis = i128::from(records) * i128::from(time) / i128::from(committed.max(1));
+    (time > 0 && committed > 0).then(|| u64::try_from(millis / 1000).unwrap_or(u64::MAX))
 }
 
 /// What the folder holds beside what the checkpoints say: unread files, then the newest first.
@@ -256,6 +309,7 @@ impl FileStatus {
         FileStatus {
             file: known.partition.clone(),
             kind: partition.kind(),
+            is_packed,
             written: stat.map(|stat| stat.modified().0),
             state,
             size_bytes,
@@ -276,6 +330,7 @@ impl FileStatus {
         FileStatus {
             file: name.to_string(),
             kind: name.kind(),
+            is_packed: Packing::of(name.as_str()).is_some(),
             written: Some(stat.modified().0),
             state: "pending",
             size_bytes: Some(stat.size),

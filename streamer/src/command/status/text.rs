@@ -27,11 +27,11 @@ impl StreamStatus {
             self.repeated_text(),
             grouped(self.dead_letters),
             bytes(self.lag_bytes),
-            self.lag_age_text(),
+            self.lag_text(),
             self.committed_text(),
         );
-        for ailment in &self.ailments {
-            text += &format!("{ailment}\n");
+        for line in self.ailments.iter().chain(&self.slow) {
+            text += &format!("{line}\n");
         }
         if self.spool.segments > 0 {
             let free = self.spool.free_bytes;
@@ -93,12 +93,20 @@ impl StreamStatus {
         }
     }
 
-    fn lag_age_text(&self) -> String {
+    fn lag_text(&self) -> String {
         if self.lag_bytes == 0 {
             return String::new();
         }
-        let age = Duration::from_secs(self.lag_age_seconds);
-        format!(", the oldest written {} ago", humantime::format_duration(age))
+        let duration = |seconds| humantime::format_duration(Duration::from_secs(seconds));
+        let records = self.lag_records.map(|some| format!(" (about {} records)", grouped(some)));
+        let left = self.seconds_left.filter(|seconds| *seconds > 0);
+        let left = left.map(|seconds| format!(", {} left", duration(seconds)));
+        format!(
+            "{}, the oldest written {} ago{}",
+            records.unwrap_or_default(),
+            duration(self.lag_age_seconds),
+            left.unwrap_or_default()
+        )
     }
 
     fn micro_batches_text(&self, shown: usize) -> String {
