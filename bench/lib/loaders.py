@@ -56,12 +56,13 @@ def count_is(server, rows, database="postgres"):
 
 
 def streamer(bench, name, folder, max_rows, writers=1, **other):
-    """`streamer run --available-now`; `other` replaces program, prepare, check, records, url, success."""
+    """`streamer run --available-now`; `other` replaces program, prepare, check, records, url, success. Without max_rows
+    and writers, nothing is set."""
     server = bench.server
     records = other.get("records", bench.records)
     url = other.get("url", server.socket_url)
     success = other.get("success", (0,))
-    flags = ["--available-now", "--max-rows", max_rows]
+    flags = ["--available-now", *(["--max-rows", max_rows] if max_rows else [])]
     program = other.get("program", bench.streamer)
     return Entrant(
         name,

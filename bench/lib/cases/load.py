@@ -1,4 +1,4 @@
-"""All files into an empty table by one writer, against psql with the same files."""
+"""All files into an empty table, by one writer or with nothing set, against psql with the same files."""
 
 from contest import Contest
 from loaders import against, psql, streamer
@@ -6,6 +6,7 @@ from loaders import against, psql, streamer
 PSQL = "psql"
 ROWS = (1000, 10_000, 30_000)
 CUT = "psql, files of 1,000 rows"
+UNSET = "streamer, nothing set"
 
 
 def ours(max_rows):
@@ -34,11 +35,13 @@ def one_kind(bench, kind, title):
             # Next to each other, because the machine's speed drifts.
             entrants.append(against(bench, theirs(max_rows), folder, max_rows))
     if kind == "random":
+        entrants.append(streamer(bench, UNSET, folder, max_rows=None, writers=None))
         entrants.append(psql(bench, CUT, bench.data.cut(folder, 1000)))
         entrants.append(streamer(bench, tcp, folder, 1000, url=bench.server.tcp_url))
     contest = Contest(bench, entrants).run(bench.rounds)
     how = (
-        f"`psql \\copy`, one session, {bench.files} files of {bench.rows:,} rows, {title}; the streamer has one writer."
+        f"`psql \\copy`, one session, {bench.files} files of {bench.rows:,} rows, {title}; the streamer has one writer, "
+        "but where nothing is set: then as many as there are cores, up to four."
     )
     bench.report.section(title, how, contest.table(PSQL))
 
@@ -59,4 +62,5 @@ def one_kind(bench, kind, title):
     report.target(
         f"max_rows 1,000, {title}, to psql with files of 1,000 rows", "≥ 1.0", contest.ratio(ours(1000), CUT), least=1.0
     )
+    report.target(f"nothing set, {title}, to psql", "≥ 2.0", contest.ratio(UNSET, PSQL), least=2.0)
     report.target("max_rows 1,000: TCP to Unix socket", "≥ 0.9", contest.ratio(tcp, ours(1000)), least=0.9)
