@@ -42,6 +42,10 @@ pub(super) struct State {
     pub(super) is_passed_over: bool,
     /// Whether there is more in the folder than the last listing took down.
     is_cut: bool,
+    /// Whether a micro-batch is of one file, because one of several was put off.
+    pub(super) is_one_by_one: bool,
+    /// The names of the files that are left as they stand.
+    put_off: HashSet<Name>,
     /// How many readers are about to go on from where the checkpoints stand.
     rewinding: usize,
     standing: Standing,
@@ -81,6 +85,8 @@ impl Files {
             in_hand: HashSet::new(),
             is_passed_over: false,
             is_cut: false,
+            is_one_by_one: false,
+            put_off: HashSet::new(),
             rewinding: 0,
             standing: Standing::default(),
             loaded: Instant::now(),
@@ -134,7 +140,7 @@ impl Files {
     pub fn take_spooled(&self, places: &Places) -> bool {
         let Some(spool) = places.spool() else { return false };
         let mut state = self.state();
-        let grown = spool.offer(|name| state.in_hand.contains(name));
+        let grown = spool.offer(|name| state.is_taken(name));
         let is_any = !grown.is_empty();
         for found in grown {
             if state.unclaimed.iter().all(|other| other.name != found.name) {
@@ -149,6 +155,20 @@ impl Files {
     pub fn needs_listing(&self) -> bool {
         let state = self.state();
         state.is_cut && state.unclaimed.is_empty()
+    }
+
+    /// A micro-batch of these files can't be committed for now, and is not waited for. A file that
+    /// is alone in it is left as it stands. Of several it is not known which are in the way: from
+    /// now on each micro-batch is of one file. Returns whether a file was left.
+    pub fn put_off<'n>(&self, mut names: impl Iterator<Item = &'n Name>) -> bool {
+        let mut state = self.state();
+        match (names.next(), names.next()) {
+            (Some(name), None) => state.put_off.insert(name.clone()),
+            _ => {
+                state.is_one_by_one = true;
+                false
+            }
+        }
     }
 
     /// Whether nothing is left to read, and no reader has anything in hand.
@@ -201,10 +221,15 @@ impl State {
         if !self.is_cut && self.standing.offsets_len() > unread.len() + LISTED_MAX {
             self.standing.forget_all_but(unread.iter().map(|found| &found.name));
         }
-        unread.retain(|found| !self.in_hand.contains(&found.name) && !self.known.is_settled(found));
+        unread.retain(|found| !self.is_taken(&found.name) && !self.known.is_settled(found));
         (self.lag_bytes, self.oldest) = (listed.lag_bytes, listed.oldest);
         self.unclaimed = unread.into();
         self.is_passed_over = false;
+    }
+
+    /// Whether the file is in a reader's hand, or put off.
+    fn is_taken(&self, name: &Name) -> bool {
+        self.in_hand.contains(name) || self.put_off.contains(name)
     }
 
     /// The newest generation of the name, as far as is known: from 1.
@@ -271,7 +296,7 @@ impl Unread {
             let written = found.stat.modified().0;
             self.oldest = Some(self.oldest.map_or(written, |oldest| oldest.min(written)));
         }
-        if state.in_hand.contains(&found.name) {
+        if state.is_taken(&found.name) {
             return;
         }
         self.files.push(found);
