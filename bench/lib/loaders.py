@@ -73,18 +73,12 @@ def streamer(bench, name, folder, max_rows, writers=1, **other):
     )
 
 
-def against(bench, name, folder, max_rows):
-    """The other build, into a database of its own, which it has made."""
+def against(bench, name, folder, max_rows, **other):
+    """The other build, into a database of its own, which it has made; `other` replaces prepare, check, success."""
     server = bench.server
+    standard = {"prepare": lambda: server.empty(AGAINST), "check": count_is(server, bench.records, AGAINST)}
     return streamer(
-        bench,
-        name,
-        folder,
-        max_rows,
-        program=bench.against,
-        url=server.url(AGAINST),
-        prepare=lambda: server.empty(AGAINST),
-        check=count_is(server, bench.records, AGAINST),
+        bench, name, folder, max_rows, program=bench.against, url=server.url(AGAINST), **{**standard, **other}
     )
 
 

@@ -98,8 +98,8 @@ pub struct StreamCounters {
     pub micro_batches: u64,
     /// Bytes that they took.
     pub bytes: u64,
-    /// Files that could not be loaded, have stopped the stream, or wait for a partition of the table;
-    /// each time counts.
+    /// Files that could not be loaded, have stopped the stream, or wait for a partition of the
+    /// table; each time counts.
     pub failures: u64,
     /// What is left to read, as of the last micro-batch.
     pub lag: Lag,

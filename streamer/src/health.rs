@@ -47,6 +47,8 @@ struct Present {
     hinders: bool,
     /// The stream that it keeps from going on, if it is only that one.
     stream: Option<String>,
+    /// The stream that waits for a partition of its table, if it is that.
+    waits: Option<String>,
 }
 
 /// What a streamer tells of its streams.
@@ -95,19 +97,28 @@ impl Health {
     /// Notes what ails the streamer, in one line, and keeps it from taking records or from loading
     /// them.
     pub fn note(&self, ailment: impl Into<String>) -> Ailment {
-        self.note_present(Present { words: ailment.into(), hinders: true, stream: None })
+        let words = ailment.into();
+        self.note_present(Present { words, hinders: true, stream: None, waits: None })
     }
 
     /// Notes what somebody has to see to, in one line, while the streamer goes on.
     pub fn note_aside(&self, ailment: impl Into<String>) -> Ailment {
-        self.note_present(Present { words: ailment.into(), hinders: false, stream: None })
+        let words = ailment.into();
+        self.note_present(Present { words, hinders: false, stream: None, waits: None })
+    }
+
+    /// Notes that records of a stream wait for a partition of its table, in one line. Other records
+    /// are taken and loaded.
+    pub fn note_waiting(&self, stream: &str, ailment: impl Into<String>) -> Ailment {
+        let (words, waits) = (ailment.into(), Some(stream.to_owned()));
+        self.note_present(Present { words, hinders: false, stream: None, waits })
     }
 
     /// Notes what keeps one stream from going on, in one line. Records of other streams are taken
     /// and loaded.
     pub fn note_of(&self, stream: &str, ailment: impl Into<String>) -> Ailment {
-        let stream = Some(stream.to_owned());
-        self.note_present(Present { words: ailment.into(), hinders: false, stream })
+        let (words, stream) = (ailment.into(), Some(stream.to_owned()));
+        self.note_present(Present { words, hinders: false, stream, waits: None })
     }
 
     /// What ails the streamer.
@@ -118,6 +129,11 @@ impl Health {
     /// What keeps the stream from going on.
     pub fn ailments_of(&self, stream: &str) -> Vec<String> {
         self.ailments_by_stream().remove(stream).unwrap_or_default()
+    }
+
+    /// How many partitions the stream waits for.
+    pub fn waits_of(&self, stream: &str) -> usize {
+        self.lock().present.values().filter(|one| one.waits.as_deref() == Some(stream)).count()
     }
 
     fn ailments_by_stream(&self) -> BTreeMap<String, Vec<String>> {

@@ -67,8 +67,8 @@ pub fn remedy_of(error: &dyn DatabaseError) -> Remedy {
     if remedy == Remedy::Stop && is_raised(error) { Remedy::Data } else { remedy }
 }
 
-/// Whether the table has no partition for a row. A row that breaks a CHECK has the same SQLSTATE; the
-/// routine tells them apart.
+/// Whether the table has no partition for a row. A row that breaks a CHECK has the same SQLSTATE;
+/// the routine tells them apart.
 ///
 /// Source: src/backend/executor/execPartition.c, ExecFindPartition.
 pub fn is_no_partition(error: &dyn DatabaseError) -> bool {

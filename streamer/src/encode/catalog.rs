@@ -9,6 +9,8 @@ use sqlx::postgres::{PgConnection, PgRow, types::Oid};
 #[derive(Debug, Clone)]
 pub struct TypeCatalog {
     types: HashMap<u32, TypeEntry>,
+    /// The server's `server_version_num`; 0 where no server was asked.
+    server_version: i32,
 }
 
 /// One row of `pg_type`, with what hangs on it.
@@ -57,9 +59,16 @@ impl TypeCatalog {
     pub async fn load(conn: &mut PgConnection, oids: &[u32]) -> Result<TypeCatalog, sqlx::Error> {
         let oids: Vec<Oid> = oids.iter().copied().map(Oid).collect();
         let rows = sqlx::query(LOAD).bind(oids).persistent(false).fetch_all(conn).await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get::<Oid, _>("oid")?.0, TypeEntry::from_row(row)?)))
-            .collect()
+        let entries =
+            rows.iter().map(|row| Ok((row.try_get::<Oid, _>("oid")?.0, TypeEntry::from_row(row)?)));
+        let catalog = entries.collect::<Result<TypeCatalog, sqlx::Error>>()?;
+        let server_version = rows.first().map(|row| row.try_get("server_version")).transpose()?;
+        Ok(TypeCatalog { server_version: server_version.unwrap_or_default(), ..catalog })
+    }
+
+    /// Whether there are infinite intervals: from PostgreSQL 17 on.
+    pub(super) fn has_infinite_intervals(&self) -> bool {
+        self.server_version >= 170_000
     }
 
     pub(super) fn get(&self, oid: u32) -> Option<&TypeEntry> {
@@ -69,7 +78,7 @@ impl TypeCatalog {
 
 impl FromIterator<(u32, TypeEntry)> for TypeCatalog {
     fn from_iter<I: IntoIterator<Item = (u32, TypeEntry)>>(types: I) -> TypeCatalog {
-        TypeCatalog { types: types.into_iter().collect() }
+        TypeCatalog { types: types.into_iter().collect(), server_version: 0 }
     }
 }
 
@@ -100,7 +109,8 @@ select t.oid,
        array(select e.enumlabel::text
                from pg_catalog.pg_enum e
               where e.enumtypid = t.oid
-              order by e.enumsortorder) as labels
+              order by e.enumsortorder) as labels,
+       pg_catalog.current_setting('server_version_num')::int4 as server_version
   from needed
   join pg_catalog.pg_type t on t.oid = needed.oid
   left join pg_catalog.pg_range r on r.rngtypid = t.oid";

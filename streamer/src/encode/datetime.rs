@@ -153,7 +153,7 @@ fn read_timestamp(text: &str, precision: Precision) -> Result<(i64, Option<i64>)
 /// What stands for a time before or after all others: `infinity`, `-infinity`.
 ///
 /// Origin: src/include/datatype/timestamp.h, `DT_NOBEGIN` and `DT_NOEND`.
-fn end_of_time(text: &str) -> Option<i64> {
+pub(super) fn end_of_time(text: &str) -> Option<i64> {
     let is = |word: &str| text.eq_ignore_ascii_case(word);
     if is("infinity") { Some(i64::MAX) } else { is("-infinity").then_some(i64::MIN) }
 }
@@ -235,8 +235,8 @@ pub(super) fn read_fraction(
     Some(Ok(nanoseconds / 1_000))
 }
 
-/// `Z`, `+hh`, `+hhmm`, `+hh:mm` or `+hh:mm:ss`, a blank before it or not, or ` UTC`, in seconds east; the
-/// inner None if there is nothing left. The outer None: not of this form.
+/// `Z`, `+hh`, `+hhmm`, `+hh:mm` or `+hh:mm:ss`, a blank before it or not, or ` UTC`, in seconds
+/// east; the inner None if there is nothing left. The outer None: not of this form.
 fn read_zone(cursor: &mut Cursor<'_>) -> Option<Option<i64>> {
     if cursor.is_at_end() {
         return Some(None);

@@ -1,11 +1,11 @@
 //! `interval`: ISO 8601 durations (`P1Y2M3DT4H5M6.5S`) and what PostgreSQL itself prints
-//! (`1 year 2 mons 3 days 04:05:06.5`).
+//! (`1 year 2 mons 3 days 04:05:06.5`), from PostgreSQL 17 on also `infinity` and `-infinity`.
 //!
 //! Months, days and microseconds are kept apart and never converted into each other.
 
 use super::Refusal;
 use super::cursor::Cursor;
-use super::datetime::{Precision, read_fraction};
+use super::datetime::{Precision, end_of_time, read_fraction};
 
 /// Digits of any number in an interval: no sum can overflow then, and PostgreSQL's own arithmetic,
 /// which is partly in floating point, is exact.
@@ -28,9 +28,26 @@ enum Stop {
     Refused(Refusal),
 }
 
-/// Microseconds in eight bytes, days in four, months in four.
-/// Origin: src/backend/utils/adt/timestamp.c, `interval_recv`.
-pub(super) fn encode(text: &str, precision: Precision, out: &mut Vec<u8>) -> Result<(), Refusal> {
+/// Microseconds in eight bytes, days in four, months in four; an infinite one has the greatest or
+/// the least of each, where the server `takes_infinite` ones.
+/// Origin: src/backend/utils/adt/timestamp.c, `interval_recv`; src/include/datatype/timestamp.h,
+/// `INTERVAL_NOBEGIN`.
+pub(super) fn encode(
+    text: &str,
+    precision: Precision,
+    takes_infinite: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    if let Some(end) = end_of_time(text.trim_matches(' ')) {
+        if !takes_infinite {
+            return Err(Refusal::not_a_time("infinite intervals take PostgreSQL 17 or newer"));
+        }
+        let part = if end > 0 { i32::MAX } else { i32::MIN };
+        out.extend_from_slice(&end.to_be_bytes());
+        out.extend_from_slice(&part.to_be_bytes());
+        out.extend_from_slice(&part.to_be_bytes());
+        return Ok(());
+    }
     let parsed = match text.strip_prefix('P') {
         // PostgreSQL takes blanks around the other form only.
         Some(parts) => parse_iso(&mut Cursor::new(parts), precision),
@@ -148,8 +165,12 @@ mod tests {
 
     /// (months, days, microseconds)
     fn interval(text: &str) -> Result<(i32, i32, i64), &'static str> {
-        let mut out = Vec::new();
-        encode(text, Precision::from_typmod(-1), &mut out).map_err(|refusal| refusal.sqlstate)?;
+        read(text, false)
+    }
+
+    fn read(text: &str, takes_infinite: bool) -> Result<(i32, i32, i64), &'static str> {
+        let (precision, mut out) = (Precision::from_typmod(-1), Vec::new());
+        encode(text, precision, takes_infinite, &mut out).map_err(|refusal| refusal.sqlstate)?;
         let (microseconds, rest) = out.split_first_chunk::<8>().unwrap();
         let (days, months) = rest.split_first_chunk::<4>().unwrap();
         let months = i32::from_be_bytes(months.try_into().unwrap());
@@ -175,6 +196,15 @@ mod tests {
         assert_eq!(interval("00:00:00"), Ok((0, 0, 0)));
         assert_eq!(interval("100:00:00"), Ok((0, 0, 100 * HOUR_US)));
         assert_eq!(interval("1 mon"), Ok((1, 0, 0)));
+    }
+
+    #[test]
+    fn infinite_ones_are_read_where_the_server_has_them() {
+        let (least, greatest) = ((i32::MIN, i32::MIN, i64::MIN), (i32::MAX, i32::MAX, i64::MAX));
+        for (text, value) in [("infinity", greatest), ("-Infinity ", least)] {
+            assert_eq!(read(text, true), Ok(value));
+            assert_eq!(read(text, false), Err("22007"));
+        }
     }
 
     #[test]

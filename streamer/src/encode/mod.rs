@@ -33,7 +33,7 @@
 //! | | zones by name but ` UTC` |
 //! | timestamptz | without a zone, a time that the clocks of the stream's time zone leave out |
 //! | timetz | without a zone, where the stream's time zone is not UTC |
-//! | interval | everything but `P1Y2M3W4DT5H6M7.8S` and `1 year 2 mons 4 days 05:06:07.8` |
+//! | interval | all but `P1Y2M3W4DT5H6M7.8S`, `1 year 2 mons 4 days 05:06:07.8` and `infinity` |
 //! | json, jsonb | `\u0000`, lone surrogates, numbers beyond double precision |
 //! | | more than 128 levels |
 //! | jsonb | a key twice in one object |
@@ -117,7 +117,10 @@ enum Kind {
     Timetz(Precision, Zone),
     Timestamp(Precision),
     Timestamptz(Precision, Zone),
-    Interval(Precision),
+    Interval {
+        precision: Precision,
+        takes_infinite: bool,
+    },
     Network {
         is_cidr: bool,
     },
@@ -189,7 +192,9 @@ impl Type {
                 datetime::encode_timestamptz(trimmed, *precision, zone, out)
             }
 
-            Kind::Interval(precision) => interval::encode(text, *precision, out),
+            Kind::Interval { precision, takes_infinite } => {
+                interval::encode(text, *precision, *takes_infinite, out)
+            }
             Kind::Text(length_max) => text::encode_text(text, *length_max, out),
             Kind::Name => text::encode_name(text, out),
             Kind::Xml => text::encode_xml(text, out),

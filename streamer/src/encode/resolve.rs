@@ -50,6 +50,10 @@ fn resolve(
         }
         ("range_in", "range_recv") => Some(Kind::Range(Box::new(part(-1)))),
         ("enum_in", "enum_recv") => Some(Kind::Enum(entry.labels.clone())),
+        ("interval_in", "interval_recv") => Some(Kind::Interval {
+            precision: interval_precision(typmod)?,
+            takes_infinite: catalog.has_infinite_intervals(),
+        }),
         (input, receive) => built_in(input, receive, typmod, rules),
     }
 }
@@ -84,7 +88,6 @@ fn built_in(input: &str, receive: &str, typmod: i32, rules: Rules<'_>) -> Option
         ("timestamptz_in", "timestamptz_recv") => {
             Kind::Timestamptz(Precision::from_typmod(typmod), zone.clone())
         }
-        ("interval_in", "interval_recv") => Kind::Interval(interval_precision(typmod)?),
         ("inet_in", "inet_recv") => Kind::Network { is_cidr: false },
         ("cidr_in", "cidr_recv") => Kind::Network { is_cidr: true },
         ("macaddr_in", "macaddr_recv") => Kind::Mac { bytes: 6 },

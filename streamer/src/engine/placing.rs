@@ -27,8 +27,8 @@ enum PlacingError {
     Database(#[from] sqlx::Error),
 }
 
-/// Tries the dead letters of a stream without a partition again, whenever its table has others, until
-/// the work is to stop. Where all is read once, they are tried once.
+/// Tries the dead letters of a stream without a partition again, whenever its table has others,
+/// until the work is to stop. Where all is read once, they are tried once.
 pub(super) async fn keep_placing(shared: &Shared, database: &Database) {
     if !shared.unplaced.may_come() {
         return;

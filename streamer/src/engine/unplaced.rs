@@ -12,6 +12,7 @@ use super::ended::Ended;
 use crate::batch::MicroBatch;
 use crate::config::Stream;
 use crate::event::{Event, Reporter};
+use crate::feed::files::Files;
 use crate::health::Ailment;
 use crate::partitioning::Missing;
 use crate::schema::Table;
@@ -93,37 +94,42 @@ impl Unplaced {
             self.report(batch, &words);
             let stream = self.stream.name.clone();
             let ailment = format!("stream {stream} waits: {words}");
-            let ailment = Some(self.plan.health.note_aside(ailment));
+            let ailment = Some(self.plan.health.note_waiting(&stream, ailment));
             let wait = Arc::new(Wait { words, stream, since: Instant::now(), ailment });
             waits.push(Arc::downgrade(&wait));
             wait
         })
     }
 
-    /// The table lacks a partition for `batch`, of which nothing is in the database: returns when it
-    /// is to be tried again. A partition that was made meanwhile is not missed: after the first
+    /// The table lacks a partition for `batch`, of which nothing is in the database: returns when
+    /// it is to be tried again. A partition that was made meanwhile is not missed: after the first
     /// failure it is tried at once, and waited for others than there were before the last one.
     ///
+    /// Where there is no time to wait, false: its file is then left in `files`, which is told, and
+    /// all is to be read on from the checkpoints.
+    ///
     /// # Errors
-    /// [`Ended::Shutdown`] where there is no time to wait: the stream's work ends, and it is told
-    /// why.
+    /// [`Ended::Shutdown`], or when the database can't be asked.
     pub(super) async fn wait(
         &self,
         sink: &mut Sink,
+        files: &Files,
         batch: &MicroBatch,
         missing: Missing,
         waiting: &mut Option<Waiting>,
-    ) -> Result<(), Ended> {
+    ) -> Result<bool, Ended> {
         if self.plan.until_drained {
-            self.report(batch, &missing.to_string());
-            return Err(Ended::Shutdown);
+            if files.put_off(batch.parts.iter().map(|part| &part.partition.name)) {
+                self.report(batch, &missing.to_string());
+            }
+            return Ok(false);
         }
         let before = waiting.take();
         let wait = self.begin(batch, &missing);
         let is_new = before.as_ref().is_none_or(|before| before.state != missing.state);
         *waiting = Some(Waiting { _wait: wait, state: missing.state.clone() });
         if is_new {
-            return Ok(());
+            return Ok(true);
         }
         let until = Instant::now() + TRY_AGAIN;
         while Instant::now() < until {
@@ -136,7 +142,7 @@ impl Unplaced {
                 break;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn report(&self, batch: &MicroBatch, reason: &str) {

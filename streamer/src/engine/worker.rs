@@ -32,7 +32,6 @@ use crate::health::Ailment;
 use crate::layout::Fits;
 use crate::ledger::stop::Stopped;
 use crate::patience::Patience;
-use crate::schema::{SchemaError, Table};
 use crate::sink::{Sink, SinkError};
 
 /// How often a file whose last line is not written whole is looked at when all else is done.
@@ -115,21 +114,19 @@ impl Leader {
         let mut patience =
             Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone())
                 .of_table(&stream.table);
-        let (table, places) = loop {
+        let places = loop {
             let mut conn = patience.connect(&database).await.map_err(SinkError::Database)?;
-            let failure = match Table::load(&mut conn, &stream.table, &stream.fitting).await {
-                Ok(table) => match places.clone().named_for(&mut conn).await {
-                    Ok(places) => break (Arc::new(table), places),
-                    Err(error) => error,
-                },
-                Err(SchemaError::Catalog { source, .. }) => source,
-                Err(error) => return Err(Ended::Table(error)),
-            };
-            patience.pause(&database, failure).await.map_err(SinkError::Database)?;
+            match places.clone().named_for(&mut conn).await {
+                Ok(places) => break places,
+                Err(error) => {
+                    patience.pause(&database, error).await.map_err(SinkError::Database)?
+                }
+            }
         };
         patience.note_success();
         let for_spool = Arc::downgrade(&database);
         let mut sink = Sink::new(database, &stream, patience);
+        let table = Arc::new(sink.describe(&stream.table, &stream.fitting).await?);
         let is_stopped = !sink.stopped().await?.is_empty();
         let done = Done::new(&stream.reading, &stream.when_done, places.folder());
         if let Some(spool) = places.spool() {

@@ -300,7 +300,14 @@ impl Writer {
                 }
                 Err(SinkError::NoPartition(missing)) => {
                     let unplaced = &self.shared.unplaced;
-                    unplaced.wait(&mut self.sink, batch, missing, &mut waiting).await?;
+                    let sink = &mut self.sink;
+                    if !unplaced
+                        .wait(sink, &self.shared.files, batch, missing, &mut waiting)
+                        .await?
+                    {
+                        self.rewind().await?;
+                        return Ok(Turn::Other);
+                    }
                 }
                 committed => break committed,
             }

@@ -46,6 +46,10 @@ pub(super) struct State {
     pub(super) is_passed_over: bool,
     /// Whether there is more in the folder than the last listing took down.
     is_cut: bool,
+    /// Whether a micro-batch is of one file, because one of several was put off.
+    pub(super) is_one_by_one: bool,
+    /// The names of the files that are left as they stand.
+    put_off: HashSet<Name>,
     /// How many readers are about to go on from where the checkpoints stand.
     rewinding: usize,
     standing: Standing,
@@ -84,6 +88,8 @@ impl Files {
             in_hand: HashSet::new(),
             is_passed_over: false,
             is_cut: false,
+            is_one_by_one: false,
+            put_off: HashSet::new(),
             rewinding: 0,
             standing: Standing::default(),
             loaded: Instant::now(),
@@ -144,7 +150,7 @@ impl Files {
     pub fn take_spooled(&self, places: &Places) -> bool {
         let Some(spool) = places.spool() else { return false };
         let mut state = self.state();
-        let grown = spool.offer(|name| state.in_hand.contains(name));
+        let grown = spool.offer(|name| state.is_taken(name));
         let is_any = !grown.is_empty();
         let unclaimed = state.unclaimed.of_mut(Lane::Spool);
         for found in grown {
@@ -160,7 +166,7 @@ impl Files {
     /// [`SpoolReader::due`]: crate::spool::SpoolReader::due
     pub fn spool_due(&self, places: &Places, records: u64, linger: Duration) -> Option<Instant> {
         let state = self.state();
-        places.spool()?.due(records, linger, |name| state.in_hand.contains(name))
+        places.spool()?.due(records, linger, |name| state.is_taken(name))
     }
 
     /// About how many records are left to read of files; `None` where that can't be told.
@@ -173,6 +179,20 @@ impl Files {
     pub fn needs_listing(&self) -> bool {
         let state = self.state();
         state.is_cut && state.is_all_claimed()
+    }
+
+    /// A micro-batch of these files can't be committed for now, and is not waited for. A file that
+    /// is alone in it is left as it stands. Of several it is not known which are in the way: from
+    /// now on each micro-batch is of one file. Returns whether a file was left.
+    pub fn put_off<'n>(&self, mut names: impl Iterator<Item = &'n Name>) -> bool {
+        let mut state = self.state();
+        match (names.next(), names.next()) {
+            (Some(name), None) => state.put_off.insert(name.clone()),
+            _ => {
+                state.is_one_by_one = true;
+                false
+            }
+        }
     }
 
     /// Whether nothing is left to read, and no reader has anything in hand.
@@ -217,7 +237,7 @@ impl State {
     /// Whether a reader has the segment in hand, or will be given it.
     fn is_pending(&self, segment: &Name) -> bool {
         let mut unclaimed = self.unclaimed.of(Lane::Spool).iter();
-        self.in_hand.contains(segment) || unclaimed.any(|found| found.name == *segment)
+        self.is_taken(segment) || unclaimed.any(|found| found.name == *segment)
     }
 
     fn is_all_claimed(&self) -> bool {
@@ -248,11 +268,16 @@ impl State {
         }
         for &lane in FILES {
             let mut files = std::mem::take(unread.of_mut(lane));
-            files.retain(|one| !self.in_hand.contains(&one.name) && !self.known.is_settled(one));
+            files.retain(|one| !self.is_taken(&one.name) && !self.known.is_settled(one));
             *self.unclaimed.of_mut(lane) = files.into();
         }
         self.unread = listed.backlog;
         self.is_passed_over = false;
+    }
+
+    /// Whether the file is in a reader's hand, or put off.
+    fn is_taken(&self, name: &Name) -> bool {
+        self.in_hand.contains(name) || self.put_off.contains(name)
     }
 
     /// The newest generation of the name, as far as is known: from 1.
@@ -344,7 +369,7 @@ impl Unread {
         if rest_bytes > 0 {
             self.backlog.note(&found, rest_bytes);
         }
-        if state.in_hand.contains(&found.name) {
+        if state.is_taken(&found.name) {
             return;
         }
         let files = self.files.of_mut(state.lane_of(&found));

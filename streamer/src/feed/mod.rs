@@ -352,5 +352,6 @@ impl Feed {
         batch.records() >= self.records_max
             || batch.held_bytes >= BATCH_BYTES_MAX
             || batch.parts.len() >= PARTS_MAX
+            || !batch.parts.is_empty() && self.files.state().is_one_by_one
     }
 }

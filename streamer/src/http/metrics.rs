@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::event::{Counters, Event, Observer, StreamCounters};
+use crate::health::Health;
 use crate::latency::Latencies;
 use crate::spool::SpoolWriter;
 
@@ -44,6 +45,7 @@ pub struct Metrics {
     spool_free: Levels,
     spool_age: Ages,
     ailments: Levels,
+    waits: Levels,
     micro_batch: Times,
     latency: Times,
     latencies: Latencies,
@@ -65,6 +67,7 @@ impl Metrics {
             spool_free: Levels::default(),
             spool_age: Ages::default(),
             ailments: Levels::default(),
+            waits: Levels::default(),
             // From 1 ms to 32 s.
             micro_batch: Times::new_with_constructor(histogram),
             latency: Times::new_with_constructor(histogram),
@@ -92,6 +95,9 @@ impl Metrics {
         registry.register_with_unit("spool_age", help, Unit::Seconds, self.spool_age.clone());
         let help = "How many things keep the stream from going on; `streamer health` names them";
         registry.register("ailments", help, self.ailments.clone());
+        let help =
+            "How many partitions of its table the stream waits for; `streamer health` names them";
+        registry.register("missing_partitions", help, self.waits.clone());
         let help = "From the first byte of a micro-batch read to its commit";
         registry.register_with_unit("micro_batch", help, Unit::Seconds, self.micro_batch.clone());
         let help = "From a record accepted by a listener to its commit";
@@ -121,10 +127,11 @@ impl Metrics {
         }
     }
 
-    /// How many things keep the stream from going on now.
-    pub(super) fn note_ailments(&self, stream: &str, ailments: usize) {
-        let ailments = u64::try_from(ailments).unwrap_or(u64::MAX);
-        self.ailments.get_or_create(&of(stream)).set(ailments);
+    /// How many things keep the stream from going on now, and how many partitions it waits for.
+    pub(super) fn note_health(&self, stream: &str, health: &Health) {
+        let (of, level) = (of(stream), |count| u64::try_from(count).unwrap_or(u64::MAX));
+        self.ailments.get_or_create(&of).set(level(health.ailments_of(stream).len()));
+        self.waits.get_or_create(&of).set(level(health.waits_of(stream)));
     }
 
     /// All of it as text.

@@ -247,7 +247,7 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     }
     for (name, entry) in &app.entries {
         app.metrics.note_spool(name, &entry.spool);
-        app.metrics.note_ailments(name, app.health.ailments_of(name).len());
+        app.metrics.note_health(name, &app.health);
     }
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text()).into_response()
 }

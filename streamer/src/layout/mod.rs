@@ -143,8 +143,8 @@ impl Layout {
         Ok(Layout { header, null, notices, ..Layout::of(&fields, kept, table, zone, false)? })
     }
 
-    /// The layout of records whose `fields` are columns of `table`, by their names. Rows are sent as
-    /// text if `is_text`, or if a column needs it.
+    /// The layout of records whose `fields` are columns of `table`, by their names. Rows are sent
+    /// as text if `is_text`, or if a column needs it.
     fn of(
         fields: &HashMap<&str, usize>,
         kept: Option<Kept>,

@@ -166,8 +166,8 @@ pub async fn write(
     Ok(())
 }
 
-/// Locks the next open dead letters of a stream behind the number `after`, in order of number. Where
-/// `partitions` are named, only those without a partition that were not tried with them.
+/// Locks the next open dead letters of a stream behind the number `after`, in order of number.
+/// Where `partitions` are named, only those without a partition that were not tried with them.
 ///
 /// # Errors
 /// When the database can't be asked.
@@ -212,7 +212,8 @@ pub async fn mark_retried(tx: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx
     Ok(())
 }
 
-/// Notes why dead letters are refused now, and with which partitions those were tried that have none.
+/// Notes why dead letters are refused now, and with which partitions those were tried that have
+/// none.
 ///
 /// # Errors
 /// When it can't be written.

@@ -117,8 +117,8 @@ pub async fn state(conn: &mut PgConnection, table: &str) -> Result<Option<String
     .await
 }
 
-/// The statement that makes the partition for tomorrow, of a table that is divided by a time and has
-/// neither it nor a default partition.
+/// The statement that makes the partition for tomorrow, of a table that is divided by a time and
+/// has neither it nor a default partition.
 ///
 /// # Errors
 /// When the database can't be asked.
@@ -177,7 +177,7 @@ async fn remedy(
         _ => Ok(None),
     };
     let gap = match guess {
-        // Where it can't be reckoned, such as at the ends of what PostgreSQL knows, it is not guessed.
+        // Where it can't be reckoned, as at the ends of what PostgreSQL knows, it is not guessed.
         Err(error) if remedy_of(&error) == Remedy::Data => None,
         guess => guess?,
     };

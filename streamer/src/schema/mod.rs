@@ -275,7 +275,10 @@ async fn resolve(conn: &mut PgConnection, name: &str) -> Result<Resolved, Schema
     .fetch_optional(&mut *conn)
     .await
     .map_err(failed)?;
-    let Some(row) = found else { return Err(SchemaError::Missing(name.to_owned())) };
+    let Some(row) = found else {
+        demand_usage(conn, name).await.map_err(failed)?;
+        return Err(SchemaError::Missing(name.to_owned()));
+    };
     let kind = match row.get::<&str, _>(1) {
         "r" | "p" | "f" => {
             let (oid, has_citus) = (row.get::<Oid, _>(0), row.get(6));
@@ -295,6 +298,28 @@ async fn resolve(conn: &mut PgConnection, name: &str) -> Result<Resolved, Schema
         _ => "type",
     };
     Err(SchemaError::NotATable { name: name.to_owned(), kind })
+}
+
+/// The error of the server where a table of this name is in a schema of the search path that the
+/// role may not use: PostgreSQL passes over such a schema without a word.
+async fn demand_usage(conn: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
+    let hidden: Option<String> = sqlx::query_scalar(
+        "select format('%I.%I', n.nspname, c.relname)
+           from parse_ident($1) name
+           join pg_class c on cardinality(name) = 1 and c.relname = name[1]
+           join pg_namespace n on n.oid = c.relnamespace
+          where not has_schema_privilege(n.oid, 'usage') and n.nspname = any(
+                    select btrim(replace(part, '$user', current_user), '\" ')
+                      from unnest(string_to_array(current_setting('search_path'), ',')) part)
+          limit 1",
+    )
+    .bind(name)
+    .fetch_optional(&mut *conn)
+    .await?;
+    if let Some(hidden) = hidden {
+        sqlx::query("select cast($1::text as regclass)").bind(hidden).execute(conn).await?;
+    }
+    Ok(())
 }
 
 /// Whether Citus, which is there, has the table in its care.

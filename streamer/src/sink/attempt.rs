@@ -60,8 +60,8 @@ pub(super) enum Failure {
     Superseded,
     /// A row was refused, and this path can't tell which. Rolled back; the connection is good.
     Refused(Box<dyn DatabaseError>),
-    /// The table has no partition for rows, which are to wait for one. Rolled back; the connection is
-    /// good.
+    /// The table has no partition for rows, which are to wait for one. Rolled back; the connection
+    /// is good.
     NoPartition(NoPartition),
     /// The connection is to be closed. If the commit was under way, its outcome is not known.
     Lost(sqlx::Error),

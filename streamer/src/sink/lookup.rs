@@ -136,8 +136,8 @@ async fn existing_bytes(
     found.iter().map(|row| Ok(asked[place(row, 0)?])).collect()
 }
 
-/// The same of keys that PostgreSQL compares. Where NULLs are not distinct, an index finds them only
-/// by a statement of its own for each set of columns that are NULL.
+/// The same of keys that PostgreSQL compares. Where NULLs are not distinct, an index finds them
+/// only by a statement of its own for each set of columns that are NULL.
 async fn existing_texts(
     tx: &mut PgConnection,
     batch: &MicroBatch,

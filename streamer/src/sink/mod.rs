@@ -116,8 +116,8 @@ pub enum SinkError {
     /// The table can't be written to.
     #[error(transparent)]
     Table(#[from] SchemaError),
-    /// The table lacks a partition that records are to wait for. Nothing of the micro-batch is in the
-    /// database; that its first file waits is noted there.
+    /// The table lacks a partition that records are to wait for. Nothing of the micro-batch is in
+    /// the database; that its first file waits is noted there.
     #[error(transparent)]
     NoPartition(#[from] Missing),
     /// There is no database to commit to.

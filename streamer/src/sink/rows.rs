@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::ops::RangeInclusive;
 
-use memchr::memchr3_iter;
 use sqlx::PgConnection;
 use sqlx::postgres::PgCopyIn;
 
@@ -186,22 +185,19 @@ fn put_text(
 
 /// Appends a value of the text format, which none of the characters that mean something else there
 /// are left in.
-fn put_escaped(value: &[u8], out: &mut Vec<u8>) {
-    let mut at = 0;
-    let special = memchr3_iter(b'\\', b'\n', b'\t', value);
-    let mut special: Vec<usize> = special.chain(memchr::memchr_iter(b'\r', value)).collect();
-    special.sort_unstable();
-    for place in special {
-        out.extend_from_slice(&value[at..place]);
+fn put_escaped(mut value: &[u8], out: &mut Vec<u8>) {
+    let is_special = |byte: &u8| matches!(byte, b'\\' | b'\n' | b'\t' | b'\r');
+    while let Some(place) = value.iter().position(is_special) {
+        out.extend_from_slice(&value[..place]);
         out.extend_from_slice(match value[place] {
             b'\\' => br"\\",
             b'\n' => br"\n",
             b'\t' => br"\t",
             _ => br"\r",
         });
-        at = place + 1;
+        value = &value[place + 1..];
     }
-    out.extend_from_slice(&value[at..]);
+    out.extend_from_slice(value);
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Faults in a random order that a seed repeats, while files come and change and one, two or four
-//! streamers load them, and HTTP clients send requests to these under Idempotency-Keys. After each
-//! round a judge that reads the files on its own compares.
+//! streamers load them, and HTTP clients send requests to these under Idempotency-Keys. In every
+//! second round the tables of events are divided by time. After each round a judge that reads the
+//! files on its own compares.
 //!
 //! `CHAOS_KILLS` says how many kills of a streamer there are, among about as many other faults;
 //! `CHAOS_SEED` which schedule it is. `.ci/chaos` sets both.
@@ -44,7 +45,12 @@ async fn a_random_schedule_of_faults_loses_nothing_and_doubles_nothing() {
     let mut tally = Tally::default();
     for (number, round) in (1..).zip(&rounds) {
         let mut world = World::new(&server, round).await;
-        println!("round {number} of {}: {} streamers", rounds.len(), round.streamers);
+        let tables = if round.is_divided { "divided" } else { "plain" };
+        println!(
+            "round {number} of {}: {} streamers, {tables} tables",
+            rounds.len(),
+            round.streamers
+        );
         let told = work(&mut world, &mut server, round, &mut tally).await;
         let in_doubt = world.proxy.ambiguous();
         let verdict = verdict::judge(&world.db, world.inbox.partitions(), &told.requests).await;

@@ -105,6 +105,8 @@ pub(crate) struct Step {
 pub(crate) struct Round {
     /// How many streamers work on the folder.
     pub(crate) streamers: usize,
+    /// Whether the tables are divided by time.
+    pub(crate) is_divided: bool,
     /// Of the files.
     pub(crate) seed: u64,
     pub(crate) steps: Vec<Step>,
@@ -163,7 +165,8 @@ pub(crate) fn rounds(seed: u64, kills: u32) -> Vec<Round> {
             steps.push(step(fault, &mut rng));
         }
         let streamers = [2, 4, 2, 1][rounds.len() % 4];
-        rounds.push(Round { streamers, seed: rng.next_u64(), steps });
+        let is_divided = rounds.len() % 2 == 1;
+        rounds.push(Round { streamers, is_divided, seed: rng.next_u64(), steps });
     }
     rounds
 }

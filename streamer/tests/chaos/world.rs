@@ -31,10 +31,37 @@ const SETTINGS: &str = "
     every = '0s'
     scan_every = '1s'";
 
+/// Puts tables that are divided by time in the place of those of events. The key has the time in
+/// it, so the rows that are to be there are the same.
+const DIVIDE: &str = "
+    create table public.divided (like user_events including defaults) partition by range (event_time);
+    create table public.log_divided (like user_events) partition by range (event_time);
+    do $$
+    declare
+        minute timestamptz;
+        parent text;
+    begin
+        foreach parent in array array['divided', 'log_divided'] loop
+            -- The events of a seed begin there; later ones go where nothing else does.
+            for minute in select generate_series('2026-01-01 00:00Z'::timestamptz, '2026-01-01 00:50Z', '10 minutes') loop
+                execute format('create table public.%I partition of public.%I for values from (%L) to (%L)',
+                    parent || to_char(minute, 'MI'), parent, minute, minute + interval '10 minutes');
+            end loop;
+            execute format('create table public.%I partition of public.%I default', parent || '_rest', parent);
+        end loop;
+    end $$;
+    drop table public.user_events, public.user_events_per_minute cascade;
+    alter table public.divided rename to user_events;
+    alter table public.user_events add primary key (event_id, event_time);
+    alter table public.log_divided rename to event_log;
+    set streamer.partitions_by_recount = on;
+    select streamer.create_rollup('public.user_events_per_minute', 'public.user_events', 'event_time', '1 minute',
+        '{event_type,category}', 'events = count(*)', $$revenue = sum(price) where event_type = 'purchase'$$);";
+
 /// The tables without a key, and a role with the rights that the README names and those that
 /// Idempotency-Keys need: a superuser would always find a connection left.
 const PREPARE: &str = "
-    create table public.event_log (like user_events);
+    create table if not exists public.event_log (like user_events);
     create table public.requests (request bigint, record int, note text);
     do $$ begin
         if not exists (select from pg_roles where rolname = 'loader') then
@@ -70,6 +97,9 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new(server: &Server, round: &Round) -> World {
         let db = server.create_db().await;
+        if round.is_divided {
+            db.execute(DIVIDE).await;
+        }
         db.execute(PREPARE).await;
         let inbox = Inbox::new(round.seed);
         std::fs::write(inbox.folder.path().join("streams.toml"), SETTINGS).expect("write a file");

@@ -8,6 +8,7 @@ mod bench;
 mod commands;
 mod datasets;
 mod dead_letters;
+mod divided_rollups;
 mod done;
 mod drift;
 mod duplicates;

@@ -102,69 +102,6 @@ async fn what_cannot_be_kept_is_refused_when_it_is_asked_for() {
     assert_eq!(db.number("select count(*) from user_events").await, 0);
 }
 
-/// A table with partitions and a rollup of it.
-const DIVIDED: &str = "
-    create table t (id int, at timestamptz, amount int, primary key (id, at)) partition by range (at);
-    create table p1 partition of t for values from ('2024-01-01Z') to ('2024-02-01Z');
-    create table p2 partition of t for values from ('2024-02-01Z') to ('2024-03-01Z') partition by list (id);
-    create table p2_all partition of p2 default;
-    select streamer.create_rollup('t_day', 't', 'at', '1 day', '{}', 'n = count(*)', 'total = sum(amount)')";
-
-const BY_HAND: &str =
-    "select date_trunc('day', at at time zone 'UTC') at time zone 'UTC', count(*), sum(amount)
-                         from t group by 1";
-
-#[tokio::test]
-async fn what_is_written_under_the_name_of_a_partition_counts() {
-    let db = TestDb::create().await;
-    db.execute(DIVIDED).await;
-    for (change, days) in [
-        ("insert into t values (1, '2024-01-01 10:00Z', 1), (2, '2024-02-01 10:00Z', 2)", 2),
-        ("insert into p1 values (3, '2024-01-01 11:00Z', 3), (4, '2024-01-02 11:00Z', 4)", 3),
-        ("insert into p2 values (5, '2024-02-02 11:00Z', 5)", 4),
-        ("insert into p2_all values (6, '2024-02-02 12:00Z', 6)", 4),
-        ("update p1 set amount = 10, at = at + interval '1 day' where id = 3", 4),
-        ("delete from p2_all where id = 5; delete from p1 where id = 1", 3),
-    ] {
-        db.execute(change).await;
-        assert_eq!(agrees(&db, "t_day", BY_HAND, change).await, days);
-    }
-    db.execute("select streamer.drop_rollup('t_day')").await;
-    let left = "select count(*) from pg_trigger where tgname like 't_day%'";
-    assert_eq!(db.number(left).await, 0);
-}
-
-#[tokio::test]
-async fn what_comes_or_goes_as_a_whole_partition_is_counted_anew_on_demand() {
-    let db = TestDb::create().await;
-    db.execute(DIVIDED).await;
-    db.execute("insert into t select i, '2024-01-15Z'::timestamptz + i * interval '1 day', i from generate_series(1, 30) i")
-        .await;
-    let recount = "select streamer.recount_rollup('t_day')";
-    for (change, days) in [
-        ("alter table t detach partition p2; insert into p2 values (99, '2024-02-20Z', 1)", 16),
-        (
-            "alter table t attach partition p2 for values from ('2024-02-01Z') to ('2024-03-01Z')",
-            31,
-        ),
-        ("truncate p1", 15),
-        (
-            "create table p3 partition of t for values from ('2024-03-01Z') to ('2024-04-01Z');
-             insert into p3 values (200, '2024-03-01Z', 1)",
-            16,
-        ),
-        ("drop table p2", 1),
-    ] {
-        let before = db.rows("select * from t_day order by 1").await;
-        db.execute(change).await;
-        assert_eq!(db.rows("select * from t_day order by 1").await, before, "{change}");
-        db.execute(recount).await;
-        assert_eq!(agrees(&db, "t_day", BY_HAND, change).await, days);
-    }
-    db.execute("insert into p3 values (201, '2024-03-02Z', 1)").await;
-    assert_eq!(agrees(&db, "t_day", BY_HAND, "by a partition made later, once recounted").await, 2);
-}
-
 #[tokio::test]
 async fn a_recount_is_of_the_windows_that_it_names() {
     let db = TestDb::create().await;

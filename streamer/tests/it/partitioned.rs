@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::rollups::agrees;
-use crate::support::{Ended, Running, TestDb, folder, streamer};
+use crate::support::{Ended, Http, Running, TestDb, folder, streamer};
 
 /// A table with a partition for 2024, and a stream into it.
 async fn table(db: &TestDb, folder: &Path, settings: &str) {
@@ -95,13 +95,36 @@ async fn a_run_that_ends_tries_the_letters_of_former_ones() {
 }
 
 #[tokio::test]
+async fn letters_that_are_older_than_their_kind_are_tried_too() {
+    let (db, folder) = (TestDb::create().await, folder());
+    table(&db, folder.path(), "").await;
+    file(folder.path(), "t1.csv", 7, 1, 0);
+    file(folder.path(), "t2.csv", 100, 3, 3);
+    run(&db, folder.path(), &NOW).expect(3);
+    // As a streamer left them that knew no kinds, and the migration that comes upon them.
+    db.execute("update streamer.dead_letter set kind = 'refused'").await;
+    let migration = include_str!("../../../migrations/core/V10__partitions.sql");
+    let (_, update) = migration.split_once("update streamer.dead_letter").unwrap();
+    let (update, _) = update.split_once(';').unwrap();
+    db.execute(&format!("update streamer.dead_letter{update}")).await;
+    assert_eq!(db.rows(KINDS).await, ["no partition|3", "refused|1"]);
+    db.execute(THE_YEAR).await;
+    run(&db, folder.path(), &NOW).expect(0);
+    assert_eq!(db.number("select count(*) from t_2025").await, 3);
+    assert_eq!(db.rows(KINDS).await, ["refused|1"]);
+}
+
+#[tokio::test]
 async fn where_many_have_none_the_stream_waits_and_says_which_to_make() {
     let (db, folder) = (TestDb::create().await, folder());
     table(&db, folder.path(), "").await;
     file(folder.path(), "t1.csv", 0, 500, 30);
-    let mut command = streamer(folder.path(), &["run"]);
+    let mut command = streamer(folder.path(), &["run", "--listen", "127.0.0.1:0"]);
     let running = Running::start(command.env("DATABASE_URL", db.url()));
+    let http = Http::of(&running);
     let told = running.wait_for_log("waits:");
+    let waits = |count: u32| format!("streamer_missing_partitions{{stream=\"t\"}} {count}\n");
+    assert!(http.get("/metrics").body.contains(&waits(1)));
     assert!(told.contains(THE_YEAR), "{told}");
     let ailing = run(&db, folder.path(), &["health"]).expect(1).stderr;
     assert!(ailing.contains("stream t waits") && ailing.contains(THE_YEAR), "{ailing}");
@@ -116,6 +139,7 @@ async fn where_many_have_none_the_stream_waits_and_says_which_to_make() {
     db.execute(&waits_for[waits_for.find("create").unwrap()..]).await;
     db.wait_for("select count(*) from t", 499).await;
     running.wait_for_log("waits no longer");
+    assert!(http.get("/metrics").body.contains(&waits(0)));
     run(&db, folder.path(), &["health"]).expect(0);
     assert_eq!(running.terminate().0, Some(0));
     assert_eq!(db.rows(COUNTS).await, ["500|499|0|1"], "the other broke the CHECK");
@@ -129,6 +153,8 @@ async fn a_run_that_ends_does_not_wait_and_fails_and_other_streams_are_loaded() 
     let other = "[stream.u]\nfiles = 'u*.csv'\nevery = '0s'\nmax_rows = 10\n";
     table(&db, folder.path(), other).await;
     file(folder.path(), "t1.csv", 100, 300, 10);
+    file(folder.path(), "t2.csv", 1000, 20, 0);
+    file(folder.path(), "t3.csv", 2000, 250, 0);
     file(folder.path(), "u1.csv", 100, 300, 0);
     let checked = run(&db, folder.path(), &["check"]).expect(3).stdout;
     assert!(!checked.contains("waiting:"), "10 of 300 are few: {checked}");
@@ -136,14 +162,17 @@ async fn a_run_that_ends_does_not_wait_and_fails_and_other_streams_are_loaded() 
         let ended = run(&db, folder.path(), &NOW).expect(1);
         assert!(ended.stdout.contains("waiting: t1.csv: table \"public\".\"t\" has no partition"));
         assert!(ended.stdout.contains(THE_YEAR), "{}", ended.stdout);
+        assert!(!ended.stdout.contains("waiting: t2.csv"), "{}", ended.stdout);
     }
     assert_eq!(db.number("select count(*) from u").await, 300);
+    let others = "select count(*) from t where id >= 1000";
+    assert_eq!(db.number(others).await, 270, "other files of the stream do not wait");
     file(folder.path(), "t1.csv", 100, 300, 300);
     let checked = run(&db, folder.path(), &["check"]).expect(1).stdout;
     assert!(checked.contains("waiting: t1.csv") && checked.contains(THE_YEAR), "{checked}");
     db.execute(THE_YEAR).await;
     run(&db, folder.path(), &NOW).expect(0);
-    assert_eq!(db.rows(COUNTS).await, ["600|600|0|0"]);
+    assert_eq!(db.rows(COUNTS).await, ["870|870|0|0"]);
 }
 
 #[tokio::test]
@@ -278,6 +307,7 @@ const TWO: &str = "
     create table t_high partition of t for values from (500) to (maxvalue) partition by list (id);
     create table t_high_all partition of t_high default;
     create table u (id int primary key, at timestamptz, amount int);
+    set streamer.partitions_by_recount = on;
     select streamer.create_rollup('t_n', 't', 'at', '1 day', '{}', 'n = count(*)', 'sum = sum(amount)'),
            streamer.create_rollup('u_n', 'u', 'at', '1 day', '{}', 'n = count(*)', 'sum = sum(amount)')";
 

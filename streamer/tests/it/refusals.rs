@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use sqlx::postgres::PgDatabaseError;
+
 use crate::support::{Ended, TestDb, folder, streamer};
 
 /// A table that refuses in every way that a table can.
@@ -42,6 +44,18 @@ const JUDGE: &str = "
     create trigger judge before insert on bookings for each row execute function judge();
 ";
 
+/// What PostgreSQL says, in whatever language, of a COPY of this line: message, column and detail.
+async fn words_of_postgresql(db: &TestDb, line: &str) -> String {
+    let mut conn = db.connect().await;
+    let copy = "copy bookings (id, room, guests, nights, note) from stdin with (format csv)";
+    let mut copy = conn.copy_in_raw(copy).await.unwrap();
+    copy.send(line.as_bytes()).await.unwrap();
+    let error = copy.finish().await.unwrap_err().into_database_error().unwrap();
+    let error = error.downcast_ref::<PgDatabaseError>();
+    let or_null = |text: Option<&str>| text.unwrap_or("∅").to_owned();
+    format!("{}|{}|{}", error.message(), or_null(error.column()), or_null(error.detail()))
+}
+
 #[tokio::test]
 async fn every_kind_of_refusal_costs_only_its_row_and_keeps_postgresqls_words() {
     let (db, folder) = (TestDb::create().await, folder());
@@ -49,21 +63,17 @@ async fn every_kind_of_refusal_costs_only_its_row_and_keeps_postgresqls_words() 
     db.execute(JUDGE).await;
     fs::write(folder.path().join("streams.toml"), "[stream.bookings]\nfiles = '*.csv'\n").unwrap();
     let refused = [
-        (
-            "9,1,,fine",
-            "23503",
-            "insert or update on table \"bookings\" violates foreign key constraint",
-        ),
-        ("1,0,,fine", "23514", "new row for relation \"bookings\" violates check constraint"),
-        ("1,1,\"[5,8)\",fine", "23P01", "conflicting key value violates exclusion constraint"),
-        ("1,1,,null", "23502", "null value in column \"note\" of relation \"bookings\" violates"),
-        ("1,1,,raise", "P0001", "booking 6 is not wanted"),
-        ("1,1,,own code", "BK001", "no such guest"),
-        ("1,1,,denied", "42501", "not for you"),
-        ("1,1,,assert", "P0004", "never so"),
-        ("1,1,,strict", "P0002", "query returned no rows"),
-        ("1,1,,case", "20000", "case not found"),
-        ("1,1,,divide", "22012", "division by zero"),
+        ("9,1,,fine", "23503"),
+        ("1,0,,fine", "23514"),
+        ("1,1,\"[5,8)\",fine", "23P01"),
+        ("1,1,,null", "23502"),
+        ("1,1,,raise", "P0001"),
+        ("1,1,,own code", "BK001"),
+        ("1,1,,denied", "42501"),
+        ("1,1,,assert", "P0004"),
+        ("1,1,,strict", "P0002"),
+        ("1,1,,case", "20000"),
+        ("1,1,,divide", "22012"),
     ];
     let mut text = String::from("id,room,guests,nights,note\n1,1,1,\"[1,6)\",fine\n");
     for (id, (rest, ..)) in (2..).zip(&refused) {
@@ -83,17 +93,13 @@ async fn every_kind_of_refusal_costs_only_its_row_and_keeps_postgresqls_words() 
         )
         .await;
     assert_eq!(letters.len(), refused.len(), "{letters:#?}");
-    for (letter, (line, (_, sqlstate, reason))) in letters.iter().zip((3..).step_by(2).zip(refused))
-    {
-        assert!(letter.starts_with(&format!("{line}|{sqlstate}|{reason}")), "{letter}");
+    for (at, (rest, sqlstate)) in refused.iter().enumerate() {
+        let words = words_of_postgresql(&db, &format!("{},{rest}\n", at + 2)).await;
+        assert_eq!(letters[at], format!("{}|{sqlstate}|{words}", 2 * at + 3));
     }
-    for (at, more) in [
-        (0, "|∅|Key (room)=(9) is not present in table \"rooms\"."),
-        (1, "|∅|Failing row contains (3, 1, 0, null, fine, null)."),
-        (2, "|∅|Key (nights)=([5,8)) conflicts with existing key (nights)=([1,6))."),
-        (3, "|note|Failing row contains"),
-        (5, "|∅|ask"),
-    ] {
+    for (at, more) in
+        [(0, "(room)=(9)"), (2, "(nights)=([5,8))"), (3, "|note|"), (4, "booking 6 is")]
+    {
         assert!(letters[at].contains(more), "{}", letters[at]);
     }
     // Without the trigger and the overlap, what it refused goes in.

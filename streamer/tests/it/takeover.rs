@@ -32,20 +32,18 @@ fn run(db: &TestDb, folder: &Path, args: &[&str]) -> Ended {
 
 /// What must be there after as before, `CAMPAIGN` being a campaign's uuid.
 const KEPT: [&str; 9] = [
-    "select stream, partition, fingerprint, next_offset, next_line, records, state, refusal, updated_at,
-            judged_records, judged_dead_letters from streamer.checkpoint order by stream, partition",
+    "select to_jsonb(c) - 'waits_for' from streamer.checkpoint c order by stream, partition",
     "select batch_id, stream, partition, start_offset, end_offset, records, rows, duplicates,
             dead_letters, path, started_at, written_at from streamer.micro_batch order by batch_id",
-    "select dead_letter_id, stream, partition, start_offset, end_offset, line, raw, columns, reasons, batch_id,
-            created_at, resolved_at, resolution, header from streamer.dead_letter order by dead_letter_id",
+    "select to_jsonb(d) - '{kind,tried_with}'::text[] from streamer.dead_letter d order by dead_letter_id",
     "select * from public.user_events order by event_id",
     "select * from public.transfers order by transfer_id",
     "select user_id, page_id, ad_id, ad_type, event_type, event_time_ns, window_id, ip_address, CAMPAIGN, produce_time,
-            event_time, batch_id, ingested_at from public.ad_events order by event_time_ns, user_id",
+            event_time, batch_id, ingested_at from public.ad_events o order by event_time_ns, user_id",
     "select * from public.transfers_per_minute order by window_start, account_region",
     "select window_start, CAMPAIGN, views, clicks, purchases, events, last_produce_time
-       from public.ad_events_per_window order by 1, 2",
-    "select CAMPAIGN, n from public.ads_per_campaign order by 1, 2",
+       from public.ad_events_per_window o order by 1, 2",
+    "select CAMPAIGN, n from public.ads_per_campaign o order by 1, 2",
 ];
 
 async fn kept(db: &TestDb, campaign: &str) -> Vec<Vec<String>> {
@@ -79,7 +77,7 @@ async fn rows_checkpoints_rollups_and_dead_letters_are_kept() {
     let after = {
         let mut after = Vec::new();
         for query in KEPT {
-            let query = query.replace(" order by", " o order by").replace("CAMPAIGN", former);
+            let query = query.replace("CAMPAIGN", former);
             after.push(db.rows(&query).await);
         }
         after

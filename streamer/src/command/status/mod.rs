@@ -96,8 +96,8 @@ struct FileStatus {
     /// When it was written last, in seconds since 1970.
     #[serde(skip)]
     written: Option<i64>,
-    /// pending, reading, waiting, done, refused, stopped, or gone (not in the folder, and not read to its
-    /// end).
+    /// pending, reading, waiting, done, refused, stopped, or gone (not in the folder, and not
+    /// read to its end).
     state: &'static str,
     size_bytes: Option<u64>,
     next_offset: u64,

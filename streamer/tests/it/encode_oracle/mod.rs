@@ -115,6 +115,31 @@ async fn other_types_are_left_to_the_server() {
 }
 
 #[tokio::test]
+async fn infinite_intervals_are_taken_where_the_server_has_them() {
+    let db = TestDb::create().await;
+    let mut conn: PgConnection = db.connect().await;
+    conn.execute(SETUP).await.unwrap();
+    let has_them =
+        db.number("select (current_setting('server_version_num')::int >= 170000)::int::bigint");
+    let has_them = has_them.await == 1;
+    let resolved = column(&mut conn, "interval", &Zone::Utc).await;
+    for text in ["infinity", "-infinity", " Infinity"] {
+        conn.execute("truncate copied").await.unwrap();
+        let mut value = Vec::new();
+        let encoded = resolved.encode(text, &mut value);
+        let stored = store(&mut conn, &[text.to_owned()]).await.remove(0);
+        assert_eq!((encoded.is_ok(), stored.is_ok()), (has_them, has_them), "{text}");
+        match stored {
+            Ok(stored) => {
+                let copied = copy(&mut conn, [value.as_slice()].into_iter()).await;
+                assert_eq!(copied, [stored], "{text}");
+            }
+            Err(_) => assert!(encoded.unwrap_err().reason.contains("PostgreSQL 17"), "{text}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn types_that_have_an_empty_value_take_the_empty_field() {
     let db = TestDb::create().await;
     let mut conn: PgConnection = db.connect().await;

@@ -39,6 +39,9 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_secs(240);
 /// The database that the others are copied from.
 const TEMPLATE: &str = "template_streamer";
 
+/// The variable that names the locale by which the server words its messages, in place of English.
+const MESSAGES: &str = "STREAMER_TEST_MESSAGES";
+
 static SERVER: OnceCell<PgConnectOptions> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -272,6 +275,7 @@ pub(crate) fn generate(folder: &Path, files: u32, rows: u64, seed: u64) -> Vec<P
 /// Starts the server in a folder of this test run; it stops when this process ends.
 async fn start_server() -> PgConnectOptions {
     let (send, receive) = mpsc::channel();
+    let messages = std::env::var(MESSAGES);
     // Each test has a runtime of its own; the server needs one that outlives them all.
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().expect("start a runtime");
@@ -283,9 +287,19 @@ async fn start_server() -> PgConnectOptions {
             let options = server.connect_options();
             let mut conn = PgConnection::connect_with(&options).await.expect("connect to it");
             conn.execute("alter system set max_connections = 400").await.expect("raise the limit");
+            if let Ok(locale) = &messages {
+                let speak = format!("alter system set lc_messages = '{locale}'");
+                let set = conn.execute(AssertSqlSafe(speak)).await;
+                set.unwrap_or_else(|error| {
+                    panic!("{MESSAGES}={locale}: {error}; see CONTRIBUTING.md")
+                });
+            }
             conn.close().await.expect("leave the server");
             server.stop(Duration::from_secs(30)).await;
             let server = Embedded::start(home.path()).await.expect("start it again");
+            if messages.is_ok() {
+                demand_another_language(&server.connect_options()).await;
+            }
             send.send(server.connect_options()).expect("the caller is waiting");
             std::future::pending::<()>().await;
         });
@@ -294,6 +308,13 @@ async fn start_server() -> PgConnectOptions {
     let options = options.expect("wait for the server").expect("the server has started");
     make_template(&options).await;
     options
+}
+
+/// A locale without its translations would leave the server's words as they are.
+async fn demand_another_language(options: &PgConnectOptions) {
+    let mut conn = PgConnection::connect_with(options).await.expect("connect to it");
+    let error = conn.execute("select 1 / 0").await.expect_err("there is no such number");
+    assert!(!error.to_string().contains("division by zero"), "{MESSAGES} is set: {error}");
 }
 
 /// Has the server's folder, which takes gigabytes after all tests, removed once this process has
