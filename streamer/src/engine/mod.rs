@@ -2,6 +2,7 @@
 
 mod ahead;
 mod away;
+mod compaction;
 mod done;
 mod ended;
 mod instance;
@@ -9,6 +10,7 @@ mod keys;
 mod listing;
 mod looks;
 mod placing;
+mod ranges;
 mod renewal;
 mod rest;
 mod retention;

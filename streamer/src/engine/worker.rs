@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
+use super::compaction::Compaction;
 use super::done::Done;
 use super::ended::Ended;
 use super::keys::tend;
@@ -72,6 +73,7 @@ async fn work_once(job: Job, resting: &Arc<Resting>) -> Result<(), Ended> {
     // Where all is read once, old rows go after the work, whose end stops all that is beside it.
     let beside = if drains { job.plan.stop.clone() } else { stop.clone() };
     let mut retention = Retention::new(&job.database, &job.stream, &job.plan, beside);
+    let mut old = Compaction::new(&job.database, &job.stream, &job.plan, &job.places);
     let plan = Plan { stop: stop.clone(), ..job.plan.clone() };
     // Where all is read once, nobody waits for keys to go.
     let keys = job.places.spool().filter(|_| !drains).cloned();
@@ -85,11 +87,12 @@ async fn work_once(job: Job, resting: &Arc<Resting>) -> Result<(), Ended> {
             retention.keep_up().await;
         }
     };
-    let tending = tend(keys, &name, stop);
-    tokio::join!(leader.work_with_helpers(), keeping, placing, tending).0?;
+    let tending = tend(keys, &name, stop.clone());
+    tokio::join!(leader.work_with_helpers(), keeping, placing, tending, old.keep_up(&stop)).0?;
     if let (true, Some(retention)) = (drains, &mut retention) {
         retention.once().await;
     }
+    old.at_end().await;
     Ok(())
 }
 
