@@ -192,7 +192,11 @@ async fn lacking_of_own(conn: &mut PgConnection) -> Result<Vec<Right>, sqlx::Err
                          ('insert', 'idempotency_key'), ('update', 'checkpoint'),
                          ('update', 'micro_batch'), ('update', 'dead_letter'),
                          ('update', 'instance'), ('update', 'idempotency_key'),
-                         ('delete', 'instance'), ('delete', 'idempotency_key'))
+                         ('insert', 'compaction'), ('update', 'compaction'),
+                         ('insert', 'micro_batch_old'),
+                         ('delete', 'checkpoint'), ('delete', 'micro_batch'),
+                         ('delete', 'dead_letter'), ('delete', 'instance'),
+                         ('delete', 'idempotency_key'))
                  need (privilege, relation) on coalesce(need.relation = c.relname, true)
            where c.relnamespace = to_regnamespace('streamer') and c.relkind = 'r'
              and not has_table_privilege(c.oid, need.privilege)

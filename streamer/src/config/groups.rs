@@ -106,6 +106,8 @@ pub struct WhenDone {
     pub others: Vec<(String, Glob)>,
     /// How long rows are kept, by the time of their events; for ever where there is none.
     pub keep: Option<Duration>,
+    /// How long dead letters are kept once they are resolved; for ever where there is none.
+    pub keep_bookkeeping: Option<Duration>,
 }
 
 /// Where tokens are to be found: never in the settings themselves.

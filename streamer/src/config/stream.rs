@@ -120,6 +120,7 @@ pub(super) struct StreamFile {
     archive: Option<String>,
     #[serde(default, deserialize_with = "duration")]
     keep: Option<Duration>,
+    keep_bookkeeping: Option<String>,
     token_env: Option<String>,
     token_file: Option<PathBuf>,
     tcp_listen: Option<String>,
@@ -244,7 +245,9 @@ impl StreamFile {
             idempotency_keep: idempotency_keep(self.idempotency_keep)?,
         };
         let on_done = on_done(self.on_done, self.archive.as_deref())?;
-        let when_done = WhenDone { on_done, others: Vec::new(), keep: keep(self.keep)? };
+        let keep_bookkeeping = keep_bookkeeping(self.keep_bookkeeping.as_deref())?;
+        let keep = keep(self.keep)?;
+        let when_done = WhenDone { on_done, others: Vec::new(), keep, keep_bookkeeping };
         let dataset = self.dataset;
         let (table, window) = (table(self.table, dataset, &name)?, window(self.window, dataset)?);
         Ok(Stream { name, table, dataset, window, reading, fitting, pace, listeners, when_done })
@@ -308,6 +311,21 @@ fn zone(name: Option<&str>) -> Result<Zone, Wrong> {
         let message = format!("{name:?} is no time zone; write a name like \"Europe/Berlin\"");
         ("timezone", message)
     })
+}
+
+/// How long resolved dead letters are kept: 30 days where nothing is said.
+fn keep_bookkeeping(written: Option<&str>) -> Result<Option<Duration>, Wrong> {
+    if written == Some("forever") {
+        return Ok(None);
+    }
+    let keep = humantime::parse_duration(written.unwrap_or("30d")).ok();
+    match keep.filter(|keep| (KEEP_MIN..=KEEP_MAX).contains(keep)) {
+        Some(keep) => Ok(Some(keep)),
+        None => Err((
+            "keep_bookkeeping",
+            "must be from 1 minute to 1000 years, such as \"30d\", or \"forever\"".to_owned(),
+        )),
+    }
 }
 
 /// A mistyped unit must not cost everything.

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod away;
+mod compaction;
 mod done;
 mod ended;
 mod instance;
@@ -10,6 +11,7 @@ mod listing;
 mod looks;
 mod pacing;
 mod placing;
+mod ranges;
 mod rate;
 mod renewal;
 mod reporting;

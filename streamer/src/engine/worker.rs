@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
+use super::compaction::Compaction;
 use super::done::Done;
 use super::ended::Ended;
 use super::keys::tend;
@@ -73,6 +74,7 @@ async fn work_once(job: Job, resting: &Arc<Resting>) -> Result<(), Ended> {
     // Where all is read once, old rows go after the work, whose end stops all that is beside it.
     let beside = if drains { job.plan.stop.clone() } else { stop.clone() };
     let mut retention = Retention::new(&job.database, &job.stream, &job.plan, beside);
+    let mut old = Compaction::new(&job.database, &job.stream, &job.plan, &job.places);
     let plan = Plan { stop: stop.clone(), ..job.plan.clone() };
     // Where all is read once, nobody waits for keys to go.
     let keys = job.places.spool().filter(|_| !drains).cloned();
@@ -86,11 +88,12 @@ async fn work_once(job: Job, resting: &Arc<Resting>) -> Result<(), Ended> {
             retention.keep_up().await;
         }
     };
-    let tending = tend(keys, &name, stop);
-    tokio::join!(leader.work_with_helpers(), keeping, placing, tending).0?;
+    let tending = tend(keys, &name, stop.clone());
+    tokio::join!(leader.work_with_helpers(), keeping, placing, tending, old.keep_up(&stop)).0?;
     if let (true, Some(retention)) = (drains, &mut retention) {
         retention.once().await;
     }
+    old.at_end().await;
     Ok(())
 }
 
@@ -203,6 +206,7 @@ impl Leader {
             if self.is_listing_due() {
                 self.list().await?;
             }
+            self.take_spooled().await?;
             let started = Instant::now();
             let turn = match self.shared.is_paced() {
                 true => self.writer.trigger().await?,
@@ -230,8 +234,7 @@ impl Leader {
     /// All that was listed is read: finds out whether there is more, and waits for it if there is
     /// none now. False if the work is done.
     async fn look_for_more(&mut self) -> Result<bool, Ended> {
-        if !self.shared.is_paced() && self.shared.take_spooled().await? {
-            self.shared.listed.send_replace(());
+        if self.take_spooled().await? {
             return Ok(true);
         }
         // What another writer has in hand, or is to commit, may be what is in the way.
@@ -248,6 +251,16 @@ impl Leader {
         }
         self.wait_for_more().await?;
         Ok(true)
+    }
+
+    /// Takes down what has come by the stream's listeners, where no writer of its own does; returns
+    /// whether there is anything.
+    async fn take_spooled(&self) -> Result<bool, Ended> {
+        let is_any = !self.shared.is_paced() && self.shared.take_spooled().await?;
+        if is_any {
+            self.shared.listed.send_replace(());
+        }
+        Ok(is_any)
     }
 
     fn is_listing_due(&mut self) -> bool {

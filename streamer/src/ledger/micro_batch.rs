@@ -65,7 +65,7 @@ pub async fn record(
 /// # Errors
 /// When the database can't be asked.
 pub async fn exists(conn: &mut PgConnection, batch_id: i64) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("select exists (select from streamer.micro_batch where batch_id = $1)")
+    sqlx::query_scalar("select exists (select from streamer.batch_origin($1))")
         .bind(batch_id)
         .fetch_one(conn)
         .await

@@ -7,7 +7,7 @@
 //! `streamer.idempotency_key` has a row for each request that was committed under a key. They
 //! change in the transaction that writes the rows, so together they always tell the truth: per
 //! partition, the records of its micro-batches are the checkpoint's records, and `records = rows +
-//! duplicates + repeated + dead letters`.
+//! duplicates + repeated + dead letters`. What is old of them [`compaction`] makes smaller.
 //!
 //! Apart from these, `streamer.instance` has a row for each streamer that is at work.
 //!
@@ -15,6 +15,7 @@
 //! order, the sink decides; a commit and a rollback are never here.
 
 pub mod checkpoint;
+pub mod compaction;
 pub mod dead_letter;
 pub mod export;
 pub mod idempotency;

@@ -2,6 +2,7 @@
 
 use sqlx::{Executor, PgConnection};
 
+use super::compaction;
 use crate::partition::SPOOL;
 use crate::sql::made;
 
@@ -26,7 +27,9 @@ pub struct Held {
 pub async fn known(conn: &mut PgConnection, stream: &str) -> Result<Held, sqlx::Error> {
     sqlx::query_as(
         "select array(select partition from streamer.checkpoint
-                       where stream = $1 and (records > 0 or not starts_with(partition, $2))) as files,
+                       where stream = $1 and (records > 0 or not starts_with(partition, $2))
+                      union
+                      select partition from streamer.micro_batch where stream = $1) as files,
                 (select count(*) from streamer.micro_batch where stream = $1) as micro_batches,
                 (select count(*) from streamer.dead_letter where stream = $1) as dead_letters,
                 (select count(*) from streamer.dead_letter where stream = $1 and resolved_at is null)
@@ -50,8 +53,10 @@ pub async fn has_rows_of_others(
     quoted_table: &str,
 ) -> Result<bool, sqlx::Error> {
     let statement = format!(
-        "select exists (select from {quoted_table} t where t.batch_id is null or exists
-            (select from streamer.micro_batch m where m.stream <> $1 and m.batch_id = t.batch_id))"
+        "select exists (select from {quoted_table} where batch_id is null)
+             or exists (select from {quoted_table} where batch_id in
+                (select streamer.batch_ids(first_batch_id, batch_id, members)
+                   from streamer.micro_batch where stream <> $1))"
     );
     sqlx::query_scalar(made(statement)).bind(stream).fetch_one(conn).await
 }
@@ -82,7 +87,8 @@ pub async fn delete_rows(
 ) -> Result<(), sqlx::Error> {
     let statement = format!(
         "delete from {quoted_table} where batch_id in
-            (select batch_id from streamer.micro_batch where stream = $1)"
+            (select streamer.batch_ids(first_batch_id, batch_id, members)
+               from streamer.micro_batch where stream = $1)"
     );
     sqlx::query(made(statement)).bind(stream).execute(tx).await?;
     Ok(())
@@ -102,6 +108,7 @@ pub async fn forget(tx: &mut PgConnection, stream: &str) -> Result<(), sqlx::Err
     .bind(segments())
     .execute(&mut *tx)
     .await?;
+    compaction::restore_forgotten(tx, stream).await?;
     for statement in [
         "update streamer.checkpoint
             set records = 0, judged_records = 0, judged_dead_letters = 0, refusal = null,

@@ -36,6 +36,8 @@ pub struct PartitionStatus {
 pub struct MicroBatchStatus {
     /// Its number.
     pub batch_id: i64,
+    /// The number of the first one, where it is several old ones as one; else its own.
+    pub first_batch_id: i64,
     /// The partition it took records from.
     #[sqlx(rename = "partition")]
     pub file: String,
@@ -77,7 +79,8 @@ pub async fn committed_seconds_ago(
     .await
 }
 
-/// All partitions of a stream.
+/// All partitions of a stream, those segments included whose checkpoints
+/// [`compaction`](super::compaction) has removed.
 ///
 /// # Errors
 /// When the database can't be asked.
@@ -86,16 +89,19 @@ pub async fn partitions(
     stream: &str,
 ) -> Result<Vec<PartitionStatus>, sqlx::Error> {
     sqlx::query_as(
-        "select c.partition, c.next_offset, c.records, c.state, c.refusal, c.waits_for, c.updated_at,
+        "select partition, coalesce(c.next_offset, b.next_offset) as next_offset,
+                coalesce(c.records, b.records)::bigint as records, coalesce(c.state, 'done') as state,
+                c.refusal, c.waits_for, coalesce(c.updated_at, b.updated_at) as updated_at,
                 coalesce(b.rows, 0)::bigint as rows, coalesce(b.duplicates, 0)::bigint as duplicates,
                 coalesce(b.dead_letters, 0)::bigint as dead_letters,
                 coalesce(b.repeated, 0)::bigint as repeated
-           from streamer.checkpoint c
-           left join (select partition, sum(rows) as rows, sum(duplicates) as duplicates,
-                             sum(dead_letters) as dead_letters, sum(repeated) as repeated
+           from (select * from streamer.checkpoint where stream = $1) c
+           full join (select partition, sum(rows) as rows, sum(duplicates) as duplicates,
+                             sum(dead_letters) as dead_letters, sum(repeated) as repeated,
+                             sum(records) as records, max(end_offset) as next_offset,
+                             max(written_at) as updated_at
                         from streamer.micro_batch where stream = $1 group by partition) b
-                using (partition)
-          where c.stream = $1",
+                using (partition)",
     )
     .bind(stream)
     .fetch_all(conn)
@@ -111,8 +117,8 @@ pub async fn last_micro_batches(
     stream: &str,
 ) -> Result<Vec<MicroBatchStatus>, sqlx::Error> {
     sqlx::query_as(
-        "select batch_id, partition, start_offset, end_offset, records, rows, duplicates, repeated,
-                dead_letters, path, written_at
+        "select batch_id, coalesce(first_batch_id, batch_id) as first_batch_id, partition, start_offset,
+                end_offset, records, rows, duplicates, repeated, dead_letters, path, written_at
            from streamer.micro_batch where stream = $1 order by batch_id desc limit 100",
     )
     .bind(stream)

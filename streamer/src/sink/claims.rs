@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sqlx::{PgConnection, Postgres, Row};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::ledger::checkpoint;
+use crate::ledger::{checkpoint, compaction};
 use crate::partition::claim::{Claim, ClaimRequest, Wanted};
 use crate::partition::{Checkpoints, Kind, Name, Partition};
 
@@ -96,7 +96,14 @@ impl Claims {
         let taken = if keys.is_empty() { HashSet::new() } else { try_lock(conn, &keys).await? };
         let partitions = wanted.iter().flat_map(|file| &file.partitions);
         let partitions: Vec<&Partition> = partitions.collect();
-        let checkpoints = checkpoint::of(conn, stream, &partitions).await?;
+        let mut checkpoints = checkpoint::of(conn, stream, &partitions).await?;
+        let segments = partitions.iter().filter(|partition| partition.name.kind() == Kind::Segment);
+        let unknown = segments
+            .filter(|segment| segment.generation == 1 && !checkpoints.contains_key(**segment));
+        let unknown: Vec<&Partition> = unknown.copied().collect();
+        if !unknown.is_empty() && compaction::restore(conn, stream, &unknown).await? {
+            checkpoints.extend(checkpoint::of(conn, stream, &unknown).await?);
+        }
         let mut granted = HashSet::new();
         for file in wanted {
             let is_mine =

@@ -5,6 +5,7 @@
 mod advice;
 mod any_bytes;
 mod bench;
+mod bookkeeping;
 mod commands;
 mod datasets;
 mod dead_letters;

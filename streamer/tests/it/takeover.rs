@@ -133,7 +133,10 @@ async fn whoever_loaded_before_loads_the_rest_and_can_not_write_the_histories_an
             and has_any_column_privilege('{role}', oid, 'insert, update') order by relname"
     );
     let writable = db.rows(&writable).await.join(" ");
-    assert_eq!(writable, "checkpoint dead_letter idempotency_key instance micro_batch");
+    assert_eq!(
+        writable,
+        "checkpoint compaction dead_letter idempotency_key instance micro_batch micro_batch_old"
+    );
     let open =
         db.number("select count(*) from streamer.dead_letter where resolved_at is null").await;
     let retried = run(&db, folder.path(), &["dead-letters", "retry", "--all"]).expect(3).stdout;
