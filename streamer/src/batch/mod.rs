@@ -28,12 +28,11 @@ use crate::partition::{Lag, Partition, Position};
 pub struct MicroBatch {
     /// How the records fit the table.
     pub fit: Fit,
-    /// The layouts that the rows have: one under a header, else one for each set of columns that
-    /// are sent.
+    /// The layouts of the rows: one under a header, else one for each set of columns sent.
     pub layouts: Vec<Arc<Layout>>,
     /// What comes from each partition, in the order it was read.
     pub parts: Vec<Part>,
-    /// The encoded rows, one behind the other, in the order of [`MicroBatch::rows`]' making.
+    /// The encoded rows, one behind the other, in the order they were read.
     pub bytes: Vec<u8>,
     /// The records of the rows as they stand in their files, one behind the other, without their
     /// line ends: for those that the table refuses.
@@ -42,7 +41,7 @@ pub struct MicroBatch {
     pub rows: Vec<RowPlace>,
     /// What was noted of all rows.
     pub notes: Notes,
-    /// Rows, their raw records and dead letters, in bytes: what the micro-batch takes in memory.
+    /// Rows, their raw records and dead letters: what it takes in memory, in bytes.
     pub held_bytes: usize,
     /// What is left to read behind it.
     pub lag: Lag,

@@ -174,16 +174,13 @@ pub struct RunArgs {
     /// Make no pause while files have a full micro-batch waiting
     #[arg(long, env = "STREAMER_CATCH_UP", value_parser = clap::builder::BoolishValueParser::new())]
     pub catch_up: bool,
-    /// How long events by HTTP and TCP wait for more before they are committed together [default:
-    /// 100ms, at most --every]
+    /// How long events by HTTP and TCP wait for more [default: 100ms, at most --every]
     #[arg(long, value_name = "DURATION", env = "STREAMER_LINGER", value_parser = humantime::parse_duration)]
     pub linger: Option<Duration>,
-    /// Records that a micro-batch has at most [default: 1000; with --every 0s, --catch-up or
-    /// --available-now as many as suit what waits, up to 30000]
+    /// Records that a micro-batch has at most [default: 1000; without pauses up to 30000]
     #[arg(long, value_name = "N", env = "STREAMER_MAX_ROWS", value_parser = positive::<u64>)]
     pub max_rows: Option<u64>,
-    /// Files that a stream works on at a time, with --available-now or --every 0s [default: the
-    /// number of cores, at most 4]
+    /// Files worked on at a time, without pauses [default: the number of cores, at most 4]
     #[arg(long, value_name = "N", env = "STREAMER_WRITERS", value_parser = positive::<usize>)]
     pub writers: Option<usize>,
     /// Take events by HTTP at this address, or none [default: 127.0.0.1:8080; none with

@@ -107,8 +107,8 @@ async fn whoever_loaded_before_loads_the_rest_and_can_not_write_the_histories_an
          grant usage on all sequences in schema streamer to {role}"
     ))
     .await;
-    let batches = "select count(*) from streamer.micro_batch";
-    let before = db.number(batches).await;
+    let bytes = "select sum(end_offset - start_offset)::bigint from streamer.micro_batch";
+    let before = db.number(bytes).await;
     let settings = ["user_events", "transfers", "ad_events"]
         .map(|name| format!("[stream.{name}]\nfiles = '{name}_*.csv'\ndataset = '{name}'\n"));
     fs::write(folder.path().join("streams.toml"), settings.concat()).unwrap();
@@ -122,9 +122,10 @@ async fn whoever_loaded_before_loads_the_rest_and_can_not_write_the_histories_an
     let mut command = streamer(folder.path(), &["run", "--available-now"]);
     command.env("DATABASE_URL", db.url().replace("streamer@", &format!("{role}@")));
     assert!(matches!(Ended::of(&mut command).code, Some(0 | 3)));
-    assert_eq!(db.number(batches).await, before + 1, "only the rest is read");
-    let rest = "select partition, start_offset, end_offset from streamer.micro_batch order by batch_id desc limit 1";
-    assert_eq!(db.rows(rest).await, ["user_events_2.csv|4068|6800"]);
+    assert_eq!(db.number(bytes).await, before + 2732, "only the rest is read");
+    let rest =
+        "select start_offset, end_offset from streamer.micro_batch order by batch_id desc limit 1";
+    assert_eq!(db.rows(rest).await, ["4068|6800"]);
     let files: Vec<PathBuf> = FILES[2..].iter().map(|name| folder.path().join(name)).collect();
     assert_eq!(db.rows(crate::support::judge::TABLE_QUERY).await, judge(&files).table());
     agree(&db, "after the rest").await;
@@ -132,11 +133,9 @@ async fn whoever_loaded_before_loads_the_rest_and_can_not_write_the_histories_an
         "select relname from pg_class where relnamespace = 'streamer'::regnamespace and relkind = 'r'
             and has_any_column_privilege('{role}', oid, 'insert, update') order by relname"
     );
-    let writable = db.rows(&writable).await.join(" ");
-    assert_eq!(
-        writable,
-        "checkpoint compaction dead_letter idempotency_key instance micro_batch micro_batch_old"
-    );
+    let loads =
+        "checkpoint compaction dead_letter idempotency_key instance micro_batch micro_batch_old";
+    assert_eq!(db.rows(&writable).await.join(" "), loads);
     let open =
         db.number("select count(*) from streamer.dead_letter where resolved_at is null").await;
     let retried = run(&db, folder.path(), &["dead-letters", "retry", "--all"]).expect(3).stdout;
