@@ -5,10 +5,10 @@ use std::io;
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::adopt;
-use super::due::Unoffered;
+use super::due::{Unoffered, due};
 use super::former::Journals;
 use super::keys::Stored;
 use super::lookup::connect;
@@ -111,6 +111,20 @@ impl SpoolReader {
             }
         }
         offered
+    }
+
+    /// When what was not offered is to be committed, but for what `is_in_hand`: at once where that
+    /// is `records` or more, else when the oldest has waited for `linger`.
+    pub fn due(
+        &self,
+        records: u64,
+        linger: Duration,
+        is_in_hand: impl Fn(&Name) -> bool,
+    ) -> Option<Instant> {
+        let state = self.0.state();
+        let segments = state.segments.iter();
+        let free = segments.filter(|(name, _)| !is_in_hand(&self.0.name_of(name)));
+        due(free.filter_map(|(_, segment)| segment.unoffered()), records, linger)
     }
 
     /// What was offered, is not committed, and that nobody has any more, as `is_pending` says, is to
