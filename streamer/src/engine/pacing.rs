@@ -1,6 +1,8 @@
 //! When micro-batches start: those of files by the pace of their stream, those of what has come by
 //! a listener as soon as enough of it waits or the oldest has waited for long enough.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -53,8 +55,11 @@ impl Shared {
 
     /// When what has come by the stream's listeners is to be committed.
     fn next_spool_due(&self) -> Option<Instant> {
-        let (enough, linger) = (self.stream.pace.records_enough(), self.stream.pace.linger);
-        self.files.spool_due(&self.places, enough, linger).map(Instant::from_std)
+        let pace = &self.stream.pace;
+        // Where all is read once, nothing more is waited for.
+        let linger = if self.plan.until_drained { Duration::ZERO } else { pace.linger };
+        let due = self.files.spool_due(&self.places, pace.records_enough(), linger);
+        due.map(Instant::from_std)
     }
 }
 

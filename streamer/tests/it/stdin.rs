@@ -50,6 +50,17 @@ async fn what_comes_by_stdin_is_what_a_file_of_it_would_be() {
 }
 
 #[tokio::test]
+async fn what_waits_for_more_elsewhere_is_loaded_at_once() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let settings = "[stream.user_events]\nfiles = 'user_events_*.csv'\nlinger = '1h'\n";
+    fs::write(folder.path().join("streams.toml"), settings).unwrap();
+    let line = "0190a5f0-0000-7000-8000-000000000001,1,1,view,2026-01-01T00:00:00Z";
+    let text = format!("event_id,user_id,product_id,event_type,event_time\n{line}\n");
+    load(folder.path(), &db, text.as_bytes()).expect(0);
+    assert_eq!(db.number("select count(*) from user_events").await, 1);
+}
+
+#[tokio::test]
 async fn files_that_wait_in_the_folder_are_not_meant() {
     let (db, folder) = (TestDb::create().await, folder());
     generate(folder.path(), 1, 10, 1);
