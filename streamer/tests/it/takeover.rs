@@ -74,14 +74,7 @@ async fn rows_checkpoints_rollups_and_dead_letters_are_kept() {
     assert!(told.starts_with("took over the database of the streamer before\n"), "{told}");
     let former =
         "(select former_id from streamer.former_campaign f where f.campaign_id = o.campaign_id)";
-    let after = {
-        let mut after = Vec::new();
-        for query in KEPT {
-            let query = query.replace("CAMPAIGN", former);
-            after.push(db.rows(&query).await);
-        }
-        after
-    };
+    let after = kept(&db, former).await;
     for (before, after) in before.iter().zip(&after) {
         assert_eq!(before, after);
     }
