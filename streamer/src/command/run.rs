@@ -82,9 +82,7 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         }
     };
     if args.available_now {
-        for stream in &mut settings.streams {
-            stream.pace = stream.pace.clone().at_once();
-        }
+        settings.streams.iter_mut().for_each(|stream| stream.pace.every = Duration::ZERO);
     }
     let names = settings.streams.iter().map(|one| one.name.as_str());
     let counters = Counters::new(names.clone());

@@ -32,12 +32,6 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Makes no pauses.
-    #[must_use]
-    pub fn at_once(self) -> Pace {
-        Pace { every: Duration::ZERO, linger: Duration::ZERO, ..self }
-    }
-
     /// Records that a micro-batch of files has at most; `None` where that follows what waits.
     pub fn records_max(&self) -> Option<u64> {
         self.max_rows.or((!self.every.is_zero() && !self.catch_up).then_some(PACED_ROWS))
@@ -93,8 +87,8 @@ mod tests {
             pace(10, None, false),
             pace(10, Some(5), true),
             pace(10, None, true),
-            pace(10, None, false).at_once(),
-            pace(10, Some(7), false).at_once(),
+            pace(0, None, false),
+            pace(0, Some(7), false),
         ];
         let expected = [Some(1000), Some(5), None, None, Some(7)];
         assert_eq!(sizes.map(|pace| pace.records_max()), expected);
@@ -111,6 +105,6 @@ mod tests {
         assert_eq!(pace(10, None, false).slow_text(6000), None);
         assert!(pace(10, None, false).slow_text(6001).is_some());
         assert_eq!(pace(10, None, true).slow_text(3_000_000), None);
-        assert_eq!(pace(10, None, false).at_once().slow_text(3_000_000), None);
+        assert_eq!(pace(0, None, false).slow_text(3_000_000), None);
     }
 }

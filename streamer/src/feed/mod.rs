@@ -166,7 +166,7 @@ impl Feed {
         if notice.is_some() {
             return notice;
         }
-        self.records_max = self.size.of_next(self.waiting()).min(records_max);
+        self.records_max = self.size.of_next(|| self.waiting()).min(records_max);
         let mut batch: Option<MicroBatch> = None;
         while let Some((lane, mut current)) = self.next_file() {
             let fit = || current.fit.clone();

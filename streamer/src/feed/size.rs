@@ -34,11 +34,13 @@ impl Size {
         fixed.map_or(Size::Adaptive(shares), Size::Fixed)
     }
 
-    /// Of the next micro-batch, where so many records wait.
-    pub(super) fn of_next(self, waiting: u64) -> u64 {
+    /// Of the next micro-batch, where as many records wait as `waiting` says if it is asked.
+    pub(super) fn of_next(self, waiting: impl FnOnce() -> u64) -> u64 {
         match self {
             Size::Fixed(records) => records,
-            Size::Adaptive(shares) => (waiting / shares).clamp(*ADAPTIVE.start(), *ADAPTIVE.end()),
+            Size::Adaptive(shares) => {
+                (waiting() / shares).clamp(*ADAPTIVE.start(), *ADAPTIVE.end())
+            }
         }
     }
 }
@@ -67,8 +69,8 @@ mod tests {
 
     #[test]
     fn what_waits_is_divided_among_the_writers() {
-        assert_eq!(Size::Fixed(7).of_next(1_000_000), 7);
-        let sizes = [0, 8_000, 80_000, 240_000, 9_000_000].map(|n| Size::Adaptive(8).of_next(n));
+        assert_eq!(Size::Fixed(7).of_next(|| 1_000_000), 7);
+        let sizes = [0, 8_000, 80_000, 240_000, 9_000_000].map(|n| Size::Adaptive(8).of_next(|| n));
         assert_eq!(sizes, [1_000, 1_000, 10_000, 30_000, 30_000]);
     }
 }
