@@ -36,7 +36,6 @@ pub(super) struct Compaction {
     stop: CancellationToken,
     drains: bool,
     stream: String,
-    table: String,
     keep: Option<Duration>,
     data: PathBuf,
     /// What keeps it from being done, once it was told.
@@ -72,19 +71,19 @@ enum Step {
 }
 
 impl Compaction {
-    /// Of `stream`, whose files are in `places`. It ends with the work of `plan`.
+    /// Of `stream`, whose files are in `places`. It ends with `stop`.
     pub(super) fn new(
         database: &Arc<Database>,
         stream: &Stream,
         plan: &Plan,
         places: &Places,
+        stop: CancellationToken,
     ) -> Compaction {
         Compaction {
             database: database.clone(),
-            stop: plan.stop.clone(),
+            stop,
             drains: plan.until_drained,
             stream: stream.name.clone(),
-            table: stream.table.clone(),
             keep: stream.when_done.keep_bookkeeping,
             data: places.folder().root().to_owned(),
             trouble: None,
@@ -92,10 +91,7 @@ impl Compaction {
     }
 
     /// Does a round now and then, until `stop`; none where all is read once.
-    pub(super) async fn keep_up(&mut self, stop: &CancellationToken) {
-        if !self.drains {
-            self.stop = stop.clone();
-        }
+    pub(super) async fn keep_up(&mut self) {
         let mut pause = FIRST_AFTER;
         while !self.drains && !self.stop.is_cancelled() {
             tokio::select! {
@@ -130,7 +126,7 @@ impl Compaction {
             format!("old bookkeeping of stream {} stays as it is: {}", self.stream, shown(&error));
         if self.trouble.as_ref() != Some(&told) {
             self.trouble = Some(told.clone());
-            if let Some(advice) = advise(&self.database, Some(&self.table), &error).await {
+            if let Some(advice) = advise(&self.database, None, &error).await {
                 told += &format!("; {advice}");
             }
             tracing::warn!("{told}");

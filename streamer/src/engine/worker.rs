@@ -73,8 +73,8 @@ async fn work_once(job: Job, resting: &Arc<Resting>) -> Result<(), Ended> {
     let (drains, stop) = (job.plan.until_drained, job.plan.stop.child_token());
     // Where all is read once, old rows go after the work, whose end stops all that is beside it.
     let beside = if drains { job.plan.stop.clone() } else { stop.clone() };
-    let mut retention = Retention::new(&job.database, &job.stream, &job.plan, beside);
-    let mut old = Compaction::new(&job.database, &job.stream, &job.plan, &job.places);
+    let mut retention = Retention::new(&job.database, &job.stream, &job.plan, beside.clone());
+    let mut old = Compaction::new(&job.database, &job.stream, &job.plan, &job.places, beside);
     let plan = Plan { stop: stop.clone(), ..job.plan.clone() };
     // Where all is read once, nobody waits for keys to go.
     let keys = job.places.spool().filter(|_| !drains).cloned();
@@ -88,8 +88,8 @@ async fn work_once(job: Job, resting: &Arc<Resting>) -> Result<(), Ended> {
             retention.keep_up().await;
         }
     };
-    let tending = tend(keys, &name, stop.clone());
-    tokio::join!(leader.work_with_helpers(), keeping, placing, tending, old.keep_up(&stop)).0?;
+    let tending = tend(keys, &name, stop);
+    tokio::join!(leader.work_with_helpers(), keeping, placing, tending, old.keep_up()).0?;
     if let (true, Some(retention)) = (drains, &mut retention) {
         retention.once().await;
     }
