@@ -14,8 +14,8 @@ use crate::partition::Partition;
 /// How many files are remembered one by one.
 const FILES_KEPT: usize = 1000;
 
-/// How many more are told apart, and how many failures are kept: a run without end is to take no more
-/// memory the longer it lasts.
+/// How many more are told apart, and how many failures are kept: a run without end is to take no
+/// more memory the longer it lasts.
 const OTHERS_MAX: usize = 100_000;
 const FAILURES_MAX: usize = 1000;
 

@@ -19,8 +19,8 @@ pub struct Lag {
 }
 
 impl Lag {
-    /// So many bytes, with about so many records in them. The oldest log that has some of them was written last at `written`, in
-    /// seconds since 1970.
+    /// So many bytes, with about so many records in them. The oldest log that has some of them was
+    /// written last at `written`, in seconds since 1970.
     pub fn bytes(left: u64, records: Option<u64>, written: Option<i64>) -> Lag {
         let written = written.filter(|_| left > 0).and_then(|seconds| u64::try_from(seconds).ok());
         let written =
