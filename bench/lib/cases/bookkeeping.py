@@ -9,7 +9,7 @@ import os
 import time
 from statistics import median
 
-from cases.folder import idle, load, make
+from cases.folder import idle, load, tiny
 from process import Command, kill, start
 from process import run as run_commands
 from report import spread, table
@@ -152,18 +152,9 @@ def check(server, seconds):
 def many_files(bench):
     server, files = bench.server, bench.tiny
     inbox, aside = bench.work / "files", bench.work / "aside"
-    make(inbox, files)
-    settings = bench.work / "files.toml"
-    settings.write_text('[stream.tiny]\nfiles = "*.csv"\n', encoding="utf-8")
-    server.sql("drop table if exists tiny", "create table tiny (id bigint primary key, word text)")
+    environment = tiny(bench, inbox, files)
+    settings = environment["STREAMER_CONFIG"]
     clear(server)
-    environment = {
-        "DATABASE_URL": server.socket_url,
-        "STREAMER_DATA": str(inbox),
-        "STREAMER_CONFIG": str(settings),
-        "STREAMER_LISTEN": "none",
-        "RUST_LOG": "warn",
-    }
     binary = bench.streamer.binary
 
     def measured():

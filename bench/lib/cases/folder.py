@@ -21,18 +21,8 @@ WORK_NS, QUIET_SECONDS = 1_000_000, 0.3
 def run(bench):
     server, files = bench.server, bench.tiny
     inbox = bench.work / "tiny"
-    make(inbox, files)
-    settings = bench.work / "tiny.toml"
-    settings.write_text('[stream.tiny]\nfiles = "*.csv"\n', encoding="utf-8")
-    server.sql("drop table if exists tiny", "create table tiny (id bigint primary key, word text)")
+    environment = tiny(bench, inbox, files)
     server.forget()
-    environment = {
-        "DATABASE_URL": server.socket_url,
-        "STREAMER_DATA": str(inbox),
-        "STREAMER_CONFIG": str(settings),
-        "STREAMER_LISTEN": "none",
-        "RUST_LOG": "warn",
-    }
     streamer = start(Command([bench.streamer.binary, "run", "--every", "0s"], environment), bench.work / "tiny.log")
     session = Session(server)
     try:
@@ -63,11 +53,23 @@ def run(bench):
     bench.data.drop(inbox)
 
 
-def make(inbox, files):
+def tiny(bench, inbox, files):
+    """So many files of a few rows in `inbox`, and a table for them: the environment of a streamer that loads them."""
     inbox.mkdir()
     for number in range(files):
         lines = [f"{number * ROWS + row},word\n" for row in range(ROWS)]
         (inbox / f"{number:07}.csv").write_text("id,word\n" + "".join(lines), encoding="utf-8")
+    settings = bench.work / "tiny.toml"
+    settings.write_text('[stream.tiny]\nfiles = "*.csv"\n', encoding="utf-8")
+    server = bench.server
+    server.sql("drop table if exists tiny", "create table tiny (id bigint primary key, word text)")
+    return {
+        "DATABASE_URL": server.socket_url,
+        "STREAMER_DATA": str(inbox),
+        "STREAMER_CONFIG": str(settings),
+        "STREAMER_LISTEN": "none",
+        "RUST_LOG": "warn",
+    }
 
 
 def load(streamer, session, files):
