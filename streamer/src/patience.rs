@@ -103,6 +103,40 @@ impl Patience {
         &self.health
     }
 
+    /// The table that it works on, if it is one of a user's.
+    pub fn table(&self) -> Option<&str> {
+        self.table.as_deref()
+    }
+
+    /// What comes of `work`, unless the streamer is to end before.
+    ///
+    /// # Errors
+    /// [`Impatience::Shutdown`].
+    pub async fn or_stop<T>(&self, work: impl Future<Output = T>) -> Result<T, Impatience> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Impatience::Shutdown),
+            done = work => Ok(done),
+        }
+    }
+
+    /// After waiting since `since` for what `error` says: whether there is patience left.
+    ///
+    /// # Errors
+    /// [`Impatience::GaveUp`] if there is none.
+    pub fn check(
+        &self,
+        database: &Database,
+        since: Instant,
+        error: &mut Option<sqlx::Error>,
+    ) -> Result<(), Impatience> {
+        let after = since.elapsed();
+        match error.take_if(|_| self.give_up_after.is_some_and(|limit| after > limit)) {
+            Some(source) => Err(Impatience::GaveUp { place: database.place(), after, source }),
+            None => Ok(()),
+        }
+    }
+
     /// A new connection, as soon as there is one.
     ///
     /// # Errors
@@ -145,6 +179,7 @@ impl Patience {
             Some(trouble) => trouble,
             None => {
                 let holders = holders(database, self.table.as_deref(), &error).await;
+                let holders = holders.map(|wait| wait.words);
                 Trouble { outage: self.outage(&place, &error, holders), pauses: pauses() }
             }
         };

@@ -51,22 +51,24 @@ pub(crate) async fn holders(
     database: &Database,
     table: Option<&str>,
     error: &sqlx::Error,
-) -> Option<String> {
+) -> Option<waits::Wait> {
     let code = error.as_database_error()?.code()?;
     // A lock that is not available, or an object in use.
     if !matches!(&*code, "55P03" | "55006") {
         return None;
     }
     let asking = async {
-        let mut conn = database.connect().await?;
+        let mut conn = database.question().await?;
         let Some(target) = Target::find(&mut conn, table.unwrap_or_default()).await? else {
             return Ok(None);
         };
-        waits::lockers(&mut conn, target.oid, &target.name).await
+        let wait = waits::lockers(&mut conn, target.oid, &target.name).await?;
+        conn.keep();
+        Ok(wait)
     };
     let asked: Result<Option<waits::Wait>, sqlx::Error> =
         tokio::time::timeout(WITHIN, asking).await.ok()?;
-    asked.ok().flatten().map(|wait| wait.words)
+    asked.ok().flatten()
 }
 
 async fn find_out(
@@ -81,7 +83,7 @@ async fn find_out(
     if context.is_none() && !matches!(&*code, "42501" | "0A000") {
         return Ok(None);
     }
-    let mut conn = database.connect().await?;
+    let mut conn = database.question().await?;
     let target = match table {
         Some(table) => Target::find(&mut conn, table).await?,
         None => None,

@@ -1,5 +1,8 @@
 //! The way to the database: a configured one, or the embedded one when none is.
 
+mod connections;
+mod plans;
+mod session;
 mod tunnel;
 
 use std::borrow::Cow;
@@ -14,6 +17,8 @@ use tokio::sync::Mutex;
 
 use crate::config::DatabaseUrl;
 use crate::embedded::{Embedded, EmbeddedError};
+pub use connections::{Aside, CONNECTIONS_DEFAULT, Connections, Lent, Usage};
+pub use session::Session;
 use tunnel::Tunnel;
 
 /// Where the embedded server keeps its files, below the data folder.
@@ -74,6 +79,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Database {
     server: Server,
     place: String,
+    connections: Connections,
 }
 
 enum Server {
@@ -143,7 +149,7 @@ impl Database {
             Some(socket) => socket.display().to_string(),
             None => format!("{}:{}", options.get_host(), options.get_port()),
         };
-        Ok(Database { server: Server::Configured(Box::new(options)), place })
+        Ok(Database::of(Server::Configured(Box::new(options)), place))
     }
 
     /// The embedded server below `data`, started or joined.
@@ -161,14 +167,28 @@ impl Database {
             );
         }
         let place = embedded.home().display().to_string();
-        Ok(Database { server: Server::Embedded(Mutex::new(embedded)), place })
+        Ok(Database::of(Server::Embedded(Mutex::new(embedded)), place))
     }
 
     /// Another database of the configured server; none where the server is the embedded one.
     pub fn beside(&self, name: &str) -> Option<Database> {
         let Server::Configured(options) = &self.server else { return None };
         let options = (**options).clone().database(name);
-        Some(Database { server: Server::Configured(Box::new(options)), place: self.place() })
+        Some(Database::of(Server::Configured(Box::new(options)), self.place()))
+    }
+
+    fn of(server: Server, place: String) -> Database {
+        Database { server, place, connections: Connections::default() }
+    }
+
+    /// The same by these connections.
+    pub fn by(self, connections: &Connections) -> Database {
+        Database { connections: connections.clone(), ..self }
+    }
+
+    /// The connections that are lent.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// Where the database is, for messages; never a password.
@@ -208,6 +228,16 @@ impl Database {
         Ok(conn)
     }
 
+    /// A new connection, of which it is known what is behind it.
+    ///
+    /// # Errors
+    /// As [`Database::connect`].
+    pub async fn session(&self) -> Result<Session, sqlx::Error> {
+        let (session, identity) = Session::of(self.connect().await?).await?;
+        self.connections.note(identity);
+        Ok(session)
+    }
+
     /// A new connection for a command that does not wait for a database.
     ///
     /// # Errors
@@ -222,6 +252,7 @@ impl Database {
 
     /// Stops the embedded server if it is ours.
     pub async fn close(self) {
+        self.connections.close_unlent();
         if let Server::Embedded(embedded) = self.server {
             embedded.into_inner().stop(STOP_GRACE).await;
         }

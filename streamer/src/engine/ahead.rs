@@ -56,6 +56,11 @@ impl ReadAhead {
         Ok(self.ready.take())
     }
 
+    /// Whether something is or was read ahead.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.is_ready() || matches!(self.state, State::Reading(_))
+    }
+
     /// Whether something was read ahead.
     pub(super) fn is_ready(&self) -> bool {
         self.ready.is_some()

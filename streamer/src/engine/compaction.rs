@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection, PgConnection};
+use sqlx::Connection;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ use super::Plan;
 use super::ranges::ranges;
 use crate::advice::advise;
 use crate::config::Stream;
-use crate::database::Database;
+use crate::database::{Aside, Database};
 use crate::feed::places::Places;
 use crate::ledger::compaction;
 use crate::partition::{Kind, Partition};
@@ -53,7 +53,7 @@ struct Tally {
 
 /// Steps of one round, on a connection of its own.
 struct Round<'a> {
-    conn: PgConnection,
+    conn: Aside,
     of: &'a Compaction,
     /// When it is to end, done or not.
     until: Option<Instant>,
@@ -134,8 +134,9 @@ impl Compaction {
     }
 
     async fn try_round(&self, until: Option<Instant>) -> Result<Tally, sqlx::Error> {
-        let mut conn = self.database.connect().await?;
+        let mut conn = self.database.chore().await?;
         if !compaction::is_due(&mut conn, &self.stream, DUE_AFTER).await? {
+            conn.keep();
             return Ok(Tally::default());
         }
         let mut round = Round { conn, of: self, until, is_cut: false, tally: Tally::default() };
@@ -145,6 +146,7 @@ impl Compaction {
         if !round.is_cut {
             compaction::note_done(&mut round.conn, &self.stream).await?;
         }
+        round.conn.keep();
         Ok(round.tally)
     }
 }

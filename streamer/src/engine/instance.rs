@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::{Executor, PgConnection};
+use sqlx::Executor;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use crate::advice::advise;
 use crate::config::Stream;
-use crate::database::Database;
+use crate::database::{Database, Session};
 use crate::health::Health;
 use crate::ledger::instance::{self, Instance};
 use crate::retry::{Remedy, remedy, shown};
@@ -42,7 +42,7 @@ struct Signs {
     health: Health,
     instance: Instance,
     since: Instant,
-    conn: Option<PgConnection>,
+    conn: Option<Session>,
     /// Whether others may know of it.
     is_noted: bool,
     /// Whether it was told that they don't, and why.
@@ -126,12 +126,12 @@ impl Signs {
         instance::remove(&mut conn, self.instance.instance_id).await
     }
 
-    async fn connect(&mut self) -> Result<PgConnection, sqlx::Error> {
+    async fn connect(&mut self) -> Result<Session, sqlx::Error> {
         if let Some(conn) = self.conn.take() {
             return Ok(conn);
         }
-        let mut conn = self.database.connect().await?;
-        conn.execute(SETTINGS).await?;
+        let mut conn = self.database.session().await?;
+        (&mut *conn).execute(SETTINGS).await?;
         Ok(conn)
     }
 

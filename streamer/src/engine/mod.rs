@@ -1,12 +1,15 @@
 //! The engine: trigger, micro-batch, sink, for each stream; and the orderly end.
 
+mod again;
 mod ahead;
 mod away;
 mod compaction;
 mod done;
 mod ended;
+mod halt;
 mod instance;
 mod keys;
+mod learned;
 mod listing;
 mod looks;
 mod pacing;
@@ -35,7 +38,7 @@ use crate::event::Reporter;
 use crate::feed::places::Places;
 use crate::health::Health;
 use crate::schema::SchemaError;
-use crate::sink::SinkError;
+use crate::sink::{ClaimSession, SinkError};
 use crate::spool::Spools;
 pub use instance::Presence;
 use listing::Costs;
@@ -45,6 +48,9 @@ use worker::Job;
 /// longer is left to PostgreSQL, which commits or rolls it back; the checkpoint tells at the next
 /// start.
 const STOP_GRACE: Duration = Duration::from_millis(2500);
+
+/// How often it is looked for connections that nobody uses.
+const CLOSE_IDLE_EVERY: Duration = Duration::from_secs(10);
 
 /// How the streams are worked on.
 #[derive(Debug, Clone)]
@@ -88,6 +94,14 @@ pub enum EngineError {
     Task(#[from] tokio::task::JoinError),
 }
 
+/// Closes connections that nobody uses, without end.
+async fn close_idle(database: &Database) {
+    loop {
+        tokio::time::sleep(CLOSE_IDLE_EVERY).await;
+        database.connections().close_idle();
+    }
+}
+
 /// Works on all streams until `plan.stop`, or until all is read. A stream whose table can't be
 /// worked on rests until it is mended; where all is to be read once, it ends, and the others read
 /// on. What ails the database as a whole stops all streams.
@@ -102,12 +116,13 @@ pub async fn run(
     reporter: Reporter,
 ) -> Result<(), EngineError> {
     let mut tasks = JoinSet::new();
-    let costs = Costs::default();
+    let (costs, claims) = (Costs::default(), ClaimSession::default());
     for stream in streams {
         let (database, plan, reporter) = (database.clone(), plan.clone(), reporter.clone());
         let spool = plan.spools.reader(&stream.name);
         let places = Places::new(data.to_owned(), &stream.reading, spool);
-        let job = Job { database, places, stream, costs: costs.clone(), plan, reporter };
+        let (claims, costs) = (claims.clone(), costs.clone());
+        let job = Job { database, claims, places, stream, costs, plan, reporter };
         tasks.spawn(worker::work(job));
     }
     let mut outcome = Ok(());
@@ -115,10 +130,14 @@ pub async fn run(
         plan.stop.cancelled().await;
         tokio::time::sleep(STOP_GRACE).await;
     };
-    tokio::pin!(overdue);
+    let tending = async {
+        tokio::join!(claims.look_after(&database), close_idle(&database));
+    };
+    tokio::pin!(overdue, tending);
     loop {
         let joined = tokio::select! {
             joined = tasks.join_next() => joined,
+            () = &mut tending => unreachable!("it has no end"),
             () = &mut overdue => {
                 tracing::warn!("a micro-batch did not end in time; the next start goes on from the checkpoint");
                 break;
@@ -134,5 +153,6 @@ pub async fn run(
             Err(_) => tracing::error!("{}", rest::in_line(&anyhow::Error::new(error))),
         }
     }
+    database.connections().close_unlent();
     outcome
 }

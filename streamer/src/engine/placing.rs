@@ -90,8 +90,9 @@ enum Placed {
 /// ones are tried once more with those that refused them: others may have come meanwhile.
 async fn place(shared: &Shared, database: &Database) -> Result<Placed, PlacingError> {
     let stream = &shared.stream;
-    let mut conn = database.connect().await?;
+    let mut conn = database.chore().await?;
     let Some(state) = state(&mut conn, &stream.table).await? else {
+        conn.keep();
         return Ok(Placed::NotDivided);
     };
     let (is_any, is_untried) =
@@ -108,5 +109,6 @@ async fn place(shared: &Shared, database: &Database) -> Result<Placed, PlacingEr
             );
         }
     }
+    conn.keep();
     Ok(if is_any { Placed::Tried } else { Placed::None })
 }

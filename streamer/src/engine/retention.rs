@@ -107,7 +107,7 @@ impl Retention {
     }
 
     async fn remove(&self) -> Result<u64, RetentionError> {
-        let mut conn = self.database.connect().await?;
+        let mut conn = self.database.chore().await?;
         let target = Target::find(&mut conn, &self.table, self.event_time.as_deref()).await?;
         let target = target.ok_or_else(|| RetentionError::NoTime(self.table.clone()))?;
         let mut removed = 0;
@@ -118,6 +118,7 @@ impl Retention {
             // Half of the time is left to others.
             let rest = started.elapsed();
             if rows == 0 || self.stop.is_cancelled() {
+                conn.keep();
                 return Ok(removed);
             }
             tokio::time::sleep(rest).await;
@@ -155,7 +156,8 @@ impl Target {
     async fn step(&self, conn: &mut PgConnection, keep: Duration) -> Result<u64, sqlx::Error> {
         let mut tx = conn.begin().await?;
         sqlx::query(
-            "select set_config('streamer.keep_rollups', 'on', true), set_config('timezone', 'UTC', true)",
+            "select set_config('streamer.keep_rollups', 'on', true), set_config('timezone', 'UTC', true),
+                    set_config('lock_timeout', '5s', true)",
         )
         .execute(&mut *tx)
         .await?;

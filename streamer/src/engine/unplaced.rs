@@ -14,6 +14,7 @@ use crate::config::Stream;
 use crate::event::{Event, Reporter};
 use crate::feed::files::Files;
 use crate::health::Ailment;
+use crate::partition::Partition;
 use crate::partitioning::Missing;
 use crate::schema::Table;
 use crate::sink::{Committed, Sink};
@@ -47,6 +48,25 @@ struct Wait {
 pub(super) struct Waiting {
     _wait: Arc<Wait>,
     state: Option<String>,
+    /// The first partition of the micro-batch.
+    first: Option<Partition>,
+}
+
+/// What is to become of a micro-batch that lacks a partition.
+pub(super) enum Missed {
+    /// It is to be tried once more at once.
+    New,
+    /// It is to wait.
+    Again,
+    /// All is to be read on from the checkpoints.
+    PutOff,
+}
+
+impl Waiting {
+    /// Whether it is `batch` that waits.
+    pub(super) fn is_for(&self, batch: &MicroBatch) -> bool {
+        self.first.as_ref() == batch.parts.first().map(|part| &part.partition)
+    }
 }
 
 impl Unplaced {
@@ -101,36 +121,35 @@ impl Unplaced {
         })
     }
 
-    /// The table lacks a partition for `batch`, of which nothing is in the database: returns when
-    /// it is to be tried again. A partition that was made meanwhile is not missed: after the first
-    /// failure it is tried at once, and waited for others than there were before the last one.
-    ///
-    /// Where there is no time to wait, false: its file is then left in `files`, which is told, and
-    /// all is to be read on from the checkpoints.
-    ///
-    /// # Errors
-    /// [`Ended::Shutdown`], or when the database can't be asked.
-    pub(super) async fn wait(
+    /// The table lacks a partition for `batch`, of which nothing is in the database. A partition
+    /// that was made meanwhile is not missed: after the first failure the micro-batch is to be tried
+    /// at once. Where there is no time to wait, its file is left in `files`, which is told.
+    pub(super) fn note_missing(
         &self,
-        sink: &mut Sink,
         files: &Files,
         batch: &MicroBatch,
-        missing: Missing,
+        missing: &Missing,
         waiting: &mut Option<Waiting>,
-    ) -> Result<bool, Ended> {
+    ) -> Missed {
         if self.plan.until_drained {
             if files.put_off(batch.parts.iter().map(|part| &part.partition.name)) {
                 self.report(batch, &missing.to_string());
             }
-            return Ok(false);
+            return Missed::PutOff;
         }
         let before = waiting.take();
-        let wait = self.begin(batch, &missing);
+        let wait = self.begin(batch, missing);
         let is_new = before.as_ref().is_none_or(|before| before.state != missing.state);
-        *waiting = Some(Waiting { _wait: wait, state: missing.state.clone() });
-        if is_new {
-            return Ok(true);
-        }
+        let first = batch.parts.first().map(|part| part.partition.clone());
+        *waiting = Some(Waiting { _wait: wait, state: missing.state.clone(), first });
+        if is_new { Missed::New } else { Missed::Again }
+    }
+
+    /// Waits until the table has other partitions than before the last failure, but not for ever.
+    ///
+    /// # Errors
+    /// [`Ended::Shutdown`], or when the database can't be asked.
+    pub(super) async fn wait(&self, sink: &mut Sink, missing: &Missing) -> Result<(), Ended> {
         let until = Instant::now() + TRY_AGAIN;
         while Instant::now() < until {
             tokio::select! {
@@ -142,7 +161,7 @@ impl Unplaced {
                 break;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     fn report(&self, batch: &MicroBatch, reason: &str) {

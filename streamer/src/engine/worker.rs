@@ -13,6 +13,7 @@ use super::compaction::Compaction;
 use super::done::Done;
 use super::ended::Ended;
 use super::keys::tend;
+use super::learned::{load, named};
 use super::listing::{Costs, Listing};
 use super::looks::Looks;
 use super::placing::keep_placing;
@@ -21,7 +22,7 @@ use super::rest::Resting;
 use super::retention::Retention;
 use super::unplaced::Unplaced;
 use super::watch::Watch;
-use super::writer::{Shared, Turn, Writer, load};
+use super::writer::{Shared, Turn, Writer};
 use super::{EngineError, Plan};
 use crate::config::Stream;
 use crate::database::Database;
@@ -33,7 +34,7 @@ use crate::health::Ailment;
 use crate::layout::Fits;
 use crate::ledger::stop::Stopped;
 use crate::patience::Patience;
-use crate::sink::{Sink, SinkError};
+use crate::sink::{ClaimSession, Sink, SinkError};
 
 /// How often a file whose last line is not written whole is looked at when all else is done.
 const WAITING_PAUSE: Duration = Duration::from_millis(200);
@@ -42,6 +43,7 @@ const WAITING_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub(super) struct Job {
     pub(super) database: Arc<Database>,
+    pub(super) claims: ClaimSession,
     pub(super) places: Places,
     pub(super) stream: Stream,
     /// What listings have cost.
@@ -113,22 +115,19 @@ struct Leader {
 
 impl Leader {
     async fn start(job: Job, resting: Arc<Resting>) -> Result<Leader, Ended> {
-        let Job { database, places, stream, costs, plan, reporter } = job;
+        let Job { database, claims, places, stream, costs, plan, reporter } = job;
         let mut patience =
             Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone())
                 .of_table(&stream.table);
         let places = loop {
-            let mut conn = patience.connect(&database).await.map_err(SinkError::Database)?;
-            match places.clone().named_for(&mut conn).await {
+            match named(&places, &database).await {
                 Ok(places) => break places,
-                Err(error) => {
-                    patience.pause(&database, error).await.map_err(SinkError::Database)?
-                }
+                Err(e) => patience.pause(&database, e).await.map_err(SinkError::Database)?,
             }
         };
         patience.note_success();
         let for_spool = Arc::downgrade(&database);
-        let mut sink = Sink::new(database, &stream, patience);
+        let mut sink = Sink::new(database, &stream, patience, claims);
         let table = Arc::new(sink.describe(&stream.table, &stream.fitting).await?);
         let is_stopped = !sink.stopped().await?.is_empty();
         let done = Done::new(&stream.reading, &stream.when_done, places.folder());
@@ -341,6 +340,7 @@ impl Leader {
     async fn rest(&mut self) -> Result<bool, Ended> {
         let shared = self.shared.clone();
         let (stream, plan) = (&shared.stream, &shared.plan);
+        self.writer.put_down().await?;
         let mut stopped = self.writer.sink.stopped().await?;
         for Stopped { partition, reason, .. } in &stopped {
             let (stream, partition) = (stream.name.as_str(), &*partition.text());

@@ -1,22 +1,22 @@
-//! One writer of a stream: a connection, and a feed that is read ahead of it. Several work side by
-//! side, each on files of its own, so that the order within a file is kept.
+//! One writer of a stream: a sink, and a feed that is read ahead of it. Several work side by side,
+//! each on files of its own, so that the order within a file is kept.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
 
 use backon::ExponentialBackoff;
 use tokio::sync::{Mutex, Notify, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::Plan;
 use super::ahead::ReadAhead;
 use super::done::Done;
 use super::ended::Ended;
+use super::halt::{Halt, Later};
 use super::looks::Looks;
 use super::rate::Rate;
 use super::rest::Resting;
-use super::unplaced::Unplaced;
+use super::unplaced::{Missed, Unplaced, Waiting};
 use crate::batch::MicroBatch;
 use crate::config::Stream;
 use crate::event::Reporter;
@@ -26,8 +26,6 @@ use crate::feed::places::Places;
 use crate::feed::{Feed, Work};
 use crate::layout::Fits;
 use crate::partition::Kind;
-use crate::partition::standing::Loaded;
-use crate::retry::pauses;
 use crate::sink::{Sink, SinkError};
 
 /// What the writers of one stream share.
@@ -69,7 +67,9 @@ pub(super) struct Writer {
     /// Which renewal of the table's description it reads by.
     pub(super) renewals: u64,
     /// The pauses to come, while another streamer works on the same files.
-    rivalry: Option<ExponentialBackoff>,
+    pub(super) rivalry: Option<ExponentialBackoff>,
+    /// While a micro-batch waits for a partition of the table.
+    pub(super) waiting: Option<Waiting>,
 }
 
 /// What a writer has done.
@@ -94,20 +94,13 @@ pub(super) struct Took {
     pub(super) is_spooled: bool,
 }
 
-/// How far the files stand by their checkpoints; also in full, if finished files are to be moved.
-pub(super) async fn load(sink: &mut Sink, places: &Places, in_full: bool) -> Result<Loaded, Ended> {
-    let places = places.clone();
-    let survey = spawn_blocking(move || places.survey()).await?;
-    Ok(sink.checkpoints(&survey, in_full).await?)
-}
-
 impl Shared {
     pub(super) fn is_stopped(&self) -> bool {
         self.is_stopped.load(Ordering::Relaxed)
     }
 
     /// Files have stopped the stream: no writer takes up work until the leader lets it go on.
-    fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.is_stopped.store(true, Ordering::Relaxed);
         self.news.notify_one();
     }
@@ -129,7 +122,7 @@ impl Writer {
             (shared.places.clone(), shared.fits.clone(), shared.files.clone());
         let source = ReadAhead::new(Feed::new(reading, pace, places, fits, files, lanes));
         let renewals = shared.fits.renewals();
-        Writer { shared, sink, source, lanes, renewals, rivalry: None }
+        Writer { shared, sink, source, lanes, renewals, rivalry: None, waiting: None }
     }
 
     /// Another writer of the same stream, for these lanes.
@@ -137,65 +130,57 @@ impl Writer {
         Writer::new(self.shared.clone(), self.sink.beside(), lanes)
     }
 
-    /// Works on what the leader lists, until the end. `listed` tells of each listing. As long as
-    /// there is nothing to read, the stream gets by with its leader's connection.
+    /// Works on what the leader lists, until the end. `listed` tells of each listing.
     pub(super) async fn help(mut self, mut listed: watch::Receiver<()>) -> Result<(), Ended> {
         let stop = self.shared.plan.stop.clone();
-        let mut is_late = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 _ = listed.changed() => {}
             }
-            if !self.shared.files.is_idle() {
-                break;
-            }
-            is_late = true;
-        }
-        is_late |= !self.connect().await;
-        if is_late && !stop.is_cancelled() {
-            // Meanwhile the database may have been restored.
-            self.rewind().await?;
-        }
-        while !stop.is_cancelled() {
-            if self.shared.is_stopped() {
-                self.put_down().await?;
-            } else if !matches!(self.turn(u64::MAX).await?, Turn::Nothing) {
+            if self.shared.files.is_idle() {
                 continue;
             }
+            loop {
+                if stop.is_cancelled() {
+                    return Ok(());
+                }
+                if self.shared.is_stopped() {
+                    self.put_down().await?;
+                    break;
+                }
+                if matches!(self.turn(u64::MAX).await?, Turn::Nothing) {
+                    break;
+                }
+            }
             self.shared.news.notify_one();
-            tokio::select! {
-                () = stop.cancelled() => {}
-                _ = listed.changed() => {}
-            }
         }
-        Ok(())
     }
 
-    /// Connects before it takes up anything: only who had a connection notices that the database is
-    /// another one. A helper that gets none is no trouble, the leader works without it. Returns
-    /// whether the first try was good.
-    async fn connect(&mut self) -> bool {
-        let mut pauses = pauses();
-        let mut is_first = true;
-        while let Err(error) = self.sink.connect().await {
-            is_first = false;
-            tracing::debug!("no connection for another writer: {error}; trying again");
-            let pause = pauses.next().expect("pauses never end");
-            if !self.shared.sleep_until(Instant::now() + pause).await {
-                break;
-            }
-        }
-        is_first
-    }
-
-    /// Does the next piece of work in what was listed, at most `records_max` records of it.
+    /// Does the next piece of work in what was listed, at most `records_max` records of it. It has
+    /// a place meanwhile, and keeps it only for what it has read ahead. A micro-batch that has to
+    /// wait is put down, and read again later.
     pub(super) async fn turn(&mut self, records_max: u64) -> Result<Turn, Ended> {
+        let turn = match self.work(records_max).await {
+            Ok(turn) => turn,
+            Err(Halt::Ended(ended)) => return Err(ended),
+            Err(Halt::Later(later)) => {
+                self.wait(later).await?;
+                Turn::Other
+            }
+        };
+        if !self.source.is_ahead() {
+            self.sink.give_place_back();
+        }
+        Ok(turn)
+    }
+
+    async fn work(&mut self, records_max: u64) -> Result<Turn, Halt> {
         let started = Instant::now();
         let work = self.read(records_max).await?;
-        // What stands behind a new connection may be the database of yesterday, restored.
+        // What stands behind the connections may be the database of yesterday, restored.
         let loaded = self.shared.files.loaded();
-        if self.sink.reconnected().is_some_and(|reconnected| reconnected > loaded) {
+        if self.sink.replaced().is_some_and(|replaced| replaced > loaded) {
             self.rewind().await?;
             return Ok(Turn::Other);
         }
@@ -232,7 +217,11 @@ impl Writer {
             Some(Work::Unreadable { name, error }) => {
                 self.shared.report_failure(&name, &format!("cannot be read now: {error}"));
             }
-            None => return Ok(Turn::Nothing),
+            None => {
+                self.sink.end_lock_wait();
+                self.waiting = None;
+                return Ok(Turn::Nothing);
+            }
         }
         Ok(Turn::Other)
     }
@@ -240,12 +229,16 @@ impl Writer {
     /// The next piece of work in files that were claimed; claims more of them as need be.
     async fn read(&mut self, records_max: u64) -> Result<Option<Work>, Ended> {
         loop {
-            let is_passed_by = self.source.at_rest(|feed| feed.is_passed_by()).await?;
-            if is_passed_by && !self.source.is_ready() {
-                self.claim(None).await?;
-            }
-            if let Some(work) = self.source.next(records_max).await? {
-                return Ok(Some(work));
+            let has_work = self.source.at_rest(|feed| feed.has_work()).await?;
+            if has_work || self.source.is_ready() {
+                self.sink.take_place().await?;
+                let is_passed_by = self.source.at_rest(|feed| feed.is_passed_by()).await?;
+                if is_passed_by && !self.source.is_ready() {
+                    self.claim(None).await?;
+                }
+                if let Some(work) = self.source.next(records_max).await? {
+                    return Ok(Some(work));
+                }
             }
             if !self.claim(None).await? {
                 self.sink.release().await;
@@ -277,17 +270,19 @@ impl Writer {
     }
 
     /// Commits a micro-batch, unless it is void because another streamer was faster.
-    async fn commit(&mut self, batch: &MicroBatch, started: Instant) -> Result<Turn, Ended> {
+    async fn commit(&mut self, batch: &MicroBatch, started: Instant) -> Result<Turn, Halt> {
         let is_behind = self.is_behind(batch).await?;
         let needs_more = |feed: &mut Feed| feed.is_low(batch) || feed.is_passed_by();
         if is_behind && self.source.at_rest(needs_more).await? {
             self.claim(Some(batch)).await?;
         }
-        let (mut is_sure, mut waiting) = (false, None);
+        let mut is_sure = false;
         let committed = loop {
             let source = &mut self.source;
+            let connections = self.sink.connections().clone();
             let mut read_ahead = || {
-                if is_behind {
+                // Who waits for a place is not to wait for a second micro-batch.
+                if is_behind && !connections.is_wanted() {
                     source.start(u64::MAX);
                 }
             };
@@ -299,14 +294,15 @@ impl Writer {
                     is_sure = true;
                 }
                 Err(SinkError::NoPartition(missing)) => {
-                    let unplaced = &self.shared.unplaced;
-                    let sink = &mut self.sink;
-                    if !unplaced
-                        .wait(sink, &self.shared.files, batch, missing, &mut waiting)
-                        .await?
-                    {
-                        self.rewind().await?;
-                        return Ok(Turn::Other);
+                    let shared = &self.shared;
+                    let waiting = &mut self.waiting;
+                    match shared.unplaced.note_missing(&shared.files, batch, &missing, waiting) {
+                        Missed::New => {}
+                        Missed::Again => return Err(Halt::Later(Later::Partition(missing))),
+                        Missed::PutOff => {
+                            self.rewind().await?;
+                            return Ok(Turn::Other);
+                        }
                     }
                 }
                 committed => break committed,
@@ -317,20 +313,16 @@ impl Writer {
             Err(SinkError::Changed(changed)) => {
                 return match self.look(false).await? {
                     true => Ok(Turn::Other),
-                    false => Err(Ended::Sink(changed.into())),
+                    false => Err(Ended::Sink(changed.into()).into()),
                 };
             }
             Err(SinkError::Superseded) => {
-                self.yield_to_rival().await;
-                if !self.sink.stopped().await?.is_empty() {
-                    self.shared.stop();
-                }
-                self.rewind().await?;
-                return Ok(Turn::Other);
+                return Err(Halt::Later(Later::Rival));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(Ended::from(error).into()),
         };
         self.rivalry = None;
+        self.waiting.take_if(|waiting| waiting.is_for(batch));
         self.shared.unplaced.note(&committed);
         if let Some(done) = &self.shared.done {
             done.lock().await.note(&batch.parts, &committed.stopped);
@@ -346,43 +338,5 @@ impl Writer {
         let is_spooled = batch.parts.iter().all(|part| part.partition.kind() == Kind::Segment);
         let (records, records_max) = (batch.records(), batch.records_max);
         Ok(Turn::Committed(Took { records, records_max, is_behind, is_spooled }))
-    }
-
-    /// Goes on from where the checkpoints stand now.
-    pub(super) async fn rewind(&mut self) -> Result<(), Ended> {
-        self.shared.files.begin_rewind();
-        self.put_down().await?;
-        if let Some(spool) = self.shared.places.spool() {
-            spool.forget_committed();
-        }
-        let done = &self.shared.done;
-        let loaded = load(&mut self.sink, &self.shared.places, done.is_some()).await?;
-        if let Some(done) = done {
-            done.lock().await.reload(&loaded.checkpoints);
-        }
-        self.shared.files.reload(loaded.standing);
-        self.shared.news.notify_one();
-        Ok(())
-    }
-
-    /// Forgets what was read ahead, and leaves what was claimed to whoever claims it next.
-    pub(super) async fn put_down(&mut self) -> Result<(), Ended> {
-        self.source.reset().await?;
-        self.sink.release().await;
-        Ok(())
-    }
-
-    /// Another streamer was faster: leaves it the work for a while, longer each time. Should it
-    /// end, the next try succeeds.
-    async fn yield_to_rival(&mut self) {
-        let pauses = self.rivalry.get_or_insert_with(|| {
-            tracing::info!(
-                stream = %self.shared.stream.name,
-                "another streamer is at work on the same files; standing by"
-            );
-            pauses()
-        });
-        let pause = pauses.next().expect("pauses never end");
-        self.shared.sleep_until(Instant::now() + pause).await;
     }
 }

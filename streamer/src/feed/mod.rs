@@ -151,6 +151,16 @@ impl Feed {
         self.hands = PerLane::default();
     }
 
+    /// Whether there may be something to do: in hand, to be claimed, or to be told.
+    pub fn has_work(&self) -> bool {
+        let files = self.files.state();
+        let has_any = |hand: &Hand| hand.current.is_some() || !hand.queue.is_empty();
+        let is_any_unclaimed = |lane: &Lane| !files.unclaimed.of(*lane).is_empty();
+        self.hands.iter().any(has_any)
+            || !files.notices.is_empty()
+            || self.lanes.iter().any(is_any_unclaimed)
+    }
+
     /// The files that were granted and are not read to their end.
     fn files_left(&self) -> impl Iterator<Item = &Found> {
         self.hands.iter().flat_map(|hand| {

@@ -23,7 +23,7 @@ pub struct ClaimRequest {
 }
 
 /// What was claimed, and where the logs stand now.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Claim {
     /// The logs that this streamer is to work on.
     pub granted: HashSet<Name>,

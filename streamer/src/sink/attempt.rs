@@ -24,6 +24,7 @@ use crate::ledger::{checkpoint, dead_letter, idempotency, micro_batch, stop};
 use crate::limit::DeadLetterLimit;
 use crate::partitioning::NoPartition;
 use crate::retry::{Remedy, remedy_of};
+use crate::sql::made;
 
 /// How a micro-batch's transaction begins. Every row is judged when it is written: by default a
 /// deferred constraint would fail only the commit, and with it all rows. And the commit waits for
@@ -44,6 +45,8 @@ pub(super) struct Attempt<'a> {
     pub(super) batch: &'a MicroBatch,
     pub(super) recent: &'a Recent,
     pub(super) path: Path,
+    /// How long it waits for a lock.
+    pub(super) lock_wait: Duration,
 }
 
 /// What came of looking keys up before the rows were written.
@@ -82,7 +85,7 @@ impl Attempt<'_> {
         in_doubt: &mut Option<Committed>,
         busy: Busy<'_>,
     ) -> Result<Committed, Failure> {
-        let mut tx = begin(conn).await?;
+        let mut tx = begin(conn, Some(self.lock_wait)).await?;
         let advanced = checkpoint::advance(&mut tx, self.stream, &self.batch.parts).await?;
         let Some(advanced) = advanced else {
             tx.rollback().await?;
@@ -258,11 +261,21 @@ impl Attempt<'_> {
     }
 }
 
-/// Begins a transaction by [`BEGIN`].
+/// Begins a transaction by [`BEGIN`]. It waits for a lock no longer than `lock_wait`, and not as
+/// long where the role or the database says so.
 pub(super) async fn begin(
     conn: &mut PgConnection,
+    lock_wait: Option<Duration>,
 ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-    conn.begin_with(BEGIN).await
+    let Some(lock_wait) = lock_wait else { return conn.begin_with(BEGIN).await };
+    let millis = lock_wait.as_millis();
+    let begin = format!(
+        "{BEGIN};
+         select pg_catalog.set_config('lock_timeout', '{millis}', true)
+          where pg_catalog.current_setting('lock_timeout')::interval
+                not between interval '1 ms' and interval '{millis} ms'"
+    );
+    conn.begin_with(made(begin)).await
 }
 
 /// Whether a commit whose reply was lost did happen. To be asked once the compare-and-set has

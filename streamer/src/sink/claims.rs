@@ -1,5 +1,5 @@
 //! Claims on files, so that several streamers share a folder instead of getting in each other's
-//! way: advisory locks of the stream's connection, which PostgreSQL releases however the streamer
+//! way: advisory locks of a session of the process, which PostgreSQL releases however the streamer
 //! ends.
 //!
 //! A claim is a courtesy. What keeps records from being written twice is the compare-and-set; so a
@@ -8,9 +8,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use sqlx::{PgConnection, Postgres, Row};
+use sqlx::PgConnection;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::claim_session::{ClaimSession, Owner};
+use crate::database::Database;
 use crate::ledger::{checkpoint, compaction};
 use crate::partition::claim::{Claim, ClaimRequest, Wanted};
 use crate::partition::{Checkpoints, Kind, Name, Partition};
@@ -19,10 +21,6 @@ use crate::partition::{Checkpoints, Kind, Name, Partition};
 /// left behind on a connection of a pool.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
-/// The share of the server's table of locks that one claim of all writers of a stream takes at
-/// most. Each holds two at a time: that of the files it reads, and that of those it commits.
-const LOCKS_SHARE: usize = 16;
-
 /// Of more files than these it is forgotten that others have claimed them, if they were not asked
 /// for again within [`STANDSTILL`]: they are done, or gone.
 const REFUSED_MAX: usize = 1000;
@@ -30,6 +28,8 @@ const REFUSED_MAX: usize = 1000;
 /// The claims of one writer.
 #[derive(Debug)]
 pub(super) struct Claims {
+    session: ClaimSession,
+    owner: Owner,
     /// How many writers the stream has.
     writers: usize,
     /// How many files may be claimed at a time.
@@ -52,48 +52,57 @@ struct Refused {
 }
 
 impl Claims {
-    pub(super) fn new(writers: usize) -> Claims {
-        Claims { writers, max: 1, keys: HashSet::new(), refused: HashMap::new() }
+    pub(super) fn new(session: ClaimSession, writers: usize) -> Claims {
+        let (keys, refused) = (HashSet::new(), HashMap::new());
+        Claims { session, owner: Owner::default(), writers, max: 1, keys, refused }
     }
 
     /// The claims of another writer of the same stream.
     pub(super) fn beside(&self) -> Claims {
-        Claims::new(self.writers)
+        Claims::new(self.session.clone(), self.writers)
     }
 
     /// Gives up all claims.
-    pub(super) async fn give_up(&mut self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-        if !self.keys.is_empty() {
-            sqlx::query("select pg_advisory_unlock_all()").execute(conn).await?;
-            self.keys.clear();
-        }
-        Ok(())
+    pub(super) async fn give_up(&mut self, database: &Database) {
+        self.session.give_up(database, self.keys.drain().collect()).await;
     }
 
-    /// Gives up the claims on `finished` files, and takes those of `wanted` that nobody else has.
-    pub(super) async fn take(
+    /// Gives up the claims on `finished` files, and takes those of `wanted` that nobody else has:
+    /// their locks. `None` where nobody's claims are known.
+    pub(super) async fn lock(
         &mut self,
-        conn: &mut PgConnection,
+        database: &Database,
         stream: &str,
         ClaimRequest { wanted, finished }: &ClaimRequest,
-    ) -> Result<Claim, sqlx::Error> {
+    ) -> Option<HashSet<i64>> {
         let finished = finished.iter().map(|name| key(stream, name));
         let finished: Vec<i64> = finished.filter(|key| self.keys.remove(key)).collect();
-        let locks: i64 = sqlx::query_scalar(
-            "select current_setting('max_locks_per_transaction')::bigint
-                    * current_setting('max_connections')::bigint
-               from (select count(pg_advisory_unlock(k.key)) from unnest($1::bigint[]) k (key)) u",
-        )
-        .bind(finished)
-        .fetch_one(&mut *conn)
-        .await?;
-        self.max = usize::try_from(locks).unwrap_or(0).div_ceil(LOCKS_SHARE * self.writers);
         // Nobody else reads what came by a listener: this process holds a lock on it, and gives it
         // to one writer at a time. A lock of the one before, not given up yet, would only put it
         // off until the next listing.
         let shared = wanted.iter().filter(|file| file.name.kind() == Kind::File);
         let keys: Vec<i64> = shared.map(|file| key(stream, &file.name)).collect();
-        let taken = if keys.is_empty() { HashSet::new() } else { try_lock(conn, &keys).await? };
+        let taken = match keys.is_empty() {
+            true => {
+                self.session.give_up(database, finished).await;
+                Some(HashSet::new())
+            }
+            false => self.session.take(database, &self.owner, &keys, &finished).await,
+        };
+        self.max = self.session.max(self.writers).await;
+        self.keys.extend(taken.iter().flatten());
+        taken
+    }
+
+    /// What is granted of the files that are `wanted`, whose locks `taken` are there, and how they
+    /// stand.
+    pub(super) async fn grant(
+        &mut self,
+        conn: &mut PgConnection,
+        stream: &str,
+        wanted: &[Wanted],
+        taken: Option<&HashSet<i64>>,
+    ) -> Result<Claim, sqlx::Error> {
         let partitions = wanted.iter().flat_map(|file| &file.partitions);
         let partitions: Vec<&Partition> = partitions.collect();
         let mut checkpoints = checkpoint::of(conn, stream, &partitions).await?;
@@ -106,8 +115,8 @@ impl Claims {
         }
         let mut granted = HashSet::new();
         for file in wanted {
-            let is_mine =
-                file.name.kind() == Kind::Segment || taken.contains(&key(stream, &file.name));
+            let is_taken = |taken: &HashSet<i64>| taken.contains(&key(stream, &file.name));
+            let is_mine = file.name.kind() == Kind::Segment || taken.is_none_or(is_taken);
             if is_mine {
                 self.refused.remove(&file.name);
             }
@@ -118,14 +127,7 @@ impl Claims {
         if self.refused.len() > REFUSED_MAX {
             self.refused.retain(|_, refused| refused.asked.elapsed() < STANDSTILL);
         }
-        self.keys.extend(taken);
         Ok(Claim { granted, checkpoints })
-    }
-
-    /// Takes the present claims again on a new connection, as far as nobody else has them by now.
-    pub(super) async fn renew(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let keys: Vec<i64> = self.keys.iter().copied().collect();
-        try_lock(conn, &keys).await.map(drop)
     }
 
     /// Whether a file that another streamer has claimed has stood still for too long.
@@ -163,15 +165,6 @@ pub async fn claimed(
     .bind(keys)
     .fetch_one(conn)
     .await
-}
-
-/// Which of the locks were free; they are taken now.
-async fn try_lock(conn: &mut PgConnection, keys: &[i64]) -> Result<HashSet<i64>, sqlx::Error> {
-    let free = sqlx::query::<Postgres>(
-        "select k.key from unnest($1::bigint[]) k (key) where pg_try_advisory_lock(k.key)",
-    );
-    let rows = free.bind(keys).fetch_all(conn).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// The lock's number. Should two files, or another program, have the same, they only wait for each

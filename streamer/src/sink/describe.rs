@@ -1,5 +1,6 @@
 //! The table's description, and the news that it is not true any more.
 
+use super::attempt::begin;
 use super::{Sink, SinkError, in_time};
 use crate::config::Fitting;
 use crate::retry::TableChanged;
@@ -13,8 +14,13 @@ impl Sink {
     /// else as [`Sink::commit`].
     pub async fn describe(&mut self, name: &str, fitting: &Fitting) -> Result<Table, SinkError> {
         loop {
-            let mut conn = self.connection().await?;
-            let load = async { Ok(Table::load(&mut conn, name, fitting).await) };
+            let (mut conn, wait) = (self.connection().await?, self.lock_wait());
+            let load = async {
+                let mut tx = begin(&mut conn, Some(wait)).await?;
+                let loaded = Table::load(&mut tx, name, fitting).await;
+                tx.rollback().await?;
+                Ok(loaded)
+            };
             let table = self.vigil.over(in_time(load)).await;
             match table {
                 Ok(Ok(table)) => {
@@ -22,7 +28,8 @@ impl Sink {
                     return Ok(table);
                 }
                 Ok(Err(SchemaError::Catalog { source, .. })) | Err(source) => {
-                    self.patience.pause(&self.database, source).await?;
+                    drop(conn);
+                    self.pause(source).await?;
                 }
                 Ok(Err(error)) => {
                     self.keep(conn);

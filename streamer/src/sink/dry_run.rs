@@ -1,5 +1,7 @@
 //! Trying micro-batches without keeping anything.
 
+use std::time::Duration;
+
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::attempt::begin;
@@ -11,6 +13,9 @@ use crate::config::OnMissingPartition;
 use crate::ledger::checkpoint::Advanced;
 use crate::ledger::unchanged;
 use crate::partitioning::{self, Missing, NoPartition};
+
+/// How long a trial waits for a lock.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// What would become of a micro-batch's records, by part.
 #[derive(Debug, Default)]
@@ -34,9 +39,7 @@ impl<'c> DryRun<'c> {
     /// # Errors
     /// When the database can't be asked.
     pub async fn begin(conn: &'c mut PgConnection) -> Result<DryRun<'c>, sqlx::Error> {
-        let mut tx = begin(conn).await?;
-        sqlx::query("set local lock_timeout = '5s'").execute(&mut *tx).await?;
-        Ok(DryRun { tx })
+        Ok(DryRun { tx: begin(conn, Some(LOCK_WAIT)).await? })
     }
 
     /// Writes the rows of `batch`, beside those of the ones before. Gives the partition that they

@@ -9,13 +9,14 @@
 
 mod attempt;
 mod careful;
+mod claim_session;
 mod claims;
 mod connection;
 mod describe;
 mod dry_run;
 mod first_path;
+mod lock_waits;
 mod lookup;
-mod plans;
 mod recent;
 mod replay;
 mod rows;
@@ -24,10 +25,9 @@ mod vigil;
 mod watched;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sqlx::PgConnection;
-
+pub use claim_session::ClaimSession;
 pub use claims::claimed;
 pub use dry_run::{DryRun, Trial};
 use first_path::{Duplicates, FirstPath};
@@ -47,11 +47,11 @@ use crate::partitioning::Missing;
 use crate::patience::{Impatience, Patience};
 use crate::retry::TableChanged;
 use crate::schema::SchemaError;
-use attempt::{Attempt, Failure};
+use attempt::{Attempt, Failure, begin};
 use claims::Claims;
-use connection::in_time;
+use connection::{Place, in_time};
 use describe::changed;
-use plans::StatementPlans;
+use lock_waits::Suspended;
 use recent::Recent;
 use vigil::Vigil;
 
@@ -66,17 +66,16 @@ pub struct Sink {
     stream: String,
     /// For how long an Idempotency-Key is remembered.
     keep: Duration,
-    conn: Option<PgConnection>,
+    /// While there is something in hand.
+    place: Option<Place>,
     first_path: FirstPath,
     recent: Recent,
     /// How many dead letters a file may have.
     limit: Option<DeadLetterLimit>,
     on_missing: OnMissingPartition,
     claims: Claims,
-    plans: StatementPlans,
-    /// Whether there was a connection, and when it was replaced the last time.
-    was_connected: bool,
-    reconnected: Option<Instant>,
+    /// While it waits for a lock.
+    suspended: Option<Suspended>,
     patience: Patience,
     vigil: Arc<Vigil>,
 }
@@ -120,49 +119,54 @@ pub enum SinkError {
     /// the database; that its first file waits is noted there.
     #[error(transparent)]
     NoPartition(#[from] Missing),
+    /// Others hold a lock that the micro-batch needs. It is to be put down, and read again after
+    /// [`Sink::stand_by`].
+    #[error("a lock was not got in time")]
+    Locked,
     /// There is no database to commit to.
     #[error(transparent)]
     Database(#[from] Impatience),
 }
 
 impl Sink {
-    /// A sink for a stream.
-    pub fn new(database: Arc<Database>, stream: &Stream, patience: Patience) -> Sink {
+    /// A sink for a stream, whose claims are on `session`.
+    pub fn new(
+        database: Arc<Database>,
+        stream: &Stream,
+        patience: Patience,
+        session: ClaimSession,
+    ) -> Sink {
         let pace = &stream.pace;
         let vigil = Vigil::new(database.clone(), &stream.name, patience.health().clone());
         Sink {
             database,
             stream: stream.name.clone(),
             keep: stream.listeners.idempotency_keep,
-            conn: None,
+            place: None,
             first_path: FirstPath::new(),
             recent: Recent::default(),
             limit: pace.dead_letters_max,
             on_missing: pace.on_missing_partition,
-            claims: Claims::new(pace.writers),
-            plans: StatementPlans::new(),
-            was_connected: false,
-            reconnected: None,
+            claims: Claims::new(session, pace.writers),
+            suspended: None,
             patience,
             vigil: Arc::new(vigil),
         }
     }
 
-    /// Another sink for the same stream, with a connection of its own.
+    /// Another sink for the same stream.
     pub fn beside(&self) -> Sink {
         Sink {
             database: self.database.clone(),
             stream: self.stream.clone(),
             keep: self.keep,
-            conn: None,
+            place: None,
             first_path: FirstPath::new(),
             recent: self.recent.clone(),
             limit: self.limit,
             on_missing: self.on_missing,
             claims: self.claims.beside(),
-            plans: StatementPlans::new(),
-            was_connected: false,
-            reconnected: None,
+            suspended: None,
             patience: self.patience.beside(),
             vigil: Arc::new(self.vigil.beside()),
         }
@@ -183,7 +187,11 @@ impl Sink {
         busy: &mut (dyn FnMut() + Send),
     ) -> Result<Committed, SinkError> {
         let vigil = self.vigil.clone();
-        vigil.over(self.commit_patiently(batch, is_sure, busy)).await
+        let committed = vigil.over(self.commit_patiently(batch, is_sure, busy)).await;
+        if !matches!(committed, Err(SinkError::Locked)) {
+            self.end_lock_wait();
+        }
+        committed
     }
 
     async fn commit_patiently(
@@ -202,11 +210,14 @@ impl Sink {
             let mut conn = self.connection().await?;
             let (stream, keep, recent) = (&self.stream, self.keep, &self.recent);
             let (limit, on_missing) = (self.limit, self.on_missing);
-            let attempt = Attempt { stream, keep, limit, on_missing, batch, recent, path };
+            let lock_wait = self.lock_wait();
+            let attempt =
+                Attempt { stream, keep, limit, on_missing, batch, recent, path, lock_wait };
             let failure = match in_time(attempt.run(&mut conn, &mut in_doubt, &mut *busy)).await {
                 Ok(committed) => {
                     // What was committed stays so: without this connection the next one goes on.
-                    if in_time(self.plans.note(&mut conn, batch)).await.is_ok() {
+                    let begun = batch.parts.iter().filter(|part| part.is_new).count();
+                    if in_time(conn.note_begun(begun)).await.is_ok() {
                         self.keep(conn);
                     }
                     let duplicates =
@@ -226,7 +237,10 @@ impl Sink {
                             return Ok(committed);
                         }
                         Ok(false) => return Err(SinkError::Superseded),
-                        Err(error) => self.patience.pause(&self.database, error).await?,
+                        Err(error) => {
+                            drop(conn);
+                            self.pause(error).await?;
+                        }
                     }
                 }
                 Failure::Refused(error) => {
@@ -247,7 +261,10 @@ impl Sink {
                 }
                 Failure::Lost(error) => match changed(error) {
                     Ok(changed) => return Err(changed.into()),
-                    Err(error) => self.patience.pause(&self.database, error).await?,
+                    Err(error) => {
+                        drop(conn);
+                        self.pause(error).await?;
+                    }
                 },
             }
         }
@@ -263,8 +280,13 @@ impl Sink {
         in_full: bool,
     ) -> Result<Loaded, SinkError> {
         loop {
-            let mut conn = self.connection().await?;
-            let load = checkpoint::load(&mut conn, &self.stream, survey, in_full);
+            let (mut conn, wait) = (self.connection().await?, self.lock_wait());
+            let load = async {
+                let mut tx = begin(&mut conn, Some(wait)).await?;
+                let done = checkpoint::load(&mut tx, &self.stream, survey, in_full).await?;
+                tx.commit().await?;
+                Ok(done)
+            };
             let loaded = self.vigil.over(in_time(load)).await;
             if let Some(loaded) = self.judge(conn, loaded).await? {
                 return Ok(loaded);
@@ -278,8 +300,13 @@ impl Sink {
     /// As [`Sink::commit`].
     pub async fn stopped(&mut self) -> Result<Vec<Stopped>, SinkError> {
         loop {
-            let mut conn = self.connection().await?;
-            let release = stop::release(&mut conn, &self.stream, self.limit);
+            let (mut conn, wait) = (self.connection().await?, self.lock_wait());
+            let release = async {
+                let mut tx = begin(&mut conn, Some(wait)).await?;
+                let done = stop::release(&mut tx, &self.stream, self.limit).await?;
+                tx.commit().await?;
+                Ok(done)
+            };
             let stopped = self.vigil.over(in_time(release)).await;
             if let Some(stopped) = self.judge(conn, stopped).await? {
                 return Ok(stopped);
@@ -292,22 +319,29 @@ impl Sink {
     /// # Errors
     /// As [`Sink::commit`].
     pub async fn claim(&mut self, request: &ClaimRequest) -> Result<Claim, SinkError> {
+        let taken = self.claims.lock(&self.database, &self.stream, request).await;
+        if request.wanted.is_empty() {
+            return Ok(Claim::default());
+        }
         loop {
-            let mut conn = self.connection().await?;
-            let take = self.claims.take(&mut conn, &self.stream, request);
-            let claim = self.vigil.over(in_time(take)).await;
+            let (mut conn, wait) = (self.connection().await?, self.lock_wait());
+            let (stream, wanted) = (&self.stream, &request.wanted);
+            let grant = async {
+                let mut tx = begin(&mut conn, Some(wait)).await?;
+                let claim = self.claims.grant(&mut tx, stream, wanted, taken.as_ref()).await?;
+                tx.commit().await?;
+                Ok(claim)
+            };
+            let claim = self.vigil.over(in_time(grant)).await;
             if let Some(claim) = self.judge(conn, claim).await? {
                 return Ok(claim);
             }
         }
     }
 
-    /// Leaves what was claimed to other writers. Without a connection there is nothing to leave.
+    /// Leaves what was claimed to other writers.
     pub async fn release(&mut self) {
-        let Some(mut conn) = self.conn.take() else { return };
-        if in_time(self.claims.give_up(&mut conn)).await.is_ok() {
-            self.conn = Some(conn);
-        }
+        self.claims.give_up(&self.database).await;
     }
 
     /// How many files may be claimed at a time, by the size of the server's table of locks.
@@ -321,8 +355,13 @@ impl Sink {
     /// As [`Sink::commit`].
     pub async fn refuse(&mut self, partition: &Partition, reason: &str) -> Result<(), SinkError> {
         loop {
-            let mut conn = self.connection().await?;
-            let refuse = checkpoint::refuse(&mut conn, &self.stream, partition, reason);
+            let (mut conn, wait) = (self.connection().await?, self.lock_wait());
+            let refuse = async {
+                let mut tx = begin(&mut conn, Some(wait)).await?;
+                let done = checkpoint::refuse(&mut tx, &self.stream, partition, reason).await?;
+                tx.commit().await?;
+                Ok(done)
+            };
             let refused = self.vigil.over(in_time(refuse)).await;
             if self.judge(conn, refused).await?.is_some() {
                 return Ok(());

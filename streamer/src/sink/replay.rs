@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgConnection;
 
@@ -31,6 +32,9 @@ pub struct Replayed {
     pub refused: u64,
 }
 
+/// How long a retry that nobody has asked for waits for a lock: others wait for its connection.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
 /// A dead letter that is refused still: its number, and of what kind it is now and why.
 type StillRefused = (i64, LetterKind, Vec<Reason>);
 
@@ -58,9 +62,10 @@ pub async fn replay(
     which: Which<'_>,
     partitions: Option<&str>,
 ) -> Result<Replayed, sqlx::Error> {
+    let lock_wait = partitions.map(|_| LOCK_WAIT);
     let (mut total, mut last_id) = (Replayed::default(), 0);
     loop {
-        let mut tx = begin(conn).await?;
+        let mut tx = begin(conn, lock_wait).await?;
         let letters =
             dead_letter::lock_next(&mut tx, &stream.name, which, partitions, last_id).await?;
         let Some(last) = letters.last() else { return Ok(total) };

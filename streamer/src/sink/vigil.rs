@@ -2,18 +2,20 @@
 //! it lasts.
 
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
-
+use crate::advice::holders;
 use crate::advice::waits::{Wait, wait_of};
 use crate::database::Database;
 use crate::health::{Ailment, Health};
+use chrono::{DateTime, Utc};
 
 /// After this time without an end it is asked what the work waits for.
 const AFTER: Duration = Duration::from_secs(10);
+
+/// After so long of a later try.
+const AFTER_AGAIN: Duration = Duration::from_secs(1);
 
 /// The pause between two questions.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -29,8 +31,19 @@ pub(super) struct Vigil {
     health: Health,
     /// The server's process at the writer's connection; 0 where it is not known.
     pid: AtomicI32,
+    /// What the writer is at, from its first try on.
+    work: Mutex<Option<Work>>,
     /// What all writers of the stream wait for now.
     present: Arc<Mutex<Weak<Standstill>>>,
+}
+
+/// Work that has not come to an end.
+#[derive(Debug)]
+struct Work {
+    begun: Instant,
+    since: DateTime<Utc>,
+    /// What it waits for, as was told.
+    standstill: Option<Arc<Standstill>>,
 }
 
 /// Something that is waited for, until the last writer waits no more.
@@ -50,7 +63,8 @@ struct Noted {
 impl Vigil {
     pub(super) fn new(database: Arc<Database>, stream: &str, health: Health) -> Vigil {
         let (stream, present) = (stream.to_owned(), Arc::default());
-        Vigil { database, stream, health, pid: AtomicI32::new(0), present }
+        let (pid, work) = (AtomicI32::new(0), Mutex::default());
+        Vigil { database, stream, health, pid, work, present }
     }
 
     /// That of another writer of the same stream.
@@ -61,46 +75,77 @@ impl Vigil {
     }
 
     /// Notes which of the server's processes works for the writer from now on.
-    pub(super) async fn note(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(conn).await?;
+    pub(super) fn note(&self, pid: i32) {
         self.pid.store(pid, Ordering::Relaxed);
-        Ok(())
     }
 
-    /// Does `work`, and tells what it waits for if that takes long.
+    /// The work has come to an end: what comes next is other work.
+    pub(super) fn note_success(&self) {
+        *self.work() = None;
+    }
+
+    /// Does `work`, or a try at it, and tells what it waits for if that takes long. All tries count
+    /// until [`Vigil::note_success`].
     pub(super) async fn over<T>(&self, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
-        let (begun, since) = (Instant::now(), Utc::now());
+        let is_first = self.work().is_none();
+        let begun = self.begun();
+        let least = if is_first { AFTER } else { AFTER_AGAIN };
+        let after = AFTER.saturating_sub(begun.elapsed()).max(least);
         tokio::select! {
             biased;
             done = &mut work => return done,
-            () = tokio::time::sleep(AFTER) => {}
+            () = tokio::time::sleep(after) => {}
         }
-        let mut standstill = None;
-        let done = loop {
+        loop {
             tokio::select! {
                 biased;
-                done = &mut work => break done,
-                asked = self.ask() => if let Some(wait) = asked {
-                    standstill = wait.map(|wait| self.stand(&wait, begun, since));
+                done = &mut work => return done,
+                asked = self.ask() => match asked {
+                    Some(Some(wait)) => self.stand(&wait),
+                    // A later try may not have come to what it waits for.
+                    Some(None) if is_first => self.work().iter_mut().for_each(Work::go_on),
+                    _ => {}
                 }
             }
             tokio::select! {
                 biased;
-                done = &mut work => break done,
+                done = &mut work => return done,
                 () = tokio::time::sleep(AGAIN) => {}
             }
-        };
-        drop(standstill);
-        done
+        }
+    }
+
+    /// A try has failed with `error` because it did not get a lock, on the writer's table as far as
+    /// is known. Tells it if that takes long and was not told.
+    pub(super) async fn tell_locked(&self, table: Option<&str>, error: &sqlx::Error) {
+        let is_told = self.work().as_ref().is_some_and(|work| work.standstill.is_some());
+        if is_told || self.begun().elapsed() < AFTER {
+            return;
+        }
+        let found = holders(&self.database, table, error).await;
+        let unknown = || Wait { holders: Vec::new(), words: format!("a lock: {error}") };
+        self.stand(&found.unwrap_or_else(unknown));
+    }
+
+    /// When the present work was begun.
+    fn begun(&self) -> Instant {
+        let begin = || Work { begun: Instant::now(), since: Utc::now(), standstill: None };
+        self.work().get_or_insert_with(begin).begun
+    }
+
+    fn work(&self) -> MutexGuard<'_, Option<Work>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the work waits for, if anything. Without an answer there is nothing new to tell: that
     /// the database is away, or does not answer, is seen by the work itself.
     async fn ask(&self) -> Option<Option<Wait>> {
         let asking = async {
-            let mut conn = self.database.connect().await?;
-            wait_of(&mut conn, self.pid.load(Ordering::Relaxed)).await
+            let mut conn = self.database.question().await?;
+            let wait = wait_of(&mut conn, self.pid.load(Ordering::Relaxed)).await?;
+            conn.keep();
+            Ok(wait)
         };
         let asked: Result<_, sqlx::Error> = tokio::time::timeout(WITHIN, asking).await.ok()?;
         asked
@@ -111,9 +156,11 @@ impl Vigil {
     }
 
     /// Notes what is waited for, and tells it if that is new.
-    fn stand(&self, wait: &Wait, begun: Instant, since: DateTime<Utc>) -> Arc<Standstill> {
+    fn stand(&self, wait: &Wait) {
         let Wait { holders, words } = wait;
-        let (stream, since) = (&self.stream, since.format("%Y-%m-%d %H:%M:%S UTC"));
+        let mut work = self.work();
+        let Some(work) = work.as_mut() else { return };
+        let (stream, since) = (&self.stream, work.since.format("%Y-%m-%d %H:%M:%S UTC"));
         let words =
             format!("stream {stream} has committed nothing since {since}: it waits for {words}");
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,14 +171,27 @@ impl Vigil {
             tracing::warn!("{words}");
         }
         let noted = Noted { holders: holders.clone(), _ailment };
-        let Some(standstill) = before else {
-            let (stream, noted) = (stream.clone(), Mutex::new(noted));
-            let standstill = Arc::new(Standstill { stream, begun, noted });
-            *present = Arc::downgrade(&standstill);
-            return standstill;
+        let standstill = match before {
+            Some(standstill) => {
+                *standstill.noted() = noted;
+                standstill
+            }
+            None => {
+                let (stream, begun, noted) = (stream.clone(), work.begun, Mutex::new(noted));
+                let standstill = Arc::new(Standstill { stream, begun, noted });
+                *present = Arc::downgrade(&standstill);
+                standstill
+            }
         };
-        *standstill.noted() = noted;
-        standstill
+        drop(present);
+        work.standstill = Some(standstill);
+    }
+}
+
+impl Work {
+    /// It waits for nothing now.
+    fn go_on(&mut self) {
+        self.standstill = None;
     }
 }
 

@@ -9,9 +9,8 @@ use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use backon::ExponentialBackoff;
-use sqlx::PgConnection;
 
-use crate::database::Database;
+use crate::database::{Aside, Database};
 use crate::ledger::idempotency::{self, Committed};
 use crate::retry::pauses;
 
@@ -24,14 +23,13 @@ pub(super) struct Lookup {
     stream: String,
     /// Keys that are older are forgotten.
     keep: Duration,
-    conn: Option<PgConnection>,
     /// After a failure, until when it is not asked, and the pauses to come.
     rest: Option<(Instant, ExponentialBackoff)>,
 }
 
 impl Lookup {
     pub(super) fn new(database: Weak<Database>, stream: &str, keep: Duration) -> Lookup {
-        Lookup { database, stream: stream.to_owned(), keep, conn: None, rest: None }
+        Lookup { database, stream: stream.to_owned(), keep, rest: None }
     }
 
     /// What was committed under `keys`; nothing, if the database does not tell.
@@ -40,16 +38,14 @@ impl Lookup {
             return None;
         }
         let asking = async {
-            let mut conn = match self.conn.take() {
-                Some(conn) => conn,
-                None => connect(&self.database).await?,
-            };
+            let mut conn = connect(&self.database).await?;
             let known = idempotency::known(&mut conn, &self.stream, Some(self.keep), keys).await?;
-            Ok::<_, sqlx::Error>((conn, known))
+            conn.keep();
+            Ok::<_, sqlx::Error>(known)
         };
         match tokio::time::timeout(ANSWER_WITHIN, asking).await {
-            Ok(Ok((conn, known))) => {
-                (self.conn, self.rest) = (Some(conn), None);
+            Ok(Ok(known)) => {
+                self.rest = None;
                 Some(known)
             }
             failed => {
@@ -65,10 +61,10 @@ impl Lookup {
     }
 }
 
-/// A connection to a database that may be about to be closed.
-pub(super) async fn connect(database: &Weak<Database>) -> Result<PgConnection, sqlx::Error> {
+/// A connection for a question to a database that may be about to be closed.
+pub(super) async fn connect(database: &Weak<Database>) -> Result<Aside, sqlx::Error> {
     match database.upgrade() {
-        Some(database) => database.connect().await,
+        Some(database) => database.question().await,
         None => Err(sqlx::Error::PoolClosed),
     }
 }

@@ -71,6 +71,7 @@ impl SpoolReader {
         if !former.is_empty() {
             let mut conn = connect(&database).await?;
             former.take_over(&mut conn, &self.0.stream).await?;
+            conn.keep();
         }
         // Also where none of them counts any more.
         former.remove()?;
@@ -86,7 +87,9 @@ impl SpoolReader {
     pub async fn expire_keys(&self) -> Result<bool, sqlx::Error> {
         let Some(Opened { database, .. }) = self.0.opened() else { return Ok(false) };
         let mut conn = connect(&database).await?;
-        idempotency::expire(&mut conn, &self.0.stream, self.0.keep).await
+        let is_more = idempotency::expire(&mut conn, &self.0.stream, self.0.keep).await?;
+        conn.keep();
+        Ok(is_more)
     }
 
     /// Adopts what was left behind, and lists what is to be read.

@@ -1,12 +1,13 @@
-//! StatementPlans of prepared statements that fit tables which grow.
+//! Plans of prepared statements that fit tables which grow.
 //!
 //! PostgreSQL plans a prepared statement anew five times, and then may keep one plan until a table
 //! is analysed (src/backend/utils/cache/plancache.c, `choose_custom_plan`). A plan kept from when
 //! few checkpoints were there reads all of them for each file.
+//!
+//! How many statements a connection keeps is bounded by the client library, which drops the one
+//! that was not used for the longest time.
 
 use sqlx::{Connection, PgConnection};
-
-use crate::batch::MicroBatch;
 
 /// With so few checkpoints any plan is good.
 const FEW: usize = 100;
@@ -26,16 +27,16 @@ impl StatementPlans {
         StatementPlans { begun: 0, renewed_at: FEW }
     }
 
-    /// Notes what `conn` has committed; lets it plan anew where that is due.
+    /// Notes that `conn` has begun so many partitions; lets it plan anew where that is due.
     ///
     /// # Errors
     /// When the connection is lost.
     pub(super) async fn note(
         &mut self,
         conn: &mut PgConnection,
-        batch: &MicroBatch,
+        begun: usize,
     ) -> Result<(), sqlx::Error> {
-        self.begun += batch.parts.iter().filter(|part| part.is_new).count();
+        self.begun += begun;
         if self.begun < self.renewed_at {
             return Ok(());
         }
