@@ -18,6 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::database::{Connections, Usage};
 use crate::latency::{Latencies, Quantiles};
 use crate::private::sockets;
 
@@ -32,6 +33,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct Health {
     ailments: Arc<Mutex<Ailments>>,
     latencies: Latencies,
+    connections: Connections,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +60,8 @@ pub struct StreamsTold {
     pub latencies: BTreeMap<String, Quantiles>,
     /// What keeps some of them from going on.
     pub ailments: BTreeMap<String, Vec<String>>,
+    /// The connections that they share.
+    pub connections: Option<Usage>,
 }
 
 /// Something that ails the streamer until this is dropped.
@@ -94,6 +98,16 @@ pub enum HealthError {
 }
 
 impl Health {
+    /// That of a streamer with these connections.
+    pub fn with(connections: Connections) -> Health {
+        Health { connections, ..Health::default() }
+    }
+
+    /// The connections that the streams share.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
     /// Notes what ails the streamer, in one line, and keeps it from taking records or from loading
     /// them.
     pub fn note(&self, ailment: impl Into<String>) -> Ailment {
@@ -205,7 +219,8 @@ impl Health {
         let words: String =
             self.ailments().into_iter().map(|ailment| format!("{ailment}\n")).collect();
         let (latencies, ailments) = (self.latencies.quantiles(), self.ailments_by_stream());
-        let told = serde_json::to_string(&StreamsTold { latencies, ailments });
+        let connections = Some(self.connections.usage());
+        let told = serde_json::to_string(&StreamsTold { latencies, ailments, connections });
         format!("{words}\n{}\n", told.unwrap_or_default()).into()
     }
 

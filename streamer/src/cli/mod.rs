@@ -3,22 +3,23 @@
 mod bench;
 mod load;
 mod results;
+mod run;
 
 use std::ffi::OsString;
 use std::num::ParseIntError;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use bench::{BenchArgs, BenchDataset, BenchPattern};
 
-use crate::config::{DatabaseUrl, Listen, Overrides};
+use crate::config::{DatabaseUrl, Overrides};
 use crate::logging::LogFormat;
 pub use load::LoadArgs;
 pub use results::{LatencyArgs, OtherReport, Output, ReportArgs, ResetArgs};
+pub use run::RunArgs;
 
 /// Streams files of events into PostgreSQL in micro-batches, each exactly once.
 ///
@@ -163,38 +164,6 @@ pub enum Command {
         /// Which shell
         shell: Shell,
     },
-}
-
-/// Flags of `run`.
-#[derive(Debug, Default, Args)]
-pub struct RunArgs {
-    /// Start a micro-batch of files this often; 0s: as soon as there is something [default: 10s]
-    #[arg(long, value_name = "DURATION", env = "STREAMER_EVERY", value_parser = humantime::parse_duration)]
-    pub every: Option<Duration>,
-    /// Make no pause while files have a full micro-batch waiting
-    #[arg(long, env = "STREAMER_CATCH_UP", value_parser = clap::builder::BoolishValueParser::new())]
-    pub catch_up: bool,
-    /// How long events by HTTP and TCP wait for more [default: 100ms, at most --every]
-    #[arg(long, value_name = "DURATION", env = "STREAMER_LINGER", value_parser = humantime::parse_duration)]
-    pub linger: Option<Duration>,
-    /// Records that a micro-batch has at most [default: 1000; without pauses up to 30000]
-    #[arg(long, value_name = "N", env = "STREAMER_MAX_ROWS", value_parser = positive::<u64>)]
-    pub max_rows: Option<u64>,
-    /// Files worked on at a time, without pauses [default: the number of cores, at most 4]
-    #[arg(long, value_name = "N", env = "STREAMER_WRITERS", value_parser = positive::<usize>)]
-    pub writers: Option<usize>,
-    /// Take events by HTTP at this address, or none [default: 127.0.0.1:8080; none with
-    /// --available-now]
-    #[arg(long, value_name = "ADDRESS", env = "STREAMER_LISTEN")]
-    pub listen: Option<Listen>,
-    /// Ask for a token that stands in this file, for streams that name none of their own; so does a
-    /// token in STREAMER_TOKEN
-    #[arg(long, value_name = "FILE", env = "STREAMER_TOKEN_FILE")]
-    pub token_file: Option<PathBuf>,
-    /// Load everything there is as fast as possible, print a summary and end; the data folder must
-    /// be there
-    #[arg(long)]
-    pub available_now: bool,
 }
 
 /// Flags of `demo`.
@@ -347,6 +316,7 @@ impl Global {
             linger: None,
             catch_up: false,
             writers: None,
+            connections: None,
             listen: None,
             token: None,
         }

@@ -62,7 +62,7 @@ async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Res
         until_drained: true,
         give_up_after: None,
         stop: stop_on_signal()?,
-        health: Health::default(),
+        health: Health::with(database.connections().clone()),
         spools: Spools::default(),
     };
     let max_rows = args.rows.div_ceil(MICRO_BATCHES).max(1000);

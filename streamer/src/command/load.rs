@@ -17,7 +17,7 @@ use super::table::grouped;
 use super::{Exit, make_folder, say, stop_on_signal, stream_named};
 use crate::cli::{Global, LoadArgs};
 use crate::config::{Overrides, Reading, Settings, Stream};
-use crate::database::Database;
+use crate::database::{Connections, Database};
 use crate::engine::{Plan, Presence};
 use crate::format::Format;
 use crate::framing::Key;
@@ -43,7 +43,7 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
     let settings = Settings::load(Overrides { every, max_rows, ..global.overrides() })?;
     let stream = stream_named(&settings, &args.stream)?.clone();
     make_folder(&settings.data)?;
-    let health = Health::default();
+    let health = Health::with(Connections::new(settings.connections));
     let plan = Plan {
         until_drained: true,
         give_up_after: Some(GIVE_UP_AFTER),
@@ -52,7 +52,7 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
         health,
     };
     let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
-    let database = Arc::new(database);
+    let database = Arc::new(database.by(plan.health.connections()));
     let outcome = async {
         migrate_patiently(&database, &plan, std::slice::from_ref(&stream)).await?;
         let presence =

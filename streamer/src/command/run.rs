@@ -12,7 +12,7 @@ use super::summary::Summary;
 use super::{Exit, make_folder, need_folder, print, say, stop_on_signal};
 use crate::cli::{Global, RunArgs};
 use crate::config::{DEFAULT_FILE, Overrides, Settings, Stream, TokenSource};
-use crate::database::Database;
+use crate::database::{Connections, Database};
 use crate::engine::{self, Plan, Presence};
 use crate::event::{Counters, Log, Observer, Reporter};
 use crate::health::{Ailment, Health};
@@ -62,7 +62,8 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         tracing::warn!("{}", built_in_text(&settings.streams));
     }
     let stop = stop_on_signal()?;
-    let (health, spool_max) = (Health::default(), settings.server.max_spool.as_u64());
+    let health = Health::with(Connections::new(settings.connections));
+    let spool_max = settings.server.max_spool.as_u64();
     let plan = Plan {
         until_drained: args.available_now,
         give_up_after: args.available_now.then_some(GIVE_UP_AFTER),
@@ -87,7 +88,8 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     let names = settings.streams.iter().map(|one| one.name.as_str());
     let counters = Counters::new(names.clone());
     let latencies = plan.health.latencies().clone();
-    let metrics = Arc::new(Metrics::new(names, counters.clone(), latencies));
+    let connections = plan.health.connections().clone();
+    let metrics = Arc::new(Metrics::new(names, counters.clone(), latencies, connections));
     let (mut listeners, address) = start_listeners(&settings, args, &plan, &metrics).await?;
     let reporting = Reporting { counters, metrics: Some(metrics), address };
     let stop = plan.stop.clone();
@@ -139,6 +141,7 @@ fn overrides(global: &Global, args: &RunArgs) -> Overrides {
         catch_up: args.catch_up,
         max_rows: args.max_rows,
         writers: args.writers,
+        connections: args.connections,
         listen: args.listen,
         token: token(args),
         ..global.overrides()
@@ -221,7 +224,7 @@ async fn work(
     reporting: &Reporting,
 ) -> Result<Outcome> {
     let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
-    let database = Arc::new(database);
+    let database = Arc::new(database.by(plan.health.connections()));
     let outcome = match migrate_patiently(&database, &plan, &settings.streams).await {
         Ok(()) => {
             drop(starting);

@@ -1,6 +1,7 @@
 //! Settings: flags win over the environment, which wins over streams.toml, which wins over the
 //! defaults. Everything is checked before anything is started.
 
+mod database;
 mod dataset;
 mod groups;
 mod pace;
@@ -10,12 +11,13 @@ mod tcp;
 mod together;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use database::DatabaseFile;
+pub use database::{CONNECTIONS_DEFAULT, DatabaseUrl};
 pub use dataset::Dataset;
 pub use groups::{
     Extra, Fitting, Listeners, Nan, OnDone, OnMissingPartition, Provenance, Reading, TcpListen,
@@ -42,40 +44,16 @@ pub struct Settings {
     pub spool: PathBuf,
     /// The configured database; the embedded one where there is none.
     pub database_url: Option<DatabaseUrl>,
+    /// How many connections micro-batches have at most, all streams together: at least 2. Beside
+    /// them there are at most six: one that holds the claims on files, one for signs of life, two
+    /// for questions (who holds a lock, which keys are known), two for chores beside the loading.
+    pub connections: usize,
     /// The HTTP server and the spools.
     pub server: Server,
     /// The streams, in order of name.
     pub streams: Vec<Stream>,
     /// Whether they are those that this repository ships, because there is no file.
     pub is_built_in: bool,
-}
-
-/// A connection URL. It may hold a password, so it is never shown.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct DatabaseUrl(pub String);
-
-impl DatabaseUrl {
-    /// Whether a password is in it.
-    pub fn has_password(&self) -> bool {
-        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
-        let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
-        user.contains(':') || rest.contains("password=")
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DatabaseUrl(…)")
-    }
-}
-
-impl std::str::FromStr for DatabaseUrl {
-    type Err = std::convert::Infallible;
-
-    fn from_str(url: &str) -> Result<Self, Self::Err> {
-        Ok(DatabaseUrl(url.to_owned()))
-    }
 }
 
 /// What flags and the environment say; each wins over streams.toml.
@@ -99,6 +77,8 @@ pub struct Overrides {
     pub catch_up: bool,
     /// `--writers`.
     pub writers: Option<usize>,
+    /// `--connections`.
+    pub connections: Option<usize>,
     /// `--listen`.
     pub listen: Option<Listen>,
     /// `--token-file`, `STREAMER_TOKEN`.
@@ -150,6 +130,16 @@ pub enum ConfigError {
         /// What is wrong.
         message: String,
     },
+    /// A value of the database's is out of bounds.
+    #[error("{path}: database.{setting} {message}")]
+    Database {
+        /// The file.
+        path: String,
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong.
+        message: String,
+    },
     /// There is nothing to do.
     #[error("{path} names no stream; add [stream.NAME] with files = \"...\" and table = \"...\"")]
     NoStream {
@@ -171,12 +161,6 @@ struct File {
     server: ServerFile,
     #[serde(default)]
     stream: BTreeMap<String, StreamFile>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DatabaseFile {
-    url: Option<DatabaseUrl>,
 }
 
 impl Settings {
@@ -204,9 +188,11 @@ impl Settings {
             .map(|(name, stream)| stream.checked(name, path, &overrides))
             .collect::<Result<Vec<Stream>, ConfigError>>()?;
         let streams = together::introduced(streams, path)?;
+        let connections = file.database.connections(path, &overrides)?;
         let database_url = overrides.database_url.or(file.database.url);
         let data = overrides.data;
-        Ok(Settings { data, spool, database_url, server, streams, is_built_in: false })
+        let is_built_in = false;
+        Ok(Settings { data, spool, database_url, connections, server, streams, is_built_in })
     }
 }
 
@@ -366,6 +352,8 @@ mod tests {
                              on_done = 'archive'\narchive = 'in/'\n",
         );
         assert!(message.contains("stream.a.files must not be in in, which"), "{message}");
+        let message = error("[database]\nconnections = 1\n[stream.a]\nfiles = 'a.csv'\n");
+        assert!(message.contains("database.connections must be from 2 to 1000"), "{message}");
         let message = error("[server]\nspool = 'in/spool'\n[stream.a]\nfiles = 'a.csv'\n");
         assert!(message.contains("server.spool must not be in the data folder"), "{message}");
         assert!(error("").contains("names no stream"));

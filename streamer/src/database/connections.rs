@@ -15,14 +15,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::Database;
 use super::session::{Identity, Session};
-
-/// How many connections micro-batches have where nobody has said.
-pub const CONNECTIONS_DEFAULT: usize = 10;
+use crate::config::CONNECTIONS_DEFAULT;
 
 /// How many there are for questions, and how many for chores.
 const ASIDE: usize = 2;
@@ -59,7 +58,7 @@ struct Known {
 }
 
 /// How many connections for micro-batches there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Those that are lent now.
     pub in_use: usize,
@@ -333,15 +332,17 @@ mod tests {
         let connections = Connections::new(2);
         let (first, second) = (connections.lend().await, connections.lend().await);
         assert_eq!(connections.usage(), Usage { in_use: 2, limit: 2, waiting: 0 });
-        let (mut third, mut fourth) = (Box::pin(connections.lend()), Box::pin(connections.lend()));
-        let is_ready = |lend: &mut std::pin::Pin<Box<_>>| {
+        type Lending<'a> = std::pin::Pin<Box<dyn Future<Output = Lent> + 'a>>;
+        let lending = || -> Lending<'_> { Box::pin(connections.lend()) };
+        let (mut third, mut fourth) = (lending(), lending());
+        let is_ready = |lending: &mut Lending<'_>| {
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-            Future::poll(lend.as_mut(), &mut context).is_ready()
+            lending.as_mut().poll(&mut context).is_ready()
         };
         assert!(!is_ready(&mut third) && !is_ready(&mut fourth));
         assert!(connections.is_wanted());
         drop(first);
-        let mut late = Box::pin(connections.lend());
+        let mut late = lending();
         assert!(!is_ready(&mut late) && !is_ready(&mut fourth) && is_ready(&mut third));
         drop((late, fourth, second));
         assert_eq!(connections.usage(), Usage { in_use: 0, limit: 2, waiting: 0 });

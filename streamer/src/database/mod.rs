@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use crate::config::DatabaseUrl;
 use crate::embedded::{Embedded, EmbeddedError};
-pub use connections::{Aside, CONNECTIONS_DEFAULT, Connections, Lent, Usage};
+pub use connections::{Aside, Connections, Lent, Usage};
 pub use session::Session;
 use tunnel::Tunnel;
 

@@ -42,6 +42,7 @@ use crate::sink::{ClaimSession, SinkError};
 use crate::spool::Spools;
 pub use instance::Presence;
 use listing::Costs;
+use watch::Watches;
 use worker::Job;
 
 /// How long the micro-batches in flight may take to end once the streamer is to stop. What takes
@@ -116,13 +117,13 @@ pub async fn run(
     reporter: Reporter,
 ) -> Result<(), EngineError> {
     let mut tasks = JoinSet::new();
-    let (costs, claims) = (Costs::default(), ClaimSession::default());
+    let (costs, claims, watches) = (Costs::default(), ClaimSession::default(), Watches::default());
     for stream in streams {
         let (database, plan, reporter) = (database.clone(), plan.clone(), reporter.clone());
         let spool = plan.spools.reader(&stream.name);
         let places = Places::new(data.to_owned(), &stream.reading, spool);
-        let (claims, costs) = (claims.clone(), costs.clone());
-        let job = Job { database, claims, places, stream, costs, plan, reporter };
+        let (claims, watches, costs) = (claims.clone(), watches.clone(), costs.clone());
+        let job = Job { database, claims, watches, places, stream, costs, plan, reporter };
         tasks.spawn(worker::work(job));
     }
     let mut outcome = Ok(());

@@ -2,8 +2,8 @@
 //! and some file systems deliver none.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -13,16 +13,33 @@ use crate::partition::SPOOL;
 use crate::partition::fingerprint::Stat;
 use crate::source::folder::Folder;
 
-/// Watches one folder.
+/// The notifications of the data folder, which all streams share. Clones are of the same.
+#[derive(Clone, Default)]
+pub(super) struct Watches(Arc<Mutex<Watching>>);
+
+#[derive(Default)]
+struct Watching {
+    /// The watcher, and what it watches.
+    watcher: Option<(RecommendedWatcher, Watched)>,
+    /// Who is to be told.
+    streams: Arc<Mutex<Vec<(Folder, Weak<Signal>)>>>,
+    /// Whether the lack of notifications was told.
+    is_told: bool,
+}
+
+/// A folder that was removed and made again is another.
+#[derive(PartialEq, Eq)]
+struct Watched {
+    inode: u64,
+    is_deep: bool,
+}
+
+/// A stream's part in it.
 pub(super) struct Watch {
-    folder: Folder,
+    all: Watches,
     /// The folder's path as events have it: from the root of the file system.
     root: PathBuf,
     signal: Arc<Signal>,
-    /// The watcher, and which folder it watches: one that was removed and made again is another.
-    watching: Option<(RecommendedWatcher, u64)>,
-    /// Whether the lack of notifications was told.
-    is_told: bool,
 }
 
 #[derive(Default)]
@@ -32,36 +49,19 @@ struct Signal {
 }
 
 impl Watch {
-    pub(super) fn new(folder: Folder) -> Watch {
+    pub(super) fn new(folder: Folder, all: Watches) -> Watch {
         let root = std::path::absolute(folder.root());
         let root = root.unwrap_or_else(|_| folder.root().to_owned());
-        let mut watch =
-            Watch { folder, root, signal: Arc::default(), watching: None, is_told: false };
+        let signal = Arc::new(Signal::default());
+        all.lock().streams().push((folder, Arc::downgrade(&signal)));
+        let watch = Watch { all, root, signal };
         watch.renew();
         watch
     }
 
     /// Watches anew if the folder is another one than before.
-    pub(super) fn renew(&mut self) {
-        let Ok(metadata) = std::fs::metadata(&self.root) else {
-            self.watching = None;
-            return;
-        };
-        let inode = Stat::of(&metadata).inode();
-        if self.watching.as_ref().is_some_and(|(_, watched)| *watched == inode) {
-            return;
-        }
-        match self.watch() {
-            Ok(watcher) => self.watching = Some((watcher, inode)),
-            Err(error) if !self.is_told => {
-                self.is_told = true;
-                tracing::warn!(
-                    "no notifications for {}: {error}; new files are found by listing it",
-                    self.root.display()
-                );
-            }
-            Err(_) => {}
-        }
+    pub(super) fn renew(&self) {
+        self.all.lock().renew(&self.root);
     }
 
     /// Whether something has changed since the last call.
@@ -73,23 +73,63 @@ impl Watch {
     pub(super) async fn changed(&self) {
         self.signal.wake.notified().await;
     }
+}
 
-    fn watch(&self) -> notify::Result<RecommendedWatcher> {
-        let (signal, folder, root) = (self.signal.clone(), self.folder.clone(), self.root.clone());
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // An error may mean lost events, so it calls for a listing too.
-            if event.is_ok_and(|event| !concerns_files(&event, &folder, &root)) {
-                return;
-            }
-            signal.changed.store(true, Ordering::Relaxed);
-            signal.wake.notify_one();
-        })?;
-        let mode = if self.folder.is_deep() {
-            RecursiveMode::Recursive
-        } else {
-            RecursiveMode::NonRecursive
+impl Watches {
+    fn lock(&self) -> MutexGuard<'_, Watching> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watching {
+    fn streams(&self) -> MutexGuard<'_, Vec<(Folder, Weak<Signal>)>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn renew(&mut self, root: &Path) {
+        let Ok(metadata) = std::fs::metadata(root) else {
+            self.watcher = None;
+            return;
         };
-        watcher.watch(&self.root, mode)?;
+        let is_deep = {
+            let mut streams = self.streams();
+            streams.retain(|(_, signal)| signal.strong_count() > 0);
+            streams.iter().any(|(folder, _)| folder.is_deep())
+        };
+        let watched = Watched { inode: Stat::of(&metadata).inode(), is_deep };
+        if self.watcher.as_ref().is_some_and(|(_, before)| *before == watched) {
+            return;
+        }
+        match self.watch(root, is_deep) {
+            Ok(watcher) => self.watcher = Some((watcher, watched)),
+            Err(error) if !self.is_told => {
+                self.is_told = true;
+                tracing::warn!(
+                    "no notifications for {}: {error}; new files are found by listing it",
+                    root.display()
+                );
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn watch(&self, root: &Path, is_deep: bool) -> notify::Result<RecommendedWatcher> {
+        let (streams, watched) = (self.streams.clone(), root.to_owned());
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let streams = streams.lock().unwrap_or_else(PoisonError::into_inner);
+            for (folder, signal) in streams.iter() {
+                // An error may mean lost events, so it calls for a listing too.
+                let is_of = |event: &Event| concerns_files(event, folder, &watched);
+                if let Some(signal) =
+                    signal.upgrade().filter(|_| event.as_ref().map_or(true, is_of))
+                {
+                    signal.changed.store(true, Ordering::Relaxed);
+                    signal.wake.notify_one();
+                }
+            }
+        })?;
+        let mode = if is_deep { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        watcher.watch(root, mode)?;
         Ok(watcher)
     }
 }

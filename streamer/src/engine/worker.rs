@@ -21,7 +21,7 @@ use super::rate::Rate;
 use super::rest::Resting;
 use super::retention::Retention;
 use super::unplaced::Unplaced;
-use super::watch::Watch;
+use super::watch::{Watch, Watches};
 use super::writer::{Shared, Turn, Writer};
 use super::{EngineError, Plan};
 use crate::config::Stream;
@@ -44,6 +44,7 @@ const WAITING_PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Job {
     pub(super) database: Arc<Database>,
     pub(super) claims: ClaimSession,
+    pub(super) watches: Watches,
     pub(super) places: Places,
     pub(super) stream: Stream,
     /// What listings have cost.
@@ -115,7 +116,7 @@ struct Leader {
 
 impl Leader {
     async fn start(job: Job, resting: Arc<Resting>) -> Result<Leader, Ended> {
-        let Job { database, claims, places, stream, costs, plan, reporter } = job;
+        let Job { database, claims, watches, places, stream, costs, plan, reporter } = job;
         let mut patience =
             Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone())
                 .of_table(&stream.table);
@@ -139,7 +140,7 @@ impl Leader {
             done.reload(&loaded.checkpoints);
             Mutex::new(done)
         });
-        let watch = Watch::new(places.folder().clone());
+        let watch = Watch::new(places.folder().clone(), watches);
         let unplaced = Unplaced::new(&stream, &table, &plan, &reporter);
         let shared = Arc::new(Shared {
             fits: Fits::new(table, &stream.fitting),

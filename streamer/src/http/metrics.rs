@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::database::{Connections, Usage};
 use crate::event::{Counters, Event, Observer, StreamCounters};
 use crate::health::Health;
 use crate::latency::Latencies;
@@ -54,11 +55,12 @@ pub struct Metrics {
 
 impl Metrics {
     /// Everything at zero, for `streams`, beside what `counters` have; the latencies of their rows
-    /// are noted in `latencies`.
+    /// are noted in `latencies`, and they share `connections`.
     pub fn new<'s>(
         streams: impl IntoIterator<Item = &'s str>,
         counters: Counters,
         latencies: Latencies,
+        connections: Connections,
     ) -> Metrics {
         let mut metrics = Metrics {
             registry: Registry::with_prefix("streamer"),
@@ -74,7 +76,7 @@ impl Metrics {
             latencies,
             unauthorized: Counter::default(),
         };
-        metrics.register(counters);
+        metrics.register(counters, connections);
         for stream in streams {
             let of = of(stream);
             drop((metrics.accepted.get_or_create(&of), metrics.spool.get_or_create(&of)));
@@ -82,8 +84,9 @@ impl Metrics {
         metrics
     }
 
-    fn register(&mut self, counters: Counters) {
+    fn register(&mut self, counters: Counters, connections: Connections) {
         let registry = &mut self.registry;
+        registry.register_collector(Box::new(connections));
         registry.register_collector(Box::new(Sampler(counters)));
         let help = "Records that were accepted by HTTP";
         registry.register("accepted_records", help, self.accepted.clone());
@@ -212,6 +215,22 @@ impl Collector for Sampler {
         let mut metric = encoder.encode_descriptor("lag_age", help, unit, MetricType::Gauge)?;
         for (stream, counters) in &sample {
             metric.encode_family(&of(stream))?.encode_gauge(&counters.lag.age.as_secs_f64())?;
+        }
+        Ok(())
+    }
+}
+
+/// Shows how many there are at the moment of a request.
+impl Collector for Connections {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Usage { in_use, limit, waiting } = self.usage();
+        for (name, help, level) in [
+            ("connections", "Database connections that micro-batches have now.", in_use),
+            ("connections_limit", "How many they have at most.", limit),
+            ("connections_waiting", "Writers that wait for one.", waiting),
+        ] {
+            let level = u64::try_from(level).unwrap_or(u64::MAX);
+            encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&level)?;
         }
         Ok(())
     }

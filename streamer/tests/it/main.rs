@@ -40,6 +40,7 @@ mod pace;
 mod packed;
 mod partitioned;
 mod pipeline;
+mod pool;
 mod private;
 mod provenance;
 mod readme;

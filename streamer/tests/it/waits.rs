@@ -161,11 +161,12 @@ async fn a_lock_timeout_is_told_with_who_holds_the_lock() {
     )
     .await;
     let running = start(folder.path(), &db.url());
-    let told = running.wait_for_log("trying again");
+    let told = running.wait_for_log("has committed nothing since");
     let holder = format!("a lock on table public.slow, which is held by process {pid} of user");
     assert!(told.contains(&holder), "{told}");
     sqlx::raw_sql("commit").execute(&mut session).await.unwrap();
-    running.wait_for_log("the database is back");
+    running.wait_for_log("the wait is over after");
     db.wait_for("select count(*) from slow", 2).await;
+    is_well(folder.path()).await;
     assert_eq!(running.terminate().0, Some(0));
 }

@@ -93,7 +93,7 @@ async fn measure(
     let stream = stream_of(args.dataset, &settings);
     let streams = vec![stream.clone()];
     let spool_max = settings.server.max_spool.as_u64();
-    let health = Health::default();
+    let health = Health::with(scratch.database().connections().clone());
     let plan = Plan {
         until_drained: false,
         give_up_after: Some(GIVE_UP_AFTER),
@@ -107,8 +107,9 @@ async fn measure(
     migrate_patiently(scratch.database(), &plan, &streams).await?;
     let names = [stream.name.as_str()];
     let counters = Counters::new(names);
-    let metrics = Arc::new(Metrics::new(names, counters.clone(), plan.health.latencies().clone()));
     let (spools, health) = (plan.spools.clone(), plan.health.clone());
+    let (latencies, connections) = (health.latencies().clone(), health.connections().clone());
+    let metrics = Arc::new(Metrics::new(names, counters.clone(), latencies, connections));
     let parts = Parts { spools, metrics, health, stop: plan.stop.clone() };
     let server = Bound::bind(&settings.server, &streams, parts).await?;
     let server = server.context("the server has no address")?;

@@ -13,6 +13,7 @@ use sqlx::PgConnection;
 use super::{Exit, at_work, connect, open, print};
 use crate::cli::{Global, StatusArgs};
 use crate::config::{Settings, Stream};
+use crate::database::Usage;
 use crate::feed::places::Places;
 use crate::format::Packing;
 use crate::health::ask_of_streams;
@@ -34,6 +35,8 @@ const SHOWN_MAX: usize = 10;
 struct Status {
     /// Those that are at work, on whichever streams of this database.
     instances: Vec<Seen>,
+    /// Those that the streams of the running streamer share.
+    connections: Option<Usage>,
     streams: Vec<StreamStatus>,
 }
 
@@ -124,6 +127,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
     let mut status = outcome?;
     // Without a streamer at work there is nobody to tell.
     let mut told = ask_of_streams(&settings.data).await.unwrap_or_default();
+    status.connections = told.connections;
     for stream in &mut status.streams {
         stream.latency = told.latencies.remove(&stream.stream);
         stream.ailments = told.ailments.remove(&stream.stream).unwrap_or_default();
@@ -135,8 +139,8 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
         return print(&format!("{}\n", serde_json::to_string_pretty(&status)?));
     }
     let streams = status.streams.iter().map(|stream| stream.text(args.all));
-    let texts: Vec<String> =
-        std::iter::once(at_work::text(&status.instances)).chain(streams).collect();
+    let above = at_work::text(&status.instances) + &text::connections(status.connections);
+    let texts: Vec<String> = std::iter::once(above).chain(streams).collect();
     print(&texts.join("\n"))
 }
 
@@ -147,7 +151,7 @@ async fn gather(conn: &mut PgConnection, settings: &Settings) -> Result<Status> 
         let context = || format!("read the state of stream {}", stream.name);
         streams.push(gather_stream(conn, settings, stream).await.with_context(context)?);
     }
-    Ok(Status { instances, streams })
+    Ok(Status { instances, connections: None, streams })
 }
 
 async fn gather_stream(

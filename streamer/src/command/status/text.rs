@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::table::{bytes, counted, grouped, table};
 use super::{SHOWN_MAX, StreamStatus};
+use crate::database::Usage;
 
 impl StreamStatus {
     pub(super) fn text(&self, all: bool) -> String {
@@ -124,6 +125,13 @@ impl StreamStatus {
         }
         format!("{lines}\n")
     }
+}
+
+/// How many connections the streams share, where a streamer tells of them.
+pub(super) fn connections(usage: Option<Usage>) -> String {
+    let Some(Usage { in_use, limit, waiting }) = usage else { return String::new() };
+    let writers = counted(waiting, "writer");
+    format!("{in_use} of {limit} connections in use, {writers} waiting for one\n")
 }
 
 /// A time that has passed, exact where it is short.
