@@ -41,6 +41,12 @@ impl Shared {
         self.files.is_any_in_hand() || spooled.is_some_and(|spool| spool.backlog().0 > 0)
     }
 
+    /// Whether anything is left to read, as far as is known.
+    pub(super) fn is_any_left(&self) -> bool {
+        let spool = self.places.spool();
+        !self.files.is_idle() || spool.is_some_and(|spool| spool.backlog().0 > 0)
+    }
+
     /// Takes down what has come by the stream's listeners, if it is due; returns whether there is
     /// anything. Deletes what of it is committed.
     pub(super) async fn take_spooled(&self) -> Result<bool, Ended> {

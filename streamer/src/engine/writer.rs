@@ -149,8 +149,10 @@ impl Writer {
                     self.put_down().await?;
                     break;
                 }
-                if matches!(self.turn(u64::MAX).await?, Turn::Nothing) {
-                    break;
+                match self.turn(u64::MAX).await {
+                    Ok(Turn::Nothing) | Err(Ended::Shutdown) => break,
+                    Ok(_) => {}
+                    Err(ended) => return Err(ended),
                 }
             }
             self.shared.news.notify_one();
@@ -218,8 +220,11 @@ impl Writer {
                 self.shared.report_failure(&name, &format!("cannot be read now: {error}"));
             }
             None => {
-                self.sink.end_lock_wait();
-                self.waiting = None;
+                // What was put down is found again by a listing.
+                if !self.shared.is_any_left() {
+                    self.sink.end_lock_wait();
+                    self.waiting = None;
+                }
                 return Ok(Turn::Nothing);
             }
         }

@@ -61,7 +61,7 @@ impl Sink {
             }
             Err(error) => {
                 drop(session);
-                self.pause(error).await?;
+                self.pause(error, true).await?;
                 Ok(None)
             }
         }
@@ -96,13 +96,18 @@ impl Sink {
         self.place.take_if(|place| !place.is_for_batch);
     }
 
-    /// After `error`, whose connection is closed: waits until the work is to be tried again.
+    /// After `error`, whose connection is closed: waits until the work is to be tried again. It
+    /// `may_be_put_off` unless it may have been committed.
     ///
     /// # Errors
     /// [`SinkError::Locked`] if a micro-batch is in hand, which is not to wait for a lock; else as
     /// [`Sink::commit`].
-    pub(super) async fn pause(&mut self, error: sqlx::Error) -> Result<(), SinkError> {
-        if is_lock_timeout(&error) {
+    pub(super) async fn pause(
+        &mut self,
+        error: sqlx::Error,
+        may_be_put_off: bool,
+    ) -> Result<(), SinkError> {
+        if may_be_put_off && is_lock_timeout(&error) {
             let has_batch = self.place.as_ref().is_some_and(|place| place.is_for_batch);
             self.note_locked(error);
             return if has_batch { Err(SinkError::Locked) } else { self.stand_by().await };

@@ -29,7 +29,7 @@ impl Sink {
                 }
                 Ok(Err(SchemaError::Catalog { source, .. })) | Err(source) => {
                     drop(conn);
-                    self.pause(source).await?;
+                    self.pause(source, true).await?;
                 }
                 Ok(Err(error)) => {
                     self.keep(conn);

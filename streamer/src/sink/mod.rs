@@ -239,7 +239,7 @@ impl Sink {
                         Ok(false) => return Err(SinkError::Superseded),
                         Err(error) => {
                             drop(conn);
-                            self.pause(error).await?;
+                            self.pause(error, in_doubt.is_none()).await?;
                         }
                     }
                 }
@@ -263,7 +263,7 @@ impl Sink {
                     Ok(changed) => return Err(changed.into()),
                     Err(error) => {
                         drop(conn);
-                        self.pause(error).await?;
+                        self.pause(error, in_doubt.is_none()).await?;
                     }
                 },
             }

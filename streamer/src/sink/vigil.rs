@@ -130,8 +130,7 @@ impl Vigil {
 
     /// When the present work was begun.
     fn begun(&self) -> Instant {
-        let begin = || Work { begun: Instant::now(), since: Utc::now(), standstill: None };
-        self.work().get_or_insert_with(begin).begun
+        self.work().get_or_insert_with(Work::begin).begun
     }
 
     fn work(&self) -> MutexGuard<'_, Option<Work>> {
@@ -159,7 +158,7 @@ impl Vigil {
     fn stand(&self, wait: &Wait) {
         let Wait { holders, words } = wait;
         let mut work = self.work();
-        let Some(work) = work.as_mut() else { return };
+        let work = work.get_or_insert_with(Work::begin);
         let (stream, since) = (&self.stream, work.since.format("%Y-%m-%d %H:%M:%S UTC"));
         let words =
             format!("stream {stream} has committed nothing since {since}: it waits for {words}");
@@ -189,6 +188,10 @@ impl Vigil {
 }
 
 impl Work {
+    fn begin() -> Work {
+        Work { begun: Instant::now(), since: Utc::now(), standstill: None }
+    }
+
     /// It waits for nothing now.
     fn go_on(&mut self) {
         self.standstill = None;
