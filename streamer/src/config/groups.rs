@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use globset::Glob;
+use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
 
 use crate::encode::Zone;
@@ -102,8 +103,9 @@ pub struct TcpListen {
 pub struct WhenDone {
     /// What becomes of a file that was read to its end.
     pub on_done: OnDone,
-    /// The other streams' names and files: what they read too stays.
-    pub others: Vec<(String, Glob)>,
+    /// The names and files of all streams, if any removes files: what others read too stays. All
+    /// streams share it.
+    pub of_all: Arc<[(String, GlobMatcher)]>,
     /// How long rows are kept, by the time of their events; for ever where there is none.
     pub keep: Option<Duration>,
     /// How long dead letters are kept once they are resolved; for ever where there is none.

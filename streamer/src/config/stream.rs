@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -247,7 +248,7 @@ impl StreamFile {
         let on_done = on_done(self.on_done, self.archive.as_deref())?;
         let keep_bookkeeping = keep_bookkeeping(self.keep_bookkeeping.as_deref())?;
         let keep = keep(self.keep)?;
-        let when_done = WhenDone { on_done, others: Vec::new(), keep, keep_bookkeeping };
+        let when_done = WhenDone { on_done, of_all: Arc::default(), keep, keep_bookkeeping };
         let dataset = self.dataset;
         let (table, window) = (table(self.table, dataset, &name)?, window(self.window, dataset)?);
         Ok(Stream { name, table, dataset, window, reading, fitting, pace, listeners, when_done })

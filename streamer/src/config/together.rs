@@ -1,8 +1,9 @@
 //! What the streams must agree on, and what each knows of the others.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use globset::Glob;
+use globset::GlobMatcher;
 
 use super::{ConfigError, OnDone, Stream};
 
@@ -37,12 +38,13 @@ pub(super) fn introduced(mut streams: Vec<Stream>, path: &str) -> Result<Vec<Str
         }
     }
     let archives: Vec<PathBuf> = streams.iter().filter_map(archive).collect();
-    let files: Vec<(String, Glob)> =
-        streams.iter().map(|stream| (stream.name.clone(), stream.reading.files.clone())).collect();
+    let is_any_moved = streams.iter().any(|stream| stream.when_done.on_done != OnDone::Keep);
+    let files = streams.iter().filter(|_| is_any_moved);
+    let matcher = |one: &Stream| (one.name.clone(), one.reading.files.compile_matcher());
+    let files: Arc<[(String, GlobMatcher)]> = files.map(matcher).collect();
     for stream in &mut streams {
         stream.reading.archives.clone_from(&archives);
-        stream.when_done.others =
-            files.iter().filter(|(name, _)| *name != stream.name).cloned().collect();
+        stream.when_done.of_all = files.clone();
         let folder = Path::new(stream.reading.files.glob()).parent().unwrap_or(Path::new(""));
         if let Some(archive) = archives.iter().find(|archive| folder.starts_with(archive)) {
             let message = format!("must not be in {}, which is an archive", archive.display());

@@ -32,6 +32,11 @@ impl ReadAhead {
         self.spare = Some(batch);
     }
 
+    /// Lets the memory of what was committed go.
+    pub(super) fn forget_spare(&mut self) {
+        self.spare = None;
+    }
+
     /// Starts reading the next micro-batch, of at most `records_max` records.
     pub(super) fn start(&mut self, records_max: u64) {
         self.state = match std::mem::replace(&mut self.state, State::Lent) {

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use globset::GlobMatcher;
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::away::Away;
 use crate::batch::Part;
-use crate::config::{OnDone, Reading, WhenDone};
+use crate::config::{OnDone, Stream};
 use crate::ledger::stop::Stopped;
 use crate::partition::fingerprint::{Consumed, Fingerprint, STAMP_TRUSTED, Stat};
 use crate::partition::{Checkpoints, Kind, Name, Partition};
@@ -28,8 +29,10 @@ pub(super) struct Done {
     folder: Folder,
     away: Away,
     settle: Duration,
-    /// The other streams, whose files are left to them.
-    others: Vec<(String, GlobMatcher)>,
+    /// Its stream's name.
+    stream: String,
+    /// All streams: the files of others are left to them.
+    of_all: Arc<[(String, GlobMatcher)]>,
     is_shared_told: bool,
     files: HashMap<Name, Finished>,
     /// Whether it was told that a file can't be moved or removed.
@@ -60,19 +63,19 @@ enum Verdict {
 
 impl Done {
     /// No finished files yet; `None` if the stream keeps them.
-    pub(super) fn new(reading: &Reading, when_done: &WhenDone, folder: &Folder) -> Option<Done> {
+    pub(super) fn new(stream: &Stream, folder: &Folder) -> Option<Done> {
+        let (reading, when_done) = (&stream.reading, &stream.when_done);
         let away = match &when_done.on_done {
             OnDone::Keep => return None,
             OnDone::Archive(archive) => Away::Archive(archive.clone()),
             OnDone::Delete => Away::Delete,
         };
-        let others =
-            when_done.others.iter().map(|(name, files)| (name.clone(), files.compile_matcher()));
         Some(Done {
             folder: folder.clone(),
             away,
             settle: reading.settle,
-            others: others.collect(),
+            stream: stream.name.clone(),
+            of_all: when_done.of_all.clone(),
             is_shared_told: false,
             files: HashMap::new(),
             in_trouble: false,
@@ -115,7 +118,8 @@ impl Done {
             return;
         }
         let file = name.path();
-        if let Some((other, _)) = self.others.iter().find(|(_, files)| files.is_match(&file)) {
+        let mut others = self.of_all.iter().filter(|(stream, _)| *stream != self.stream);
+        if let Some((other, _)) = others.find(|(_, files)| files.is_match(&file)) {
             if !self.is_shared_told {
                 self.is_shared_told = true;
                 tracing::warn!(

@@ -117,9 +117,8 @@ struct Leader {
 impl Leader {
     async fn start(job: Job, resting: Arc<Resting>) -> Result<Leader, Ended> {
         let Job { database, claims, watches, places, stream, costs, plan, reporter } = job;
-        let mut patience =
-            Patience::new(plan.give_up_after, plan.stop.clone(), plan.health.clone())
-                .of_table(&stream.table);
+        let (stop, health) = (plan.stop.clone(), plan.health.clone());
+        let mut patience = Patience::new(plan.give_up_after, stop, health).of_table(&stream.table);
         let places = loop {
             match named(&places, &database).await {
                 Ok(places) => break places,
@@ -131,7 +130,7 @@ impl Leader {
         let mut sink = Sink::new(database, &stream, patience, claims);
         let table = Arc::new(sink.describe(&stream.table, &stream.fitting).await?);
         let is_stopped = !sink.stopped().await?.is_empty();
-        let done = Done::new(&stream.reading, &stream.when_done, places.folder());
+        let done = Done::new(&stream, places.folder());
         if let Some(spool) = places.spool() {
             spool.forget_committed();
         }

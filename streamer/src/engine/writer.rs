@@ -173,6 +173,7 @@ impl Writer {
         };
         if !self.source.is_ahead() {
             self.sink.give_place_back();
+            self.source.forget_spare();
         }
         Ok(turn)
     }

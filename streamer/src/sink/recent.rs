@@ -5,6 +5,7 @@
 //! it probably is: then the table is asked. Whether a key is in the table, only the table knows; a
 //! duplicate that is not recent is refused by it.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,9 +13,13 @@ use fastbloom::BloomFilter;
 
 use crate::batch::{MicroBatch, RowPlace};
 
-/// How many keys a generation has, those counted twice that came twice; the one before it is kept
-/// too.
+/// How many keys a generation has at most, those counted twice that came twice. So many keys, at
+/// least, are kept of the generations before it.
 const GENERATION_KEYS: usize = 1_000_000;
+/// How many the first generation has, and how many times as many each next one: a stream with few
+/// records takes little memory.
+const FIRST_KEYS: usize = 4_000;
+const GROWTH: usize = 4;
 /// Bits of a filter for each key.
 const BITS: usize = 16;
 /// How many of them a key sets. Of 10,000 other keys a full filter takes 24 for recent: (1 -
@@ -22,19 +27,20 @@ const BITS: usize = 16;
 const HASHES: u32 = 4;
 
 /// The keys that the writers of one stream have lately written, those of the last million rows at
-/// least, in 2 to 4 MB. Clones share them.
+/// least, in 8 kB to 7 MB. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Recent(Arc<Mutex<Generations>>);
 
 #[derive(Default)]
 struct Generations {
-    young: Option<Generation>,
-    old: Option<Generation>,
+    /// The oldest first.
+    all: VecDeque<Generation>,
 }
 
 struct Generation {
     filter: BloomFilter,
     keys: usize,
+    keys_max: usize,
 }
 
 impl Recent {
@@ -65,24 +71,36 @@ impl fmt::Debug for Recent {
 
 impl Generations {
     fn note(&mut self, hash: u64) {
-        if self.young.as_ref().is_some_and(|young| young.keys == GENERATION_KEYS) {
-            self.old = self.young.take();
+        if self.all.back().is_none_or(|young| young.keys == young.keys_max) {
+            self.begin();
         }
-        let young = self.young.get_or_insert_with(Generation::new);
+        let young = self.all.back_mut().expect("it was just begun");
         young.filter.insert_hash(hash);
         young.keys += 1;
     }
 
+    /// Begins a generation, and forgets those that are not needed any more.
+    fn begin(&mut self) {
+        let before = self.all.back().map(|young| young.keys_max * GROWTH);
+        let keys_max = before.unwrap_or(FIRST_KEYS).min(GENERATION_KEYS);
+        self.all.push_back(Generation::new(keys_max));
+        let is_enough = |all: &VecDeque<Generation>| {
+            all.iter().skip(1).map(|one| one.keys).sum::<usize>() >= GENERATION_KEYS
+        };
+        while is_enough(&self.all) {
+            self.all.pop_front();
+        }
+    }
+
     fn contains(&self, hash: u64) -> bool {
-        let mut generations = [&self.young, &self.old].into_iter().flatten();
-        generations.any(|generation| generation.filter.contains_hash(hash))
+        self.all.iter().rev().any(|generation| generation.filter.contains_hash(hash))
     }
 }
 
 impl Generation {
-    fn new() -> Generation {
-        let filter = BloomFilter::with_num_bits(BITS * GENERATION_KEYS).hashes(HASHES);
-        Generation { filter, keys: 0 }
+    fn new(keys_max: usize) -> Generation {
+        let filter = BloomFilter::with_num_bits(BITS * keys_max).hashes(HASHES);
+        Generation { filter, keys: 0, keys_max }
     }
 }
 
@@ -116,6 +134,13 @@ mod tests {
         for wrong in [forgotten, others] {
             // The filter before is full, this one is half full.
             assert!((1_000..5_000).contains(&wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn all_keys_are_recent_while_they_are_few() {
+        for all in [1, 4_000, 20_000, 90_000, 400_000] {
+            assert_eq!(count(&noted(0..all), 0..all), all);
         }
     }
 
