@@ -17,12 +17,15 @@ use crate::source::folder::Folder;
 #[derive(Clone, Default)]
 pub(super) struct Watches(Arc<Mutex<Watching>>);
 
+/// Streams by the files that each is to be told of.
+type Told = Vec<(Folder, Weak<Signal>)>;
+
 #[derive(Default)]
 struct Watching {
     /// The watcher, and what it watches.
     watcher: Option<(RecommendedWatcher, Watched)>,
     /// Who is to be told.
-    streams: Arc<Mutex<Vec<(Folder, Weak<Signal>)>>>,
+    streams: Arc<Mutex<Told>>,
     /// Whether the lack of notifications was told.
     is_told: bool,
 }
@@ -82,7 +85,7 @@ impl Watches {
 }
 
 impl Watching {
-    fn streams(&self) -> MutexGuard<'_, Vec<(Folder, Weak<Signal>)>> {
+    fn streams(&self) -> MutexGuard<'_, Told> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -358,9 +358,8 @@ impl Sink {
             let (mut conn, wait) = (self.connection().await?, self.lock_wait());
             let refuse = async {
                 let mut tx = begin(&mut conn, Some(wait)).await?;
-                let done = checkpoint::refuse(&mut tx, &self.stream, partition, reason).await?;
-                tx.commit().await?;
-                Ok(done)
+                checkpoint::refuse(&mut tx, &self.stream, partition, reason).await?;
+                tx.commit().await
             };
             let refused = self.vigil.over(in_time(refuse)).await;
             if self.judge(conn, refused).await?.is_some() {
