@@ -4,6 +4,13 @@ use std::process::ExitCode;
 
 use streamer::cli::Cli;
 use streamer::command;
+use tikv_jemallocator::Jemalloc;
+
+/// What is freed goes back to the system at once (`.cargo/config.toml`). glibc's keeps what many
+/// threads have freed: after 60 clients with 8 MB each, 411 of 472 MB were still there a minute
+/// later.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
