@@ -29,6 +29,7 @@ pub mod layout;
 pub mod ledger;
 pub mod limit;
 pub mod logging;
+pub mod memory;
 pub mod migrate;
 mod number;
 pub mod partition;

@@ -1,6 +1,7 @@
 """Peak memory of the streamer with what could make it grow: one large file, a quote never closed, long records,
-many files."""
+many files; and under pressure."""
 
+from cases import pressure
 from contest import TITLES, Contest
 from data import csv_files
 from loaders import count_is, streamer
@@ -46,6 +47,7 @@ def run(bench):
     how = f"`--available-now`, max_rows {MAX_ROWS:,}, as many writers as by default, once each."
     bench.report.section("peaks", how, table(TITLES, rows))
     bench.report.target(f"peak memory, max_rows {MAX_ROWS:,}", f"< {MOST_MB} MB", max(peaks), most=MOST_MB, unit=" MB")
+    pressure.run(bench)
 
 
 def all_told(server):

@@ -1,5 +1,6 @@
 //! A micro-batch: the records of one transaction, encoded and ready to be sent.
 
+mod letter;
 mod notes;
 mod outcome;
 mod requests;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
+pub use letter::{DeadLetter, LetterKind, RAW_BYTES_MAX};
 pub use notes::Notes;
 pub use outcome::{Counts, PartOutcome, Path, Watched};
 pub use requests::{Request, Verdict};
@@ -21,6 +23,7 @@ use row::{Values, has_null, prefix};
 use crate::format::Record;
 use crate::latency::{since_1970_us, since_1970_us_of_timestamp};
 use crate::layout::{EventTime, Fit, Layout, LayoutKey, Reason, RowEnds, SentColumn};
+use crate::memory::Share;
 use crate::partition::{Lag, Partition, Position};
 
 /// Up to `max_rows` records of one or several partitions, all with the same fit.
@@ -33,16 +36,18 @@ pub struct MicroBatch {
     /// What comes from each partition, in the order it was read.
     pub parts: Vec<Part>,
     /// The encoded rows, one behind the other, in the order they were read.
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<Vec<u8>>,
     /// The records of the rows as they stand in their files, one behind the other, without their
     /// line ends: for those that the table refuses.
-    pub raw: Vec<u8>,
+    pub raw: Arc<Vec<u8>>,
     /// The rows in key order. Rows with equal keys stand together, the first read first.
     pub rows: Vec<RowPlace>,
     /// What was noted of all rows.
     pub notes: Notes,
     /// Rows, their raw records and dead letters: what it takes in memory, in bytes.
     pub held_bytes: usize,
+    /// The memory that it has beyond what is reserved for one.
+    pub share: Option<Arc<Share>>,
     /// What is left to read behind it.
     pub lag: Lag,
     /// How many records it was to have at most.
@@ -76,32 +81,11 @@ pub struct Part {
     pub dead_letters: Vec<DeadLetter>,
 }
 
-/// A record that can't be a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// The record's bytes in the partition, its line end excluded.
-    pub offsets: Range<u64>,
-    /// The line it starts on, from 1, where its log has lines.
-    pub line: Option<u64>,
-    /// Its bytes, at most [`RAW_BYTES_MAX`] of them.
-    pub raw: Vec<u8>,
-    /// What is wrong with it, one entry a column.
-    pub reasons: Vec<Reason>,
-    /// What may mend it.
-    pub kind: LetterKind,
-}
+/// So many bytes at once are many.
+const MANY_BYTES: usize = 1 << 20;
 
-/// What kind a dead letter is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LetterKind {
-    /// The record or the table has to be mended by a person.
-    Refused,
-    /// The table has no partition for it. The streamer tries it again once there are others.
-    NoPartition,
-}
-
-/// How much of a refused record is kept.
-pub const RAW_BYTES_MAX: usize = 64 * 1024;
+/// What a row takes in memory beside its bytes: its place and the notes of it.
+const ROW_BYTES: usize = size_of::<RowPlace>() + 2 * size_of::<u64>();
 
 impl MicroBatch {
     /// A micro-batch without records.
@@ -114,11 +98,12 @@ impl MicroBatch {
             fit,
             layouts,
             parts: Vec::new(),
-            bytes: Vec::new(),
-            raw: Vec::new(),
+            bytes: Arc::default(),
+            raw: Arc::default(),
             rows: Vec::new(),
             notes: Notes::default(),
             held_bytes: 0,
+            share: None,
             lag: Lag::default(),
             records_max: 0,
             watched: Vec::new(),
@@ -129,8 +114,8 @@ impl MicroBatch {
     /// A micro-batch without records, in the memory of one that is committed.
     pub fn reused(self, fit: Fit) -> MicroBatch {
         let MicroBatch { mut bytes, mut raw, mut rows, mut notes, .. } = self;
-        bytes.clear();
-        raw.clear();
+        Arc::make_mut(&mut bytes).clear();
+        Arc::make_mut(&mut raw).clear();
         rows.clear();
         notes.clear();
         MicroBatch { bytes, raw, rows, notes, ..MicroBatch::new(fit) }
@@ -162,24 +147,34 @@ impl MicroBatch {
         columns
     }
 
+    /// Makes room for many records of so many bytes, so that their buffers do not grow by doubling.
+    pub fn reserve(&mut self, bytes: usize, records: u64) {
+        if bytes >= MANY_BYTES {
+            Arc::make_mut(&mut self.bytes).reserve_exact(bytes);
+            Arc::make_mut(&mut self.raw).reserve_exact(bytes);
+            self.rows.reserve_exact(usize::try_from(records).unwrap_or(0));
+        }
+    }
+
     /// Takes a record in as a row, unless there are reasons against it. It belongs to the part that
     /// is read now, the one behind those in [`MicroBatch::parts`].
     pub fn take(&mut self, record: &Record<'_>, reasons: &mut Vec<Reason>) {
-        let at = self.bytes.len();
+        let bytes = Arc::make_mut(&mut self.bytes);
+        let at = bytes.len();
         let (layout, ends) = match &self.fit {
-            Fit::Header(layout) => (0, layout.encode(&record.fields, &mut self.bytes, reasons)),
-            Fit::Keys(keys) => match keys.encode(record.raw, &mut self.bytes, reasons) {
+            Fit::Header(layout) => (0, layout.encode(&record.fields, bytes, reasons)),
+            Fit::Keys(keys) => match keys.encode(record.raw, bytes, reasons) {
                 Some((layout, ends)) if reasons.is_empty() => (self.number_of(layout), ends),
                 _ => (0, RowEnds { key: at, row: at }),
             },
         };
         if !reasons.is_empty() {
-            self.bytes.truncate(at);
+            Arc::make_mut(&mut self.bytes).truncate(at);
             return;
         }
         let start = self.raw.len();
-        self.raw.extend_from_slice(record.raw);
-        self.held_bytes += self.bytes.len() - at + record.raw.len();
+        Arc::make_mut(&mut self.raw).extend_from_slice(record.raw);
+        self.held_bytes += self.bytes.len() - at + record.raw.len() + ROW_BYTES;
         let Range { start: offset, end: end_offset } = record.range;
         let place =
             RecordPlace { offset, end_offset, line: record.line, start, end: self.raw.len() };
@@ -371,27 +366,10 @@ impl MicroBatch {
     }
 }
 
-impl DeadLetter {
-    /// The dead letter of the record that stands at `offsets`, and begins with `raw`.
-    pub fn new(
-        offsets: Range<u64>,
-        line: Option<u64>,
-        raw: &[u8],
-        reasons: Vec<Reason>,
-    ) -> DeadLetter {
-        let raw = raw[..raw.len().min(RAW_BYTES_MAX)].to_vec();
-        DeadLetter { offsets, line, raw, reasons, kind: LetterKind::Refused }
-    }
-}
-
-impl LetterKind {
-    /// Its name in the database.
-    pub fn name(self) -> &'static str {
-        match self {
-            LetterKind::Refused => "refused",
-            LetterKind::NoPartition => "no partition",
-        }
-    }
+/// What records of so many bytes take as they stand and as rows, about, in bytes.
+pub fn bytes_of_rows(bytes: usize, records: u64) -> usize {
+    let records = usize::try_from(records).unwrap_or(usize::MAX);
+    bytes.saturating_mul(2).saturating_add(records.saturating_mul(ROW_BYTES))
 }
 
 /// A count of things in memory.

@@ -55,6 +55,7 @@ impl MicroBatch {
             rows: Vec::new(),
             notes: Notes::default(),
             held_bytes: self.held_bytes,
+            share: self.share.clone(),
             lag: self.lag,
             records_max: self.records_max,
             watched: self.watched.clone(),

@@ -318,6 +318,7 @@ impl Global {
             writers: None,
             connections: None,
             listen: None,
+            memory: None,
             token: None,
         }
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::Args;
 
 use super::positive;
@@ -34,6 +35,10 @@ pub struct RunArgs {
     /// --available-now]
     #[arg(long, value_name = "ADDRESS", env = "STREAMER_LISTEN")]
     pub listen: Option<Listen>,
+    /// Memory for records, requests and files that are unpacked; the program takes up to 64 MB more
+    /// [default: 128MiB]
+    #[arg(long, value_name = "SIZE", env = "STREAMER_MEMORY")]
+    pub memory: Option<ByteSize>,
     /// Ask for a token that stands in this file, for streams that name none of their own; so does a
     /// token in STREAMER_TOKEN
     #[arg(long, value_name = "FILE", env = "STREAMER_TOKEN_FILE")]

@@ -90,11 +90,12 @@ async fn check(
     listed.with_context(|| format!("list {}", settings.data.display()))?;
     let pace = Pace { max_rows: Some(TRIAL_ROWS), ..stream.pace.clone() };
     let fits = Fits::new(table, &stream.fitting);
-    let mut feed = Feed::new(&stream.reading, &pace, places, fits, files.clone(), FILES);
+    let memory = settings.memory.shared();
+    let mut feed = Feed::new(&stream.reading, &pace, places, fits, files.clone(), FILES, &memory);
     feed.take_all(&loaded.checkpoints);
     let mut trial = DryRun::begin(conn).await.context("begin the trial")?;
     let mut shown = 0;
-    while let Some(work) = feed.next_work(u64::MAX) {
+    while let Some(work) = feed.next_work(u64::MAX, feed.room()) {
         match work {
             Work::Batch(batch) => {
                 let on_missing = stream.pace.on_missing_partition;

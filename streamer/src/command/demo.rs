@@ -58,17 +58,18 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<Exit> {
 }
 
 async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Result<Exit> {
+    let max_rows = args.rows.div_ceil(MICRO_BATCHES).max(1000);
+    let overrides =
+        Overrides { every: Some(EVERY), max_rows: Some(max_rows), ..global.overrides() };
+    let settings = Settings::shipped(overrides)?;
     let plan = Plan {
         until_drained: true,
         give_up_after: None,
         stop: stop_on_signal()?,
         health: Health::with(database.connections().clone()),
         spools: Spools::default(),
+        memory: settings.memory.shared(),
     };
-    let max_rows = args.rows.div_ceil(MICRO_BATCHES).max(1000);
-    let overrides =
-        Overrides { every: Some(EVERY), max_rows: Some(max_rows), ..global.overrides() };
-    let settings = Settings::shipped(overrides)?;
     migrate_patiently(database, &plan, &settings.streams).await?;
     let events = Events { rows: args.rows, out: global.data.clone(), ..Events::default() };
     let path = tokio::task::spawn_blocking(move || {

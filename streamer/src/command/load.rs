@@ -49,6 +49,7 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
         give_up_after: Some(GIVE_UP_AFTER),
         stop: stop_on_signal()?,
         spools: Spools::new(&settings.spool, std::slice::from_ref(&stream), u64::MAX, &health),
+        memory: settings.memory.shared(),
         health,
     };
     let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
@@ -159,7 +160,7 @@ async fn spool_records(
     format: Option<Format>,
 ) -> Result<u64> {
     let mut intake = Intake::new(stream.reading.record_bytes_max, format);
-    let (mut is_header_checked, mut is_last) = (false, false);
+    let mut is_last = false;
     let (mut pieces, mut repeated) = (0_u64, 0);
     while !is_last {
         let mut group = Vec::new();
@@ -179,9 +180,8 @@ async fn spool_records(
                 break;
             }
         }
-        if !is_header_checked && let Some(header) = intake.header() {
-            is_header_checked = true;
-            fits.of_header(header.to_vec())?;
+        if let Some(header) = intake.take_header() {
+            fits.of_header(header)?;
         }
         for receipt in spool.append_all(group).await {
             let Receipt { records, is_repeated, .. } = receipt.map_err(refused)?;

@@ -69,6 +69,7 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         give_up_after: args.available_now.then_some(GIVE_UP_AFTER),
         stop,
         spools: Spools::new(&settings.spool, &settings.streams, spool_max, &health),
+        memory: settings.memory.shared(),
         health,
     };
     let starting = plan.health.note("it is starting");
@@ -143,6 +144,7 @@ fn overrides(global: &Global, args: &RunArgs) -> Overrides {
         writers: args.writers,
         connections: args.connections,
         listen: args.listen,
+        memory: args.memory,
         token: token(args),
         ..global.overrides()
     }
@@ -176,8 +178,10 @@ async fn start_listeners(
 ) -> Result<(JoinSet<()>, Option<SocketAddr>)> {
     let (mut listeners, mut address) = (JoinSet::new(), None);
     let (spools, health, stop) = (plan.spools.clone(), plan.health.clone(), plan.stop.clone());
+    let memory = &plan.memory;
     if !args.available_now || settings.server.listen.is_some() {
-        let parts = Parts { spools, metrics: metrics.clone(), health, stop };
+        let (metrics, memory) = (metrics.clone(), memory.clone());
+        let parts = Parts { spools, metrics, health, memory, stop };
         if let Some(server) = Bound::bind(&settings.server, &settings.streams, parts).await? {
             address = Some(server.address());
             listeners.spawn(server.serve());
@@ -187,8 +191,8 @@ async fn start_listeners(
         let Some(spool) = plan.spools.writer(&stream.name) else { continue };
         let (health, stop) = (plan.health.clone(), plan.stop.clone());
         let record_bytes_max = stream.reading.record_bytes_max;
-        let line =
-            Line { stream: stream.name.as_str().into(), record_bytes_max, spool, health, stop };
+        let (name, memory) = (stream.name.as_str().into(), memory.clone());
+        let line = Line { stream: name, record_bytes_max, spool, health, memory, stop };
         if let Some(tcp) = stream.listeners.tcp_listen {
             let place = tcp.address;
             let listener = Line::bind(place).await.with_context(|| {

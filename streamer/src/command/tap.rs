@@ -16,6 +16,7 @@ use super::{Exit, harmless, stream_named};
 use crate::cli::{Global, TapArgs};
 use crate::config::{Settings, Stream};
 use crate::format::{Beginning, Format, HeaderFault};
+use crate::memory::Memory;
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Found, Kind, Name};
 use crate::source::content::Content;
@@ -205,7 +206,7 @@ impl Tap {
                 self.stream.reading.format_of(name.as_str()),
             ),
         };
-        let content = Content::new(file, name.as_str());
+        let content = Content::new(file, name.as_str(), &Memory::unlimited());
         let record_bytes_max = self.stream.reading.record_bytes_max;
         let mut file = OpenFile::from_start(name.kind(), content, stat, format, record_bytes_max);
         let has_begun = match file.begin(is_still)? {

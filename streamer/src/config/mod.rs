@@ -1,6 +1,7 @@
 //! Settings: flags win over the environment, which wins over streams.toml, which wins over the
 //! defaults. Everything is checked before anything is started.
 
+mod budget;
 mod database;
 mod dataset;
 mod groups;
@@ -14,8 +15,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use serde::Deserialize;
 
+pub use budget::Budget;
 use database::DatabaseFile;
 pub use database::{CONNECTIONS_DEFAULT, DatabaseUrl};
 pub use dataset::Dataset;
@@ -50,6 +53,8 @@ pub struct Settings {
     pub connections: usize,
     /// The HTTP server and the spools.
     pub server: Server,
+    /// How the memory is divided that the program counts.
+    pub memory: Budget,
     /// The streams, in order of name.
     pub streams: Vec<Stream>,
     /// Whether they are those that this repository ships, because there is no file.
@@ -81,6 +86,8 @@ pub struct Overrides {
     pub connections: Option<usize>,
     /// `--listen`.
     pub listen: Option<Listen>,
+    /// `--memory`.
+    pub memory: Option<ByteSize>,
     /// `--token-file`, `STREAMER_TOKEN`.
     pub token: Option<TokenSource>,
 }
@@ -181,6 +188,7 @@ impl Settings {
             return Err(ConfigError::NoStream { path: path.to_owned() });
         }
         let spool = file.server.spool(path, &overrides)?;
+        let memory = overrides.memory.or(file.server.memory).unwrap_or(budget::MEMORY);
         let server = file.server.checked(path, &overrides)?;
         let streams = file
             .stream
@@ -189,10 +197,19 @@ impl Settings {
             .collect::<Result<Vec<Stream>, ConfigError>>()?;
         let streams = together::introduced(streams, path)?;
         let connections = file.database.connections(path, &overrides)?;
+        let memory = Budget::new(memory, connections, &server, &streams, path)?;
         let database_url = overrides.database_url.or(file.database.url);
-        let data = overrides.data;
-        let is_built_in = false;
-        Ok(Settings { data, spool, database_url, connections, server, streams, is_built_in })
+        let (data, is_built_in) = (overrides.data, false);
+        Ok(Settings {
+            data,
+            spool,
+            database_url,
+            connections,
+            server,
+            memory,
+            streams,
+            is_built_in,
+        })
     }
 }
 

@@ -72,6 +72,7 @@ pub(super) struct ServerFile {
     max_body: Option<ByteSize>,
     max_spool: Option<ByteSize>,
     max_connections: Option<usize>,
+    pub(super) memory: Option<ByteSize>,
     #[serde(default)]
     cors_origins: Vec<String>,
     token_file: Option<PathBuf>,

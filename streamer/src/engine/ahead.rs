@@ -4,6 +4,7 @@
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::batch::MicroBatch;
+use crate::feed::room::Room;
 use crate::feed::{Feed, Work};
 
 /// A feed that may be at work.
@@ -32,20 +33,30 @@ impl ReadAhead {
         self.spare = Some(batch);
     }
 
-    /// Lets the memory of what was committed go.
-    pub(super) fn forget_spare(&mut self) {
+    /// The next micro-batch does not follow at once: gives back what would only spare some work.
+    pub(super) async fn pause(&mut self) -> Result<(), JoinError> {
         self.spare = None;
+        self.at_rest(Feed::pause).await
+    }
+
+    /// Starts reading the next micro-batch ahead, where there is room for it.
+    pub(super) fn start_ahead(&mut self) {
+        if let State::Idle(feed) = &self.state
+            && let Some(room) = feed.room_ahead()
+        {
+            self.start(u64::MAX, room);
+        }
     }
 
     /// Starts reading the next micro-batch, of at most `records_max` records.
-    pub(super) fn start(&mut self, records_max: u64) {
+    fn start(&mut self, records_max: u64, room: Room) {
         self.state = match std::mem::replace(&mut self.state, State::Lent) {
             State::Idle(mut feed) if self.ready.is_none() => {
                 if let Some(spare) = self.spare.take() {
                     feed.reuse(spare);
                 }
                 State::Reading(spawn_blocking(move || {
-                    let work = feed.next_work(records_max);
+                    let work = feed.next_work(records_max, room);
                     (feed, work)
                 }))
             }
@@ -55,7 +66,11 @@ impl ReadAhead {
 
     /// The next piece of work: the one read ahead, else at most `records_max` records read now.
     pub(super) async fn next(&mut self, records_max: u64) -> Result<Option<Work>, JoinError> {
-        self.start(records_max);
+        let feed = self.rest().await?;
+        let room = feed.room();
+        self.state = State::Idle(feed);
+        // What is read ahead may have found no room.
+        self.start(records_max, room);
         let feed = self.rest().await?;
         self.state = State::Idle(feed);
         Ok(self.ready.take())

@@ -16,6 +16,7 @@ use super::away::Away;
 use crate::batch::Part;
 use crate::config::{OnDone, Stream};
 use crate::ledger::stop::Stopped;
+use crate::memory::Memory;
 use crate::partition::fingerprint::{Consumed, Fingerprint, STAMP_TRUSTED, Stat};
 use crate::partition::{Checkpoints, Kind, Name, Partition};
 use crate::source::content::Content;
@@ -35,6 +36,7 @@ pub(super) struct Done {
     of_all: Arc<[(String, GlobMatcher)]>,
     is_shared_told: bool,
     files: HashMap<Name, Finished>,
+    memory: Memory,
     /// Whether it was told that a file can't be moved or removed.
     in_trouble: bool,
 }
@@ -62,8 +64,9 @@ enum Verdict {
 }
 
 impl Done {
-    /// No finished files yet; `None` if the stream keeps them.
-    pub(super) fn new(stream: &Stream, folder: &Folder) -> Option<Done> {
+    /// No finished files yet; `None` if the stream keeps them. Packed ones are read once more in
+    /// shares of `memory`.
+    pub(super) fn new(stream: &Stream, folder: &Folder, memory: &Memory) -> Option<Done> {
         let (reading, when_done) = (&stream.reading, &stream.when_done);
         let away = match &when_done.on_done {
             OnDone::Keep => return None,
@@ -78,6 +81,7 @@ impl Done {
             of_all: when_done.of_all.clone(),
             is_shared_told: false,
             files: HashMap::new(),
+            memory: memory.clone(),
             in_trouble: false,
         })
     }
@@ -194,10 +198,14 @@ impl Done {
         }
         // Stamps that prove something spare reading the file once more.
         if finished.fingerprint.stat != Some(stat) {
-            let mut content = Content::new(file.try_clone()?, name.as_str());
-            let same = Consumed::verify(&mut content, &finished.fingerprint, finished.offset)?;
-            if same.is_none() || !content.ends_at(finished.offset)? {
-                return Ok(Verdict::Forget);
+            let mut content = Content::new(file.try_clone()?, name.as_str(), &self.memory);
+            match is_the_one(&mut content, finished) {
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                    return Ok(Verdict::Wait(stat));
+                }
+                Err(error) => return Err(error),
+                Ok(false) => return Ok(Verdict::Forget),
+                Ok(true) => {}
             }
         }
         // What stands under the path now must be what was looked at.
@@ -219,4 +227,10 @@ impl Done {
         watched.is_some_and(|(_, since)| since.elapsed() >= self.settle)
             || stat.age().is_some_and(|age| age >= self.settle.max(STAMP_TRUSTED))
     }
+}
+
+/// Whether a file holds what was read, and no more.
+fn is_the_one(content: &mut Content, finished: &Finished) -> io::Result<bool> {
+    let same = Consumed::verify(content, &finished.fingerprint, finished.offset)?;
+    Ok(same.is_some() && content.ends_at(finished.offset)?)
 }

@@ -37,6 +37,7 @@ use crate::database::Database;
 use crate::event::Reporter;
 use crate::feed::places::Places;
 use crate::health::Health;
+use crate::memory::Memory;
 use crate::schema::SchemaError;
 use crate::sink::{ClaimSession, SinkError};
 use crate::spool::Spools;
@@ -66,6 +67,8 @@ pub struct Plan {
     pub health: Health,
     /// What comes by the streams' listeners.
     pub spools: Spools,
+    /// The memory that is shared.
+    pub memory: Memory,
 }
 
 /// Why the work ended before its time.

@@ -127,10 +127,10 @@ impl Leader {
         };
         patience.note_success();
         let for_spool = Arc::downgrade(&database);
-        let mut sink = Sink::new(database, &stream, patience, claims);
+        let mut sink = Sink::new(database, &stream, patience, claims, &plan.memory);
         let table = Arc::new(sink.describe(&stream.table, &stream.fitting).await?);
         let is_stopped = !sink.stopped().await?.is_empty();
-        let done = Done::new(&stream, places.folder());
+        let done = Done::new(&stream, places.folder(), &plan.memory);
         if let Some(spool) = places.spool() {
             spool.forget_committed();
         }

@@ -120,7 +120,9 @@ impl Writer {
         let (reading, pace) = (&shared.stream.reading, &shared.stream.pace);
         let (places, fits, files) =
             (shared.places.clone(), shared.fits.clone(), shared.files.clone());
-        let source = ReadAhead::new(Feed::new(reading, pace, places, fits, files, lanes));
+        let memory = &shared.plan.memory;
+        let feed = Feed::new(reading, pace, places, fits, files, lanes, memory);
+        let source = ReadAhead::new(feed);
         let renewals = shared.fits.renewals();
         Writer { shared, sink, source, lanes, renewals, rivalry: None, waiting: None }
     }
@@ -173,7 +175,7 @@ impl Writer {
         };
         if !self.source.is_ahead() {
             self.sink.give_place_back();
-            self.source.forget_spare();
+            self.source.pause().await?;
         }
         Ok(turn)
     }
@@ -289,7 +291,7 @@ impl Writer {
             let mut read_ahead = || {
                 // Who waits for a place is not to wait for a second micro-batch.
                 if is_behind && !connections.is_wanted() {
-                    source.start(u64::MAX);
+                    source.start_ahead();
                 }
             };
             match self.sink.commit(batch, is_sure, &mut read_ahead).await {

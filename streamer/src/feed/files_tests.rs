@@ -5,6 +5,7 @@ use super::*;
 use crate::config::{Overrides, Settings, Stream};
 use crate::feed::{Feed, lanes};
 use crate::layout::Fits;
+use crate::memory::Memory;
 use crate::partition::fingerprint::Fingerprint;
 use crate::partition::{Checkpoint, Partition};
 use crate::schema::Table;
@@ -29,7 +30,8 @@ fn files_of(names: &[&str]) -> (tempfile::TempDir, Stream, Places) {
 /// A reader of these files, which go into a table without columns.
 fn feed(stream: &Stream, places: &Places, files: &Files) -> Feed {
     let fits = Fits::new(Arc::new(Table::empty()), &stream.fitting);
-    Feed::new(&stream.reading, &stream.pace, places.clone(), fits, files.clone(), lanes::FILES)
+    let (reading, pace, memory) = (&stream.reading, &stream.pace, &Memory::unlimited());
+    Feed::new(reading, pace, places.clone(), fits, files.clone(), lanes::FILES, memory)
 }
 
 fn take(feed: &mut Feed) -> Vec<String> {

@@ -8,6 +8,7 @@ mod known;
 pub mod lanes;
 mod opening;
 pub mod places;
+pub mod room;
 pub mod share;
 mod size;
 mod taken;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use crate::batch::{MicroBatch, Part};
 use crate::config::{Pace, Reading};
 use crate::layout::{Fit, Fits};
+use crate::memory::{Memory, Share};
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Checkpoint, Found, Kind, Name, Partition};
 use crate::source::file::{OpenFile, Step};
@@ -27,12 +29,14 @@ use backlog::Read;
 use files::Files;
 use lanes::{Lane, Lanes, PerLane};
 use places::Places;
+use room::Room;
 use size::Size;
-use taken::Taken;
+use taken::{Taken, bytes_of};
 pub use work::Work;
 
-/// Bytes that a micro-batch holds at most, give or take one record.
-const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Bytes that a micro-batch holds at most, give or take one record: as many rows of 300 bytes as it
+/// has where nothing is set.
+const BATCH_BYTES_MAX: usize = 14 << 20;
 
 /// Partitions that a micro-batch takes from at most: files without records fill none.
 const PARTS_MAX: usize = 1000;
@@ -58,6 +62,9 @@ pub struct Feed {
     hands: PerLane<Hand>,
     /// The names of all files that were claimed.
     in_hand: Vec<Name>,
+    memory: Memory,
+    /// The room for the micro-batch that is read.
+    room: Room,
     /// The memory for the next micro-batch.
     spare: Option<MicroBatch>,
 }
@@ -90,6 +97,8 @@ struct Current {
     fit: Fit,
     /// The header as it stands in the file.
     header: Option<Arc<[u8]>>,
+    /// The memory that a long header takes.
+    _share: Option<Share>,
     /// Where the checkpoint stands once what was handed out is committed.
     committed_offset: u64,
     /// Whether it then says that the file was read to its end.
@@ -114,7 +123,8 @@ enum ReadEnd {
 }
 
 impl Feed {
-    /// A reader of those of `files` in `places` that are on `lanes`; they fit their table by `fits`.
+    /// A reader of those of `files` in `places` that are on `lanes`; they fit their table by `fits`,
+    /// and what is read of them into shares of `memory`.
     pub fn new(
         reading: &Reading,
         pace: &Pace,
@@ -122,8 +132,11 @@ impl Feed {
         fits: Fits,
         files: Files,
         lanes: Lanes,
+        memory: &Memory,
     ) -> Feed {
         Feed {
+            memory: memory.clone(),
+            room: Room::reserved(memory),
             reading: reading.clone(),
             size: Size::new(pace, lanes),
             records_max: 0,
@@ -140,9 +153,29 @@ impl Feed {
     }
 
     /// Takes back a micro-batch that is committed, so that its memory is used again; not that of a
-    /// giant.
+    /// giant, nor where others lack memory.
     pub fn reuse(&mut self, batch: MicroBatch) {
-        self.spare = Some(batch).filter(|batch| batch.held_bytes <= 2 * BATCH_BYTES_MAX);
+        let is_wanted = batch.held_bytes <= 2 * BATCH_BYTES_MAX && !self.memory.is_short();
+        self.spare = Some(batch).filter(|_| is_wanted);
+    }
+
+    /// The room for a micro-batch that is read ahead, if there is some.
+    pub fn room_ahead(&self) -> Option<Room> {
+        Room::ahead(&self.memory, self.reading.record_bytes_max)
+    }
+
+    /// The room for a micro-batch that was asked for.
+    pub fn room(&self) -> Room {
+        Room::reserved(&self.memory)
+    }
+
+    /// Gives back the memory that the next micro-batch would spare some work by: it does not follow
+    /// at once.
+    pub fn pause(&mut self) {
+        self.spare = None;
+        let is_short = self.memory.is_short();
+        let current = self.hands.iter_mut().filter_map(|hand| hand.current.as_mut());
+        current.for_each(|current| current.file.put_down(is_short));
     }
 
     /// Forgets what was granted and what was read ahead.
@@ -169,9 +202,10 @@ impl Feed {
         })
     }
 
-    /// The next piece of work from what the last listing found, at most `records_max` records;
-    /// `None` when all that was granted is read.
-    pub fn next_work(&mut self, records_max: u64) -> Option<Work> {
+    /// The next piece of work from what the last listing found, at most `records_max` records, as
+    /// far as they fit into `room`; `None` when all that was granted is read.
+    pub fn next_work(&mut self, records_max: u64, room: Room) -> Option<Work> {
+        self.room = room;
         let notice = self.files.state().notices.pop_front();
         if notice.is_some() {
             return notice;
@@ -181,7 +215,7 @@ impl Feed {
         while let Some((lane, mut current)) = self.next_file() {
             let fit = || current.fit.clone();
             let into = batch.get_or_insert_with(|| match self.spare.take() {
-                Some(spare) => spare.reused(fit()),
+                Some(spare) => self.room.reuse(spare, fit()),
                 None => MicroBatch::new(fit()),
             });
             if !into.fit.is(&current.fit) || self.is_full(into) {
@@ -207,6 +241,8 @@ impl Feed {
             let spooled = batch.parts.iter().filter(|part| part.partition.kind() == Kind::Segment);
             let spooled_bytes = spooled.map(|part| part.bytes).sum();
             (batch.lag, batch.records_max) = (self.lag(spooled_bytes), self.records_max);
+            let room = std::mem::replace(&mut self.room, Room::reserved(&self.memory));
+            batch.share = Some(room.into_share());
             return Some(Work::Batch(batch));
         }
         self.files.state().notices.pop_front()
@@ -255,9 +291,9 @@ impl Feed {
         let before = batch.records();
         let end = loop {
             let taken = before + part.records;
-            let is_full = taken >= self.records_max || batch.held_bytes >= BATCH_BYTES_MAX;
             // A request with a key is committed whole.
-            if is_full && !current.file.is_within_request() {
+            let may_end = !current.file.is_within_request();
+            if may_end && (taken >= self.records_max || !self.has_room(batch)) {
                 // Looking one byte ahead spares an empty micro-batch that only says: done.
                 break match current.file.ends_here() {
                     Ok(true) => ReadEnd::End,
@@ -267,10 +303,12 @@ impl Feed {
             }
             match current.file.next_request() {
                 Ok(Some(request)) => {
-                    if taken > 0 && taken + u64::from(request.records) > self.records_max {
+                    let is_too_much = taken + u64::from(request.records) > self.records_max;
+                    let bytes = bytes_of(&request);
+                    if taken > 0 && is_too_much || !self.room.takes_whole(batch.held_bytes, bytes) {
                         break ReadEnd::Full;
                     }
-                    part.begin(request);
+                    part.begin(request, batch);
                 }
                 Ok(None) => {}
                 Err(error) => break ReadEnd::Failed(error),
@@ -339,28 +377,13 @@ impl Feed {
         is_sealed || self.files.state().known.is_still(name, stat)
     }
 
-    fn refuse(&self, found: &Found, partition: Partition, stat: Stat, reason: String) {
-        self.files.state().settle(&found.name, stat);
-        let mut files = self.files.state();
-        if files.known.is_news(&found.name, stat) {
-            files.notices.push_back(Work::Refused { partition, reason });
-        }
+    fn has_room(&mut self, batch: &MicroBatch) -> bool {
+        batch.held_bytes < BATCH_BYTES_MAX && self.room.takes_more(batch.held_bytes)
     }
 
-    fn cannot_read(&self, found: &Found, error: io::Error) {
-        let mut files = self.files.state();
-        files.known.give_up(&found.name);
-        if files.known.is_news(&found.name, found.stat) {
-            files.notices.push_back(Work::Unreadable { name: found.name.to_string(), error });
-            if let Some(spool) = self.places.spool() {
-                spool.note_refused(&found.name);
-            }
-        }
-    }
-
-    fn is_full(&self, batch: &MicroBatch) -> bool {
+    fn is_full(&mut self, batch: &MicroBatch) -> bool {
         batch.records() >= self.records_max
-            || batch.held_bytes >= BATCH_BYTES_MAX
+            || !self.has_room(batch)
             || batch.parts.len() >= PARTS_MAX
             || !batch.parts.is_empty() && self.files.state().is_one_by_one
     }

@@ -4,10 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use super::again::Again;
+use super::work::Work;
 use super::{Current, Feed, Granted};
 use crate::format::{Beginning, Format};
 use crate::layout::Fit;
-use crate::partition::{Kind, Partition};
+use crate::memory::{Share, names_bytes};
+use crate::partition::fingerprint::Stat;
+use crate::partition::{Found, Kind, Partition};
 use crate::source::content::Content;
 use crate::source::file::OpenFile;
 
@@ -17,8 +20,9 @@ pub(super) enum Opening {
     NotYet,
     /// The file has no record.
     Empty,
-    /// They do, below this header, where the file has one.
-    Fits(Fit, Option<Arc<[u8]>>),
+    /// They do, below this header, where the file has one, and with the memory that it takes if it is
+    /// long.
+    Fits(Fit, Option<Arc<[u8]>>, Option<Share>),
     /// They don't: why, and what to do.
     Refused(String),
 }
@@ -35,7 +39,7 @@ impl Feed {
             spool.note_committed(&found.name, committed);
         }
         let limit = self.places.spool().and_then(|spool| spool.limit(&found.name));
-        let mut content = Content::new(file, found.name.as_str()).within(limit);
+        let mut content = Content::new(file, found.name.as_str(), &self.memory).within(limit);
         let start = content.anew();
         let (generation, is_new, resumed) =
             match Again::of(&mut content, &found.name, known.as_ref())? {
@@ -57,8 +61,8 @@ impl Feed {
         let mut file = OpenFile::from_start(kind, start, stat, format, record_bytes_max);
         let still = resumed.is_some() || self.is_still(&found.name, stat);
         let renewals = self.fits.renewals();
-        let (fit, header) = match self.fit(&mut file, still)? {
-            Opening::Fits(fit, header) => (fit, header),
+        let (fit, header, share) = match self.fit(&mut file, still)? {
+            Opening::Fits(fit, header, share) => (fit, header, share),
             Opening::Empty => {
                 self.files.state().settle(&found.name, stat);
                 return Ok(None);
@@ -85,14 +89,14 @@ impl Feed {
             file.resume(&checkpoint, consumed, content);
         }
         let records = (committed_offset == 0).then_some(0);
-        let found = found.clone();
         Ok(Some(Current {
-            found,
+            found: found.clone(),
             partition,
             is_new,
             file,
             fit,
             header,
+            _share: share,
             committed_offset,
             was_done,
             records,
@@ -105,12 +109,42 @@ impl Feed {
             Beginning::NotYet => return Ok(Opening::NotYet),
             Beginning::Empty => return Ok(Opening::Empty),
             Beginning::Unreadable(fault) => return Ok(Opening::Refused(fault.to_string())),
-            Beginning::Records => return Ok(Opening::Fits(self.fits.of_objects(), None)),
+            Beginning::Records => return Ok(Opening::Fits(self.fits.of_objects(), None, None)),
             Beginning::Header(header) => header,
         };
+        let bytes = names_bytes(header.raw.len());
+        if bytes > self.memory.largest() {
+            let len = header.raw.len();
+            let reason =
+                format!("line 1 has {len} bytes, more than the setting memory has room for");
+            return Ok(Opening::Refused(reason));
+        }
+        let share = self.memory.try_share(bytes).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(match self.fits.of_header(header.names) {
-            Ok(fit) => Opening::Fits(fit, Some(header.raw)),
+            Ok(fit) => Opening::Fits(fit, Some(header.raw), Some(share)),
             Err(error) => Opening::Refused(error.to_string()),
         })
+    }
+
+    pub(super) fn refuse(&self, found: &Found, partition: Partition, stat: Stat, reason: String) {
+        self.files.state().settle(&found.name, stat);
+        let mut files = self.files.state();
+        if files.known.is_news(&found.name, stat) {
+            files.notices.push_back(Work::Refused { partition, reason });
+        }
+    }
+
+    pub(super) fn cannot_read(&self, found: &Found, error: io::Error) {
+        let mut files = self.files.state();
+        files.known.give_up(&found.name);
+        if error.kind() == io::ErrorKind::OutOfMemory {
+            return tracing::debug!("{} waits: {error}", found.name);
+        }
+        if files.known.is_news(&found.name, found.stat) {
+            files.notices.push_back(Work::Unreadable { name: found.name.to_string(), error });
+            if let Some(spool) = self.places.spool() {
+                spool.note_refused(&found.name);
+            }
+        }
     }
 }

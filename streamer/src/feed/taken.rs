@@ -1,6 +1,6 @@
 //! Taken records into one part of a micro-batch: each becomes a row or a dead letter.
 
-use crate::batch::{DeadLetter, MicroBatch, Request, Verdict};
+use crate::batch::{DeadLetter, MicroBatch, Request, Verdict, bytes_of_rows};
 use crate::format::Record;
 use crate::layout::{BAD_COPY_FILE_FORMAT, Reason};
 use crate::source::file::{self, Refused};
@@ -16,9 +16,19 @@ pub(super) struct Taken {
     requests: Vec<(file::Request, u64)>,
 }
 
+/// What the records of a request take in memory, about, in bytes: as they stand and as rows.
+pub(super) fn bytes_of(request: &file::Request) -> usize {
+    bytes_of_rows(len_of(request), request.records.into())
+}
+
+fn len_of(request: &file::Request) -> usize {
+    usize::try_from(request.range.end - request.range.start).unwrap_or(usize::MAX)
+}
+
 impl Taken {
     /// What is taken next are the records of a request with a key.
-    pub(super) fn begin(&mut self, request: file::Request) {
+    pub(super) fn begin(&mut self, request: file::Request, batch: &mut MicroBatch) {
+        batch.reserve(len_of(&request), request.records.into());
         self.requests.push((request, 0));
     }
 
@@ -57,7 +67,7 @@ impl Taken {
     }
 
     fn push(&mut self, letter: DeadLetter, batch: &mut MicroBatch) {
-        batch.held_bytes += letter.raw.len();
+        batch.held_bytes += letter.held_bytes();
         self.dead_letters.push(letter);
     }
 }

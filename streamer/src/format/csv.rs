@@ -14,6 +14,9 @@ use super::fields::{Field, Fields, Places};
 use super::quoting::{self, QuoteError};
 use super::{About, Split, plain};
 
+/// So much is kept for the next record where few come, in bytes.
+const KEPT_BYTES: usize = 4 * 1024;
+
 /// Cuts records off buffers. Knows the fields of the last record it cut.
 #[derive(Debug)]
 pub(super) struct Splitter {
@@ -43,6 +46,12 @@ impl Split for Splitter {
     #[inline]
     fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut {
         self.cut_by(buffer, complete, true)
+    }
+
+    fn trim(&mut self) {
+        if self.output.capacity() > KEPT_BYTES || self.ends.len() > KEPT_BYTES {
+            *self = Splitter::new(self.delimiter, self.record_bytes_max);
+        }
     }
 
     #[inline]

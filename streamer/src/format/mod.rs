@@ -37,6 +37,9 @@ trait Split {
     /// says that nothing will follow the buffer.
     fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut;
 
+    /// Gives back the memory of a long record, whose fields are not asked for any more.
+    fn trim(&mut self) {}
+
     /// The fields of the record that was cut last, whose bytes are `raw`; none where the format has
     /// no header.
     fn fields<'a>(&'a self, raw: &'a [u8]) -> Fields<'a>;
@@ -92,6 +95,12 @@ macro_rules! formats {
             fn cut(&mut self, buffer: &[u8], complete: bool) -> Cut {
                 match self {
                     $(Splitter::$name(splitter) => Split::cut(splitter, buffer, complete),)+
+                }
+            }
+
+            fn trim(&mut self) {
+                match self {
+                    $(Splitter::$name(splitter) => Split::trim(splitter),)+
                 }
             }
 

@@ -164,6 +164,11 @@ impl Reader {
         Record { raw, range: place.range(), line: Some(place.line), fields }
     }
 
+    /// Gives back the memory that long records took.
+    pub fn trim(&mut self) {
+        self.splitter.trim();
+    }
+
     /// Passes over the rest of a line, behind [`Next::Endless`]; false if its end is not in the
     /// buffer.
     pub fn pass_line(&mut self, buffer: &[u8], at: &mut usize) -> bool {

@@ -27,6 +27,11 @@ impl Refusal {
         self
     }
 
+    /// Whether the same may be done soon.
+    pub(super) fn is_later(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name == header::RETRY_AFTER)
+    }
+
     /// The same may be done soon.
     pub(super) fn later(self) -> Refusal {
         self.with(header::RETRY_AFTER, RETRY_AFTER)

@@ -12,10 +12,12 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::answer::Refusal;
-use super::{App, Entry, auth, body};
-use crate::batch::Counts;
+use super::body::{self, Taken};
+use super::{App, Entry, auth};
+use crate::batch::{Counts, bytes_of_rows};
 use crate::framing::Key;
-use crate::receiver::records::{self, Records};
+use crate::memory::{Held, Memory, Share, names_bytes};
+use crate::receiver::records::{self, Records, RecordsError};
 use crate::spool::{Append, Receipt, SpoolError};
 
 /// How long a client may wait for the commit; later it is told what is certain, that its records
@@ -64,27 +66,30 @@ async fn take(
     let waits = waits(query)?;
     let key = key(headers)?;
     entry.spool.check_room().map_err(refusal)?;
-    let records = {
-        let taken = body::take(app, headers, body).await?;
-        let record_bytes_max = entry.stream.reading.record_bytes_max;
-        let parse = move || match form {
-            Form::Csv => records::csv(&taken.bytes, record_bytes_max),
-            Form::Json => records::json(&taken.bytes),
-            Form::Ndjson => records::ndjson(&taken.bytes),
-        };
-        match waits_long(headers) {
-            false => parse(),
-            true => tokio::task::spawn_blocking(parse).await.map_err(|_panic| broken())?,
-        }
-    };
-    let records =
-        records.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-    check_header(entry, &records)?;
+    let copies = if form == Form::Json { 2 } else { 1 };
+    let taken = body::take(app, headers, body, copies).await?;
+    let record_bytes_max = entry.stream.reading.record_bytes_max;
+    let memory = app.memory.clone();
+    let parse = move || parse(taken, form, record_bytes_max, &memory);
+    let (mut records, mut share) = match waits_long(headers) {
+        false => parse(),
+        true => tokio::task::spawn_blocking(parse).await.map_err(|_panic| broken())?,
+    }?;
+    check_header(entry, records.header.take())?;
     if records.count == 0 {
         return Ok((StatusCode::ACCEPTED, Json(json!({"accepted": 0}))).into_response());
     }
     let Records { content, bytes, count, .. } = records;
     let key = key.map(|key| Key::new(&key, &bytes));
+    if key.is_some() && bytes_of_rows(bytes.len(), count) > app.memory.largest() {
+        let message = format!(
+            "what comes under one Idempotency-Key is committed at once, and {count} records do not fit \
+             into the setting memory; send them in parts"
+        );
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+    }
+    share.shrink_to(bytes.capacity());
+    let bytes = Arc::new(Held::new(bytes, Some(share)));
     let append = Append { content, bytes, records: count, key, waits };
     let Receipt { records, is_repeated, outcome } =
         entry.spool.append(append).await.map_err(refusal)?;
@@ -110,6 +115,35 @@ async fn take(
         false => json!({"accepted": records}),
     };
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+/// The records of a body, and the memory that they are in.
+fn parse(
+    taken: Taken,
+    form: Form,
+    record_bytes_max: usize,
+    memory: &Memory,
+) -> Result<(Records, Share), Refusal> {
+    let Taken { bytes, mut share, .. } = taken;
+    if form == Form::Csv {
+        take_names(&mut share, names_bytes(records::header_bytes(&bytes)), memory)?;
+    }
+    let records = match form {
+        Form::Csv => records::csv(bytes, record_bytes_max),
+        Form::Json => records::json(&bytes),
+        Form::Ndjson => records::ndjson(bytes),
+    };
+    let refused = |error: RecordsError| Refusal::new(StatusCode::BAD_REQUEST, error.to_string());
+    Ok((records.map_err(refused)?, share))
+}
+
+/// Makes room for the names of a long header.
+fn take_names(share: &mut Share, bytes: usize, memory: &Memory) -> Result<(), Refusal> {
+    if bytes > memory.largest() {
+        let message = "the header is longer than the setting memory has room for";
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+    }
+    if share.try_grow(bytes) { Ok(()) } else { Err(body::out_of_memory()) }
 }
 
 /// What became of the records; nothing, if that takes too long or will not be known.
@@ -191,13 +225,13 @@ fn waits_long(headers: &HeaderMap) -> bool {
 }
 
 /// Records under a header that the table can't take would stay in the spool for ever.
-fn check_header(entry: &Entry, records: &Records) -> Result<(), Refusal> {
+fn check_header(entry: &Entry, header: Option<Vec<String>>) -> Result<(), Refusal> {
     if !entry.spool.is_open() {
         let message = "the stream's table is not known yet: the database was not there since the \
                        start, or the table can't be used; `streamer health` tells";
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later());
     }
-    let Some(header) = &records.header else { return Ok(()) };
+    let Some(header) = header else { return Ok(()) };
     let checked = entry.spool.check_header(header);
     checked.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
 }

@@ -16,6 +16,7 @@ use crate::database::{Connections, Usage};
 use crate::event::{Counters, Event, Observer, StreamCounters};
 use crate::health::Health;
 use crate::latency::Latencies;
+use crate::memory::Memory;
 use crate::spool::SpoolWriter;
 
 /// The type of the text.
@@ -51,6 +52,8 @@ pub struct Metrics {
     latency: Times,
     latencies: Latencies,
     unauthorized: Counter,
+    memory: Gauge<u64, AtomicU64>,
+    memory_used: Gauge<u64, AtomicU64>,
 }
 
 impl Metrics {
@@ -75,6 +78,8 @@ impl Metrics {
             latency: Times::new_with_constructor(histogram),
             latencies,
             unauthorized: Counter::default(),
+            memory: Gauge::default(),
+            memory_used: Gauge::default(),
         };
         metrics.register(counters, connections);
         for stream in streams {
@@ -108,6 +113,11 @@ impl Metrics {
         registry.register_collector(Box::new(self.latencies.clone()));
         let help = "Requests without a token that is good";
         registry.register("unauthorized_requests", help, self.unauthorized.clone());
+        let help =
+            "Bytes of the setting memory that are shared: what is not reserved for each connection";
+        registry.register_with_unit("memory_shared", help, Unit::Bytes, self.memory.clone());
+        let help = "Bytes of the shared memory that are in use";
+        registry.register_with_unit("memory_used", help, Unit::Bytes, self.memory_used.clone());
     }
 
     /// Records were accepted.
@@ -118,6 +128,13 @@ impl Metrics {
     /// A request had no token that is good.
     pub(super) fn note_unauthorized(&self) {
         self.unauthorized.inc();
+    }
+
+    /// How much memory is shared, and how much of it is in use now.
+    pub(super) fn note_memory(&self, memory: &Memory) {
+        let level = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.memory.set(level(memory.capacity()));
+        self.memory_used.set(level(memory.capacity() - memory.free()));
     }
 
     /// What a spool is like now.

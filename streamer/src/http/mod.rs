@@ -2,8 +2,8 @@
 //! is.
 //!
 //! Everything has a limit: connections, the time for a request's head and body, the bytes of a
-//! body, those of all bodies in hand, and what waits to be committed. Nothing that a client sent is
-//! in the log or in an answer.
+//! body, the memory of all bodies in hand, and what waits to be committed. Nothing that a client
+//! sent is in the log or in an answer.
 
 mod accept;
 mod answer;
@@ -26,7 +26,6 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use answer::Refusal;
@@ -35,10 +34,8 @@ pub use metrics::Metrics;
 
 use crate::config::{LISTEN_DEFAULT, Listen, Server, Stream};
 use crate::health::Health;
+use crate::memory::Memory;
 use crate::spool::{SpoolWriter, Spools};
-
-/// Bytes of all bodies that are in hand at a time.
-const BODIES_BYTES_MAX: usize = 64 << 20;
 
 /// Why the server can't be started.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +75,8 @@ struct App {
     settings: Server,
     /// Where it is listening: browsers on this machine must have it under one of these names.
     address: SocketAddr,
-    /// Bytes of bodies that may still be taken in hand.
-    bodies: Arc<Semaphore>,
+    /// What bodies are taken into.
+    memory: Memory,
     metrics: Arc<Metrics>,
     health: Health,
     stop: CancellationToken,
@@ -108,6 +105,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// What ails the streamer.
     pub health: Health,
+    /// The memory that is shared.
+    pub memory: Memory,
     /// Ends the server.
     pub stop: CancellationToken,
 }
@@ -161,10 +160,9 @@ impl Bound {
         };
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!("listening on http://{address}");
-        let Parts { metrics, health, stop, .. } = parts;
-        let bodies = Arc::new(Semaphore::new(BODIES_BYTES_MAX));
+        let Parts { metrics, health, memory, stop, .. } = parts;
         let settings = settings.clone();
-        let app = App { entries, settings, address, bodies, metrics, health, stop };
+        let app = App { entries, settings, address, memory, metrics, health, stop };
         Ok(Some(Bound { listener, app: Arc::new(app) }))
     }
 
@@ -249,6 +247,7 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
         app.metrics.note_spool(name, &entry.spool);
         app.metrics.note_health(name, &app.health);
     }
+    app.metrics.note_memory(&app.memory);
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text()).into_response()
 }
 

@@ -12,6 +12,9 @@ use crate::schema::Table;
 /// Different headers that are remembered.
 const HEADERS_MAX: usize = 100;
 
+/// One with more names is not: a table has at most 1,600 columns.
+const NAMES_MAX: usize = 2000;
+
 /// How the records of a file fit the table.
 #[derive(Debug, Clone)]
 pub enum Fit {
@@ -38,7 +41,7 @@ struct Inner {
 struct Made {
     table: Arc<Table>,
     /// Those of the headers seen last.
-    by_header: HashMap<Vec<String>, Arc<Layout>>,
+    by_header: HashMap<Arc<[String]>, Arc<Layout>>,
     keys: Option<Arc<Keys>>,
     /// How often the table's description was renewed.
     renewals: u64,
@@ -104,17 +107,20 @@ impl Fits {
     /// When the header does not fit the table.
     pub fn of_header(&self, header: Vec<String>) -> Result<Fit, HeaderError> {
         let mut made = self.lock();
-        if let Some(layout) = made.by_header.get(&header) {
+        if let Some(layout) = made.by_header.get(header.as_slice()) {
             return Ok(Fit::Header(layout.clone()));
         }
-        if made.by_header.len() >= HEADERS_MAX {
-            made.by_header.clear();
-        }
+        let header: Arc<[String]> = header.into();
         let layout = Layout::new(header.clone(), &made.table, &self.0.fitting);
         let layout = layout.inspect_err(|_| self.0.misfit.notify_one())?;
         layout.notices.iter().for_each(|notice| tracing::info!("{notice}"));
         let layout = Arc::new(layout);
-        made.by_header.insert(header, layout.clone());
+        if header.len() <= NAMES_MAX {
+            if made.by_header.len() >= HEADERS_MAX {
+                made.by_header.clear();
+            }
+            made.by_header.insert(header, layout.clone());
+        }
         Ok(Fit::Header(layout))
     }
 

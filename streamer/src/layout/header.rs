@@ -55,13 +55,13 @@ pub(super) struct Matched<'t> {
     /// The field of each column that is in the file.
     pub(super) fields: HashMap<&'t str, usize>,
     /// Fields that are no column, with their names.
-    pub(super) extras: Vec<(usize, String)>,
+    pub(super) extras: Vec<(usize, &'t str)>,
     /// What a person should know of how the names were understood.
     pub(super) notices: Vec<String>,
 }
 
 pub(super) fn match_names<'t>(
-    header: &[String],
+    header: &'t [String],
     table: &'t Table,
 ) -> Result<Matched<'t>, HeaderError> {
     let names = Names::new(table);
@@ -76,7 +76,7 @@ pub(super) fn match_names<'t>(
                 continue;
             }
             Named::Unknown => {
-                matched.extras.push((field, name.to_owned()));
+                matched.extras.push((field, name));
                 continue;
             }
             Named::Ambiguous(columns) => {
@@ -106,7 +106,7 @@ pub(super) fn match_names<'t>(
 
 impl HeaderError {
     /// The table lacks these fields.
-    pub(super) fn extra(extras: &[(usize, String)]) -> HeaderError {
+    pub(super) fn extra(extras: &[(usize, &str)]) -> HeaderError {
         let shown = extras.iter().take(EXTRAS_SHOWN);
         let mut names: Vec<String> = shown.map(|(field, name)| shown_name(*field, name)).collect();
         let more = extras.len().saturating_sub(EXTRAS_SHOWN);

@@ -37,20 +37,20 @@ impl Kept {
     pub(super) fn new(
         column: &str,
         matched: &HashMap<&str, usize>,
-        extras: &[(usize, String)],
+        extras: &[(usize, &str)],
     ) -> Result<Kept, HeaderError> {
         if matched.contains_key(column) {
             return Err(HeaderError::KeepsOthers(column.to_owned()));
         }
         let (mut names, mut fields) = (HashSet::new(), Vec::new());
         for (field, name) in extras {
-            if !names.insert(name.as_str()) {
+            if !names.insert(*name) {
                 return Err(HeaderError::Twice(shown_name(*field, name)));
             }
             let mut before = if fields.is_empty() { b"{".to_vec() } else { b",".to_vec() };
             put_string(name, &mut before);
             before.push(b':');
-            fields.push(KeptField { field: *field, name: name.clone(), before });
+            fields.push(KeptField { field: *field, name: (*name).to_owned(), before });
         }
         Ok(Kept { column: column.to_owned(), fields })
     }

@@ -11,6 +11,7 @@ mod reason;
 mod target;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 pub use fit::{Fit, Fits};
 pub use header::HeaderError;
@@ -30,7 +31,7 @@ use crate::sql::quote;
 #[derive(Debug)]
 pub struct Layout {
     /// The header, as read; empty where there is none.
-    pub header: Vec<String>,
+    pub header: Arc<[String]>,
     /// The table's full name, quoted.
     pub table: String,
     /// The columns that are sent, in their order.
@@ -128,7 +129,7 @@ impl Layout {
     /// # Errors
     /// [`HeaderError`] when records under this header can't become rows.
     pub fn new(
-        header: Vec<String>,
+        header: Arc<[String]>,
         table: &Table,
         fitting: &Fitting,
     ) -> Result<Layout, HeaderError> {
@@ -140,7 +141,8 @@ impl Layout {
         };
         let null = fitting.null.clone();
         let zone = fitting.zone.name();
-        Ok(Layout { header, null, notices, ..Layout::of(&fields, kept, table, zone, false)? })
+        let layout = Layout::of(&fields, kept, table, zone, false)?;
+        Ok(Layout { header, null, notices, ..layout })
     }
 
     /// The layout of records whose `fields` are columns of `table`, by their names. Rows are sent
@@ -191,7 +193,7 @@ impl Layout {
         let format = if is_text { "" } else { " (format binary)" };
         let copy_statement = format!("copy {} ({names}) from stdin{format}", table.quoted_name);
         let key = key.map(|key| LayoutKey::new(key, table, is_text));
-        let (header, null) = (Vec::new(), Vec::new());
+        let (header, null) = (Arc::default(), Vec::new());
         let (table, is_one_heap) = (table.quoted_name.clone(), table.is_one_heap);
         Ok(Layout {
             header,

@@ -1,8 +1,4 @@
-//! Dead letters: records that could not become rows, from when they are written until they are
-//! resolved.
-
-use std::borrow::Cow;
-use std::sync::Arc;
+//! Dead letters that were written, until they are resolved.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,10 +6,8 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::repertoire::{Lacking, texts_of};
-use super::{bigint, signed};
-use crate::batch::{DeadLetter, LetterKind};
+use crate::batch::LetterKind;
 use crate::layout::Reason;
-use crate::partition::Partition;
 
 /// How many dead letters one transaction retries.
 const RETRIED_MAX: i64 = 1000;
@@ -25,21 +19,9 @@ pub struct Which<'a> {
     pub ids: &'a [i64],
     /// Those of a stream.
     pub stream: Option<&'a str>,
-    /// Those of a partition, as [`Partition::text`] writes it.
+    /// Those of a partition, as [`Partition::text`](crate::partition::Partition::text)
+    /// writes it.
     pub file: Option<&'a str>,
-}
-
-/// A dead letter that is to be written, and where it came from.
-#[derive(Debug, Clone)]
-pub struct Refused<'a> {
-    /// The partition.
-    pub partition: &'a Partition,
-    /// The header of its file, where there is one.
-    pub header: Option<&'a Arc<[u8]>>,
-    /// The micro-batch that took it.
-    pub batch_id: i64,
-    /// The record, and what is wrong with it.
-    pub letter: &'a DeadLetter,
 }
 
 /// A dead letter as it is to be tried again.
@@ -47,7 +29,7 @@ pub struct Refused<'a> {
 pub struct Open {
     /// Its number.
     pub dead_letter_id: i64,
-    /// As [`Partition::text`] writes it.
+    /// As [`text`](crate::partition::Partition::text) writes it.
     pub partition: String,
     /// Where the record starts.
     pub start_offset: i64,
@@ -66,7 +48,7 @@ pub struct Open {
 pub struct Whole {
     /// The stream's name.
     pub stream: String,
-    /// As [`Partition::text`] writes it.
+    /// As [`text`](crate::partition::Partition::text) writes it.
     pub partition: String,
     /// Where the record starts.
     pub start_offset: i64,
@@ -115,55 +97,6 @@ pub struct Group {
     pub example_line: Option<i64>,
     /// The value that is at fault in it.
     pub example_value: Option<String>,
-}
-
-/// Writes dead letters, which came under a header with these names. One that was written before, of
-/// the same place, is open again.
-///
-/// # Errors
-/// When they can't be written.
-pub async fn write(
-    tx: &mut PgConnection,
-    stream: &str,
-    columns: &[String],
-    letters: &[Refused<'_>],
-) -> Result<(), sqlx::Error> {
-    if letters.is_empty() {
-        return Ok(());
-    }
-    let each = || letters.iter().map(|refused| refused.letter);
-    let texts = each().flat_map(|letter| &letter.reasons).flat_map(texts_of);
-    let lacking = Lacking::of(tx, texts.chain(columns.iter().map(String::as_str))).await?;
-    let columns: Vec<Cow<'_, str>> = columns.iter().map(|name| lacking.text(name)).collect();
-    let lines = each().map(|letter| letter.line.map(bigint));
-    sqlx::query(
-        "insert into streamer.dead_letter (stream, partition, start_offset, end_offset, line, raw,
-                                           columns, header, reasons, batch_id, kind)
-         select $1, v.partition, v.start_offset, v.end_offset, v.line, v.raw, $2, v.header, v.reasons,
-                v.batch_id, v.kind
-           from unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bytea[],
-                       $9::jsonb[], $10::bigint[], $11::text[])
-                v (partition, start_offset, end_offset, line, raw, header, reasons, batch_id, kind)
-         on conflict (stream, partition, start_offset) do update
-            set end_offset = excluded.end_offset, line = excluded.line, raw = excluded.raw,
-                columns = excluded.columns, header = excluded.header, reasons = excluded.reasons,
-                batch_id = excluded.batch_id, kind = excluded.kind, tried_with = null, created_at = now(),
-                resolved_at = null, resolution = null",
-    )
-    .bind(stream)
-    .bind(columns)
-    .bind(letters.iter().map(|one| one.partition.text()).collect::<Vec<Cow<'_, str>>>())
-    .bind(signed(each().map(|letter| letter.offsets.start)))
-    .bind(signed(each().map(|letter| letter.offsets.end)))
-    .bind(lines.collect::<Vec<Option<i64>>>())
-    .bind(each().map(|letter| letter.raw.as_slice()).collect::<Vec<_>>())
-    .bind(letters.iter().map(|one| one.header.map(AsRef::as_ref)).collect::<Vec<Option<&[u8]>>>())
-    .bind(each().map(|letter| Json(lacking.reasons(&letter.reasons))).collect::<Vec<_>>())
-    .bind(letters.iter().map(|one| one.batch_id).collect::<Vec<_>>())
-    .bind(each().map(|letter| letter.kind.name()).collect::<Vec<_>>())
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 /// Locks the next open dead letters of a stream behind the number `after`, in order of number.

@@ -4,8 +4,14 @@
 //! Nobody can be told of a record that is none, so it goes into the spool in a way that makes it a
 //! dead letter.
 
+use std::sync::Arc;
+
 use crate::format::{Beginning, Format, Header, Next, Reader, State, without_mark};
+use crate::memory::{CONNECTION_BYTES, Held};
 use crate::spool::{Append, Content};
+
+/// So much memory is kept for what comes next, in bytes.
+const SMALL_BYTES: usize = CONNECTION_BYTES / 2;
 
 /// Cuts a stream of bytes.
 #[derive(Debug)]
@@ -16,7 +22,9 @@ pub struct Intake {
     /// What reads it, once it is known what comes.
     reader: Option<Reader>,
     content: Option<Content>,
-    /// The names in the header, where there is one.
+    /// How many names are in the header, where there is one.
+    fields: usize,
+    /// The names, until somebody has asked for them.
     header: Option<Vec<String>>,
     buffer: Vec<u8>,
     /// The rest of a line that is too long is passed over.
@@ -48,15 +56,27 @@ impl Intake {
             format,
             reader: None,
             content: None,
+            fields: 0,
             header: None,
             buffer: Vec::new(),
             is_skipping: false,
         }
     }
 
-    /// The names in the header, once it was read.
-    pub fn header(&self) -> Option<&[String]> {
-        self.header.as_deref()
+    /// The names in the header, once, when it was read.
+    pub fn take_header(&mut self) -> Option<Vec<String>> {
+        self.header.take()
+    }
+
+    /// How many bytes it has that are no whole record yet.
+    pub fn held_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// How many bytes the header has that it keeps, where it has read one.
+    pub fn header_bytes(&self) -> usize {
+        let header = self.content.as_ref().and_then(|content| content.header.as_ref());
+        header.map_or(0, |header| header.len())
     }
 
     /// Takes bytes; returns what is to be appended now.
@@ -70,6 +90,11 @@ impl Intake {
             Some(content) => self.cut(&mut reader, &content, follows),
             None => Vec::new(),
         };
+        // Many connections have little to say at a time.
+        if self.buffer.len() < SMALL_BYTES {
+            self.buffer.shrink_to(SMALL_BYTES);
+            reader.trim();
+        }
         self.reader = Some(reader);
         Ok(appends)
     }
@@ -116,7 +141,7 @@ impl Intake {
         let header = match beginning {
             Beginning::NotYet | Beginning::Empty => return Ok(None),
             Beginning::Header(Header { names, raw }) => {
-                self.header = Some(names);
+                (self.fields, self.header) = (names.len(), Some(names));
                 Some(raw)
             }
             Beginning::Unreadable(_) if format.has_header() => return Err(NoHeader),
@@ -145,7 +170,7 @@ impl Intake {
                     // The last one, and without a line end. With so many fields more it has too
                     // many, whatever it has; half an object is none.
                     let is_half = follows == Follows::Unknown && place.end == buffer.len();
-                    let fields = self.header.as_ref().filter(|_| is_half).map_or(0, Vec::len);
+                    let fields = if is_half { self.fields } else { 0 };
                     appends.add(place.of(buffer), fields);
                 }
                 Next::Malformed(place, _) => {
@@ -205,6 +230,7 @@ impl Appends<'_> {
     }
 
     fn append(&self, bytes: Vec<u8>, records: u64) -> Append {
+        let bytes = Arc::new(Held::new(bytes, None));
         Append { content: self.content.clone(), bytes, records, key: None, waits: false }
     }
 
@@ -232,7 +258,7 @@ mod tests {
                 let next = Reader::new(content.format, 20).next(&bytes, &mut 0, true);
                 // What is no record must not be read together with its neighbours.
                 let is_alone = content.format.spans_lines() && !matches!(next, Next::Record(_));
-                let text = String::from_utf8(bytes).unwrap();
+                let text = String::from_utf8(bytes.to_vec()).unwrap();
                 match joined.last_mut() {
                     Some(last) if !last.2 && !is_alone => {
                         last.0 += &text;
@@ -284,13 +310,13 @@ mod tests {
         let mut intake = Intake::new(10, None);
         let appends = intake.take(b"{\"a\":\"0123456789\"}\n{}\n", Follows::More).unwrap();
         assert_eq!(appends[0].records, 2);
-        assert_eq!(appends[0].bytes, b"{\"a\":\"01234\n{}\n", "still too long");
+        assert_eq!(**appends[0].bytes, *b"{\"a\":\"01234\n{}\n", "still too long");
         // The end of a line that is too long is no line.
         let mut intake = Intake::new(10, None);
         assert_eq!(intake.take(b"{\"a\":\"0123456789", Follows::More).unwrap()[0].records, 1);
         assert!(intake.take(b"0123456789", Follows::More).unwrap().is_empty());
         let appends = intake.take(b"\"}\n{}\n", Follows::More).unwrap();
-        assert_eq!((appends[0].bytes.as_slice(), appends[0].records), (&b"{}\n"[..], 1));
+        assert_eq!((&**appends[0].bytes, appends[0].records), (&b"{}\n"[..], 1));
     }
 
     #[test]
@@ -303,7 +329,10 @@ mod tests {
             }
             appends.extend(intake.take(b"", Follows::Nothing).unwrap());
             let kinds: Vec<Content> = appends.iter().map(|append| append.content.clone()).collect();
-            (kinds, appends.into_iter().flat_map(|append| append.bytes).collect::<Vec<u8>>())
+            (
+                kinds,
+                appends.into_iter().flat_map(|append| append.bytes.to_vec()).collect::<Vec<u8>>(),
+            )
         };
         // The name of a column may begin so.
         let csv = Content { format: Format::Csv, header: Some(b"{a}".as_slice().into()) };
@@ -329,7 +358,7 @@ mod tests {
                 assert!(appends.is_empty() && kept <= 3, "{kept} bytes are kept");
             }
             let (appends, _) = take(b"\n{\"a\":1}\n");
-            assert_eq!(appends[0].bytes, b"{\"a\":1}\n");
+            assert_eq!(**appends[0].bytes, *b"{\"a\":1}\n");
         }
     }
 }

@@ -45,10 +45,10 @@ pub enum RecordsError {
 ///
 /// # Errors
 /// [`RecordsError`], for the first record that is none.
-pub fn csv(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError> {
+pub fn csv(mut body: Vec<u8>, record_bytes_max: usize) -> Result<Records, RecordsError> {
     let mut reader = Reader::new(Format::Csv, record_bytes_max);
     let mut at = 0;
-    let header = match reader.begin(body, &mut at, true) {
+    let header = match reader.begin(&body, &mut at, true) {
         Beginning::Header(header) => header,
         Beginning::Unreadable(fault) => return Err(RecordsError::Header(words(fault))),
         Beginning::NotYet | Beginning::Empty | Beginning::Records => {
@@ -57,7 +57,7 @@ pub fn csv(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError
     };
     let (begin, mut count) = (at, 0);
     loop {
-        match reader.next(body, &mut at, true) {
+        match reader.next(&body, &mut at, true) {
             Next::Record(_) => count += 1,
             Next::Malformed(Place { line, .. }, fault)
             | Next::Endless(Place { line, .. }, fault) => {
@@ -67,13 +67,12 @@ pub fn csv(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError
             Next::Incomplete => break,
         }
     }
-    let mut bytes = body[begin..at].to_vec();
+    body.truncate(at);
+    body.drain(..begin);
     // A lone CR would wait for the LF that may follow it.
-    if !bytes.ends_with(b"\n") && !bytes.is_empty() {
-        bytes.push(b'\n');
-    }
+    end_line(&mut body);
     let content = Content { format: Format::Csv, header: Some(header.raw) };
-    Ok(Records { content, header: Some(header.names), bytes, count })
+    Ok(Records { content, header: Some(header.names), bytes: body, count })
 }
 
 /// What is wrong with a header that came in a request.
@@ -101,17 +100,34 @@ pub fn json(body: &[u8]) -> Result<Records, RecordsError> {
 ///
 /// # Errors
 /// [`RecordsError::Json`], for the first that is none.
-pub fn ndjson(body: &[u8]) -> Result<Records, RecordsError> {
-    let count = check_lines(body)?;
+pub fn ndjson(mut body: Vec<u8>) -> Result<Records, RecordsError> {
+    let count = check_lines(&body)?;
     // Within a segment it would be no mark.
-    Ok(Records::of_lines(without_mark(body).to_vec(), count))
+    let mark = body.len() - without_mark(&body).len();
+    body.drain(..mark);
+    Ok(Records::of_lines(body, count))
+}
+
+/// The bytes of the header that a body of CSV begins with, at most.
+pub fn header_bytes(body: &[u8]) -> usize {
+    let blank = body.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let end = memchr::memchr2(b'\n', b'\r', &body[blank..]);
+    // A quoted name may go on behind its line.
+    match memchr::memchr(b'"', &body[..end.map_or(body.len(), |end| blank + end)]) {
+        Some(_) => body.len(),
+        None => end.unwrap_or(body.len()),
+    }
+}
+
+fn end_line(bytes: &mut Vec<u8>) {
+    if !bytes.ends_with(b"\n") && !bytes.is_empty() {
+        bytes.push(b'\n');
+    }
 }
 
 impl Records {
     fn of_lines(mut bytes: Vec<u8>, count: usize) -> Records {
-        if !bytes.ends_with(b"\n") && !bytes.is_empty() {
-            bytes.push(b'\n');
-        }
+        end_line(&mut bytes);
         let count = u64::try_from(count).expect("a count of things in memory fits");
         let content = Content { format: Format::Ndjson, header: None };
         Records { content, header: None, bytes, count }
@@ -122,25 +138,33 @@ impl Records {
 mod tests {
     use super::*;
 
+    fn csv_of(body: &[u8], record_bytes_max: usize) -> Result<Records, RecordsError> {
+        csv(body.to_vec(), record_bytes_max)
+    }
+
+    fn ndjson_of(body: &[u8]) -> Result<Records, RecordsError> {
+        ndjson(body.to_vec())
+    }
+
     #[test]
     fn csv_is_counted_and_every_record_ends_its_line() {
-        let records = csv(b"\xef\xbb\xbf\na,b\r\n1,2\r\n\n3,\"x\ny\"", 100).unwrap();
+        let records = csv_of(b"\xef\xbb\xbf\na,b\r\n1,2\r\n\n3,\"x\ny\"", 100).unwrap();
         let header = Some(b"a,b".as_slice().into());
         assert_eq!(records.content, Content { format: Format::Csv, header });
         assert_eq!(records.header.unwrap(), ["a", "b"]);
         assert_eq!((records.bytes.as_slice(), records.count), (&b"1,2\r\n\n3,\"x\ny\"\n"[..], 2));
-        let records = csv(b"a\r1\r", 100).unwrap();
+        let records = csv_of(b"a\r1\r", 100).unwrap();
         assert_eq!((records.bytes.as_slice(), records.count), (&b"1\r\n"[..], 1));
-        assert_eq!(csv(b"a,b\n", 100).unwrap().count, 0);
+        assert_eq!(csv_of(b"a,b\n", 100).unwrap().count, 0);
     }
 
     #[test]
     fn what_is_no_csv_is_told_with_its_place() {
-        assert_eq!(csv(b"\n", 100), Err(RecordsError::NoHeader));
-        assert_eq!(csv(b"\xff,a\n1,2\n", 100), Err(RecordsError::Header("is not valid UTF-8")));
-        let error = csv(b"a,b\n1,2\n\n3,\"x\n5,6\n", 100).unwrap_err().to_string();
+        assert_eq!(csv_of(b"\n", 100), Err(RecordsError::NoHeader));
+        assert_eq!(csv_of(b"\xff,a\n1,2\n", 100), Err(RecordsError::Header("is not valid UTF-8")));
+        let error = csv_of(b"a,b\n1,2\n\n3,\"x\n5,6\n", 100).unwrap_err().to_string();
         assert_eq!(error, "record 2, on line 4: the quote that opens here is never closed");
-        let error = csv(b"a,b\n1,222222222222\n", 10).unwrap_err().to_string();
+        let error = csv_of(b"a,b\n1,222222222222\n", 10).unwrap_err().to_string();
         assert_eq!(error, "record 1, on line 2: the record is longer than 10 bytes");
     }
 
@@ -152,7 +176,7 @@ mod tests {
         assert_eq!((records.bytes.as_slice(), records.count), (lines.as_slice(), 2));
         assert_eq!(json(b" {\"a\":1} ").unwrap().count, 1);
         assert_eq!(json(b"[]").unwrap().count, 0);
-        let records = ndjson(b"\xef\xbb\xbf{\"a\":1.50}\r\n\n{\"b\":[1,2]}").unwrap();
+        let records = ndjson_of(b"\xef\xbb\xbf{\"a\":1.50}\r\n\n{\"b\":[1,2]}").unwrap();
         assert_eq!(records.bytes, b"{\"a\":1.50}\r\n\n{\"b\":[1,2]}\n");
         assert_eq!(records.count, 2);
         for (bad, words) in [("[{},{]", "record 2"), ("[{},5]", "record 2"), ("", "record 1")] {
@@ -160,7 +184,7 @@ mod tests {
             assert!(error.contains(words), "{bad}: {error}");
         }
         assert!(
-            ndjson(b"{}\n{\"a\"\n").unwrap_err().to_string().starts_with("record 2, at byte 3")
+            ndjson_of(b"{}\n{\"a\"\n").unwrap_err().to_string().starts_with("record 2, at byte 3")
         );
     }
 }

@@ -4,12 +4,12 @@
 //! database takes is slowed down by not being read. Nothing is answered: what was on its way when a
 //! connection broke is lost, as it is with every plain TCP source.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,11 +18,22 @@ use super::connections::{Connections, Place};
 use super::intake::{Follows, Intake};
 use crate::config::TcpListen;
 use crate::health::Health;
+use crate::memory::{CONNECTION_BYTES, Memory, Share, line_bytes, names_bytes};
 use crate::retry::pauses;
 use crate::spool::{Append, SpoolError, SpoolWriter};
 
-/// How much is read at a time, in bytes.
+/// How much is read at a time, in bytes, and how much where memory is short.
 const CHUNK_BYTES: usize = 256 * 1024;
+const SMALL_CHUNK_BYTES: usize = CONNECTION_BYTES / 4;
+
+/// A line is in memory as it was read, as it waits for its end, and as it is handed on.
+const COPIES: usize = 3;
+
+/// What a connection keeps of a line with what was reserved for it, in bytes.
+const KEPT_BYTES: usize = CONNECTION_BYTES / 2;
+
+/// Who is silent for so long in the middle of a long line leaves its memory to others that wait.
+const LINE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often it is asked whether there is room again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -38,6 +49,8 @@ pub struct Line {
     pub spool: SpoolWriter,
     /// Where it is noted that a server is away.
     pub health: Health,
+    /// What long lines are read into, and much at a time.
+    pub memory: Memory,
     /// Ends it.
     pub stop: CancellationToken,
 }
@@ -50,6 +63,14 @@ enum Ended {
     Stopped,
     /// Its header does not fit.
     Refused(String),
+}
+
+/// The memory that a connection has, beside what is reserved for it.
+struct Shares {
+    /// Of the long line that has begun.
+    line: Option<Share>,
+    /// Of its header, which is kept as long as it lasts.
+    header: Option<Share>,
 }
 
 /// The next connection, and a place for it once there is one.
@@ -146,45 +167,96 @@ impl Line {
     }
 
     /// Reads one connection to its end. One that has a place among others may have to leave it.
-    async fn read(&self, mut peer: TcpStream, place: Option<Place>) -> Ended {
+    async fn read(&self, peer: TcpStream, place: Option<Place>) -> Ended {
         let mut intake = Intake::new(self.record_bytes_max, None);
-        let mut chunk = vec![0; CHUNK_BYTES];
-        let mut is_header_checked = false;
+        let mut shares = Shares { line: None, header: None };
         loop {
             if !self.wait_for_room().await {
                 return Ended::Stopped;
             }
-            // A connection that was reset has ended like any other, and so has one that leaves.
-            let hearing = async {
+            if let Err(ended) = self.wait_for_line(&intake, &mut shares).await {
+                return ended;
+            }
+            let readable = async {
                 match &place {
-                    Some(place) => place.hear(peer.read(&mut chunk)).await.unwrap_or(Ok(0)),
-                    None => peer.read(&mut chunk).await,
+                    Some(place) => place.hear(peer.readable()).await,
+                    None => Some(peer.readable().await),
                 }
             };
-            let read = tokio::select! {
+            let is_there = tokio::select! {
                 () = self.stop.cancelled() => return Ended::Stopped,
-                read = hearing => read.unwrap_or(0),
+                readable = readable => readable.is_some_and(|readable| readable.is_ok()),
+                () = self.outstayed(), if shares.line.is_some() => false,
             };
-            let follows = if read == 0 { Follows::Unknown } else { Follows::More };
-            let appends = match intake.take(&chunk[..read], follows) {
+            let much = self.memory.try_share(COPIES * CHUNK_BYTES);
+            let bytes = if much.is_some() { CHUNK_BYTES } else { SMALL_CHUNK_BYTES };
+            let mut chunk = Vec::with_capacity(bytes);
+            // A connection that was reset has ended like any other, and so has one that leaves.
+            let is_end = match is_there.then(|| peer.try_read_buf(&mut chunk)) {
+                Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => continue,
+                Some(Ok(read)) => read == 0,
+                Some(Err(_)) | None => true,
+            };
+            let follows = if is_end { Follows::Unknown } else { Follows::More };
+            let appends = match intake.take(&chunk, follows) {
                 Ok(appends) => appends,
                 Err(error) => return Ended::Refused(error.to_string()),
             };
-            if !is_header_checked && let Some(header) = intake.header() {
-                is_header_checked = true;
-                if let Err(error) = self.spool.check_header(header) {
-                    return Ended::Refused(error.to_string());
-                }
+            drop(chunk);
+            if let Err(refused) = self.check_header(&mut intake, &mut shares) {
+                return refused;
             }
             for append in appends {
                 if !self.append(append).await {
                     return Ended::Stopped;
                 }
             }
-            if read == 0 {
+            if is_end {
                 return Ended::Closed;
             }
         }
+    }
+
+    /// Waits until there is memory for the line that has begun, if that is long. The memory of one
+    /// that has ended is given back.
+    async fn wait_for_line(&self, intake: &Intake, shares: &mut Shares) -> Result<(), Ended> {
+        if intake.held_bytes() <= KEPT_BYTES {
+            shares.line = None;
+        } else if shares.line.is_none() {
+            tokio::select! {
+                () = self.stop.cancelled() => return Err(Ended::Stopped),
+                share = self.memory.share(line_bytes(self.record_bytes_max)) => {
+                    shares.line = Some(share);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends when who is silent in the middle of a long line keeps others waiting.
+    async fn outstayed(&self) {
+        loop {
+            tokio::time::sleep(LINE_WITHIN).await;
+            if self.memory.is_wanted() {
+                return;
+            }
+        }
+    }
+
+    /// Checks the header once it was read: whether it fits the table, and into memory.
+    fn check_header(&self, intake: &mut Intake, shares: &mut Shares) -> Result<(), Ended> {
+        let Some(names) = intake.take_header() else { return Ok(()) };
+        let bytes = intake.header_bytes();
+        let beyond = bytes.saturating_sub(KEPT_BYTES / 2);
+        let no_room = || {
+            let why = "the setting memory has no room now for its header of";
+            Ended::Refused(format!("{why} {bytes} bytes"))
+        };
+        let for_names = self.memory.try_share(names_bytes(bytes)).ok_or_else(no_room)?;
+        shares.header = Some(self.memory.try_keep(beyond).ok_or_else(no_room)?);
+        self.spool.check_header(names).map_err(|error| Ended::Refused(error.to_string()))?;
+        drop(for_names);
+        Ok(())
     }
 
     /// Waits until the table is known and not too much waits to be committed; false if it is to

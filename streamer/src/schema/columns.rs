@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::Oid;
-use sqlx::{PgConnection, Row};
+use sqlx::{Connection, PgConnection, Row};
 
 use crate::config::{Fitting, Nan};
 use crate::encode::{Rules, Type, TypeCatalog};
@@ -83,7 +83,10 @@ async fn takes_empty(conn: &mut PgConnection, cast: &str) -> Result<bool, sqlx::
         return asked.bind(cast).fetch_one(conn).await;
     }
     // The name comes from format_type, which quotes it.
-    let tried = sqlx::raw_sql(sql::made(format!("select ''::{cast}"))).execute(conn).await;
+    let mut tx = conn.begin().await?;
+    let tried = sqlx::raw_sql(sql::made(format!("select ''::{cast}"))).execute(&mut *tx).await;
+    // A transaction that it is tried in goes on.
+    tx.rollback().await?;
     match tried {
         Ok(_) => Ok(true),
         Err(sqlx::Error::Database(error)) if remedy_of(error.as_ref()) != Remedy::Retry => {

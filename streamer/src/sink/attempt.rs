@@ -19,8 +19,8 @@ use crate::batch::{
 use crate::config::OnMissingPartition;
 use crate::latency::Visible;
 use crate::ledger::checkpoint::Advanced;
-use crate::ledger::dead_letter::Refused;
-use crate::ledger::{checkpoint, dead_letter, idempotency, micro_batch, stop};
+use crate::ledger::refused::{self, Refused};
+use crate::ledger::{checkpoint, idempotency, micro_batch, stop};
 use crate::limit::DeadLetterLimit;
 use crate::partitioning::NoPartition;
 use crate::retry::{Remedy, remedy_of};
@@ -143,7 +143,7 @@ impl Attempt<'_> {
         let (stream, batch, parts) = (self.stream, self.batch, &committed.parts);
         micro_batch::record(tx, stream, batch, parts, committed.path).await?;
         let letters = self.dead_letters(&written, advanced);
-        dead_letter::write(tx, stream, batch.header(), &letters).await?;
+        refused::write(tx, stream, batch.header(), &letters).await?;
         committed.stopped = stop::judge(tx, stream, self.limit, parts).await?;
         Ok(committed)
     }

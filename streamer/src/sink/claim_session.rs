@@ -65,7 +65,8 @@ impl ClaimSession {
         let is_mine = |holder: &Weak<()>| std::ptr::eq(holder.as_ptr(), Arc::as_ptr(owner));
         let mut freed: Vec<i64> = finished.to_vec();
         freed.retain(|key| state.held.get(key).is_some_and(is_mine));
-        let is_new = |key: &&i64| !state.held.contains_key(key) || freed.contains(key);
+        let is_held = |key: &i64| state.held.get(key).is_some_and(|one| one.strong_count() > 0);
+        let is_new = |key: &&i64| !is_held(key) || freed.contains(key);
         let new: Vec<i64> = wanted.iter().filter(is_new).copied().collect();
         let taken = state.change(database, freed, &new).await?;
         state.held.extend(taken.into_iter().map(|key| (key, Arc::downgrade(owner))));

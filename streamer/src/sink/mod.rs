@@ -40,6 +40,7 @@ use crate::latency::Visible;
 use crate::ledger::checkpoint;
 use crate::ledger::stop::{self, Stopped};
 use crate::limit::DeadLetterLimit;
+use crate::memory::Memory;
 use crate::partition::Partition;
 use crate::partition::claim::{Claim, ClaimRequest};
 use crate::partition::standing::{Loaded, Survey};
@@ -129,12 +130,14 @@ pub enum SinkError {
 }
 
 impl Sink {
-    /// A sink for a stream, whose claims are on `session`.
+    /// A sink for a stream, whose claims are on `session`, and which keeps in shares of `memory` what
+    /// it knows of keys.
     pub fn new(
         database: Arc<Database>,
         stream: &Stream,
         patience: Patience,
         session: ClaimSession,
+        memory: &Memory,
     ) -> Sink {
         let pace = &stream.pace;
         let vigil = Vigil::new(database.clone(), &stream.name, patience.health().clone());
@@ -144,7 +147,7 @@ impl Sink {
             keep: stream.listeners.idempotency_keep,
             place: None,
             first_path: FirstPath::new(),
-            recent: Recent::default(),
+            recent: Recent::new(memory),
             limit: pace.dead_letters_max,
             on_missing: pace.on_missing_partition,
             claims: Claims::new(session, pace.writers),

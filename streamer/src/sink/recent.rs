@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fastbloom::BloomFilter;
 
 use crate::batch::{MicroBatch, RowPlace};
+use crate::memory::{Memory, Share};
 
 /// How many keys a generation has at most, those counted twice that came twice. So many keys, at
 /// least, are kept of the generations before it.
@@ -27,23 +28,32 @@ const BITS: usize = 16;
 const HASHES: u32 = 4;
 
 /// The keys that the writers of one stream have lately written, those of the last million rows at
-/// least, in 8 kB to 7 MB. Clones share them.
-#[derive(Clone, Default)]
+/// least, in 8 kB to 7 MB. Where memory is short fewer are, or none; then any key may be recent.
+/// Clones share them.
+#[derive(Clone)]
 pub(super) struct Recent(Arc<Mutex<Generations>>);
 
-#[derive(Default)]
 struct Generations {
+    memory: Memory,
     /// The oldest first.
     all: VecDeque<Generation>,
+    /// Whether keys were not noted, and none are.
+    is_forgetful: bool,
 }
 
 struct Generation {
     filter: BloomFilter,
     keys: usize,
     keys_max: usize,
+    _share: Share,
 }
 
 impl Recent {
+    /// None yet; what is noted goes into shares of `memory`.
+    pub(super) fn new(memory: &Memory) -> Recent {
+        Recent(Arc::new(Mutex::new(Generations::new(memory))))
+    }
+
     /// Notes the keys of a micro-batch.
     pub(super) fn note(&self, batch: &MicroBatch) {
         let mut generations = self.lock();
@@ -70,20 +80,33 @@ impl fmt::Debug for Recent {
 }
 
 impl Generations {
+    fn new(memory: &Memory) -> Generations {
+        Generations { memory: memory.clone(), all: VecDeque::new(), is_forgetful: false }
+    }
+
     fn note(&mut self, hash: u64) {
         if self.all.back().is_none_or(|young| young.keys == young.keys_max) {
             self.begin();
         }
-        let young = self.all.back_mut().expect("it was just begun");
-        young.filter.insert_hash(hash);
-        young.keys += 1;
+        if let Some(young) = self.all.back_mut() {
+            young.filter.insert_hash(hash);
+            young.keys += 1;
+        }
     }
 
     /// Begins a generation, and forgets those that are not needed any more.
     fn begin(&mut self) {
         let before = self.all.back().map(|young| young.keys_max * GROWTH);
         let keys_max = before.unwrap_or(FIRST_KEYS).min(GENERATION_KEYS);
-        self.all.push_back(Generation::new(keys_max));
+        let young = loop {
+            let young = Generation::new(keys_max, &self.memory);
+            // Younger keys rather than older ones.
+            if young.is_some() || self.all.pop_front().is_none() {
+                break young;
+            }
+        };
+        self.is_forgetful = young.is_none();
+        self.all.extend(young);
         let is_enough = |all: &VecDeque<Generation>| {
             all.iter().skip(1).map(|one| one.keys).sum::<usize>() >= GENERATION_KEYS
         };
@@ -93,14 +116,16 @@ impl Generations {
     }
 
     fn contains(&self, hash: u64) -> bool {
-        self.all.iter().rev().any(|generation| generation.filter.contains_hash(hash))
+        let mut generations = self.all.iter().rev();
+        self.is_forgetful || generations.any(|generation| generation.filter.contains_hash(hash))
     }
 }
 
 impl Generation {
-    fn new(keys_max: usize) -> Generation {
+    fn new(keys_max: usize, memory: &Memory) -> Option<Generation> {
+        let share = memory.try_keep(BITS * keys_max / 8)?;
         let filter = BloomFilter::with_num_bits(BITS * keys_max).hashes(HASHES);
-        Generation { filter, keys: 0, keys_max }
+        Some(Generation { filter, keys: 0, keys_max, _share: share })
     }
 }
 
@@ -109,13 +134,14 @@ mod tests {
     use std::hash::BuildHasher;
 
     use super::{GENERATION_KEYS, Generations};
+    use crate::memory::Memory;
 
     fn hash(number: usize) -> u64 {
         foldhash::fast::FixedState::default().hash_one(number)
     }
 
     fn noted(numbers: std::ops::Range<usize>) -> Generations {
-        let mut generations = Generations::default();
+        let mut generations = Generations::new(&Memory::unlimited());
         numbers.for_each(|number| generations.note(hash(number)));
         generations
     }
@@ -146,6 +172,14 @@ mod tests {
 
     #[test]
     fn nothing_is_recent_at_first() {
-        assert_eq!(count(&Generations::default(), 0..10), 0);
+        assert_eq!(count(&Generations::new(&Memory::unlimited()), 0..10), 0);
+    }
+
+    #[test]
+    fn any_key_may_be_recent_where_there_is_no_memory_to_note_it() {
+        let mut generations = Generations::new(&Memory::new(16 << 10));
+        assert_eq!(count(&generations, 0..10), 0);
+        generations.note(hash(1));
+        assert_eq!(count(&generations, 0..10), 10);
     }
 }

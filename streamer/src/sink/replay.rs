@@ -94,7 +94,7 @@ async fn replay_alike(
     let fit = match header.as_slice() {
         // A JSON object brings its own names.
         [] => Ok(Fit::Keys(Arc::new(Keys::new(table.clone(), &stream.fitting)))),
-        _ => Layout::new(header.clone(), table, &stream.fitting)
+        _ => Layout::new(header.as_slice().into(), table, &stream.fitting)
             .map(|layout| Fit::Header(Arc::new(layout))),
     };
     let mut trial = match fit {

@@ -115,8 +115,12 @@ async fn send(
             false => put_binary(batch, row, &layout.filled, advanced, &mut message),
         }
         if message.len() >= COPY_MESSAGE_BYTES {
-            copy.send(message.as_slice()).await?;
+            // A message may end anywhere.
+            for part in message.chunks(2 * COPY_MESSAGE_BYTES) {
+                copy.send(part).await?;
+            }
             message.clear();
+            message.shrink_to(2 * COPY_MESSAGE_BYTES);
             sent += 1;
             if sent == BUSY_MESSAGES {
                 busy();

@@ -8,5 +8,6 @@ pub mod below;
 pub mod content;
 pub mod file;
 pub mod folder;
+mod packed;
 mod pattern;
 pub mod walk;

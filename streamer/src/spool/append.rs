@@ -1,10 +1,13 @@
 //! What is handed to a spool, and what comes back.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::Content;
 use crate::batch::Counts;
 use crate::framing::Key;
+use crate::memory::Held;
 
 /// The records of one request, which are stored whole or not at all.
 #[derive(Debug, Clone)]
@@ -12,7 +15,7 @@ pub struct Append {
     /// Which segments they fit into.
     pub content: Content,
     /// The records, each with its line end.
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<Held>,
     /// How many there are.
     pub records: u64,
     /// The key that the client gave, if any: what comes twice under a key is stored once, and

@@ -160,8 +160,8 @@ impl SpoolWriter {
     ///
     /// # Errors
     /// Why not.
-    pub fn check_header(&self, names: &[String]) -> Result<(), HeaderError> {
-        self.0.opened().map_or(Ok(()), |one| one.fits.of_header(names.to_vec()).map(drop))
+    pub fn check_header(&self, names: Vec<String>) -> Result<(), HeaderError> {
+        self.0.opened().map_or(Ok(()), |one| one.fits.of_header(names).map(drop))
     }
 
     /// Appends records, and returns once they are synced.

@@ -6,6 +6,7 @@ use crate::batch::{MicroBatch, Part};
 use crate::config::{Overrides, Settings};
 use crate::format::Format;
 use crate::framing::{self, FRAME_BYTES, Head};
+use crate::memory::Held;
 use crate::partition::{Partition, Position};
 use crate::schema::Table;
 
@@ -14,7 +15,7 @@ const HEADER: &[u8] = b"a,b";
 fn append(text: &str) -> Append {
     Append {
         content: Content { format: Format::Csv, header: Some(HEADER.into()) },
-        bytes: text.as_bytes().to_vec(),
+        bytes: Arc::new(Held::new(text.as_bytes().to_vec(), None)),
         records: text.lines().count() as u64,
         key: None,
         waits: false,

@@ -1,7 +1,7 @@
 //! The writer of a spool: requests that come while the disk is busy are written and synced
 //! together.
 //!
-//! A key is *absent* until its records are in the buffer of a segment, then it is *being written*,
+//! A key is *absent* until its records are on their way into a segment, then it is *being written*,
 //! and *stored* once they are synced to their end: only then is it noted and anybody is told. A
 //! second request under a key that is being written waits for what becomes of the first. Where a
 //! write or a sync fails, the segment is cut off where it was synced last and ends there, and the
@@ -180,7 +180,7 @@ impl Writer {
         self.inner.grown.notify_one();
     }
 
-    /// Puts records into the buffer of a segment of their kind, unless they came before.
+    /// Puts records into a segment of their kind, unless they came before.
     fn take(&mut self, append: Append, reply: Reply, known: &Known) {
         let waits = append.waits;
         if let Some(key) = append.key {
@@ -220,7 +220,7 @@ impl Writer {
         if let Some(key) = append.key {
             self.writing.insert(key.key, (at, open.pending.len()));
         }
-        open.put(append, reply);
+        open.put(&append, reply);
         Ok(())
     }
 
@@ -263,7 +263,6 @@ impl Writer {
             return;
         }
         let synced = open.len();
-        open.buffer.clear();
         let mut state = self.inner.state();
         state.troubles.end(Trouble::Unwritable);
         let (mut answers, mut others) = (Vec::new(), Vec::new());
@@ -317,7 +316,6 @@ impl Writer {
         if let Err(error) = open.file.set_len(synced) {
             tracing::error!("cannot cut off {}: {error}", open.name);
         }
-        open.buffer.clear();
         open.is_full = true;
         for Pending { reply, others, .. } in open.pending.drain(..) {
             for reply in others.into_iter().map(|other| other.reply).chain([reply]) {

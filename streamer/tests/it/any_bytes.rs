@@ -16,6 +16,7 @@ use streamer::feed::lanes::FILES;
 use streamer::feed::places::Places;
 use streamer::feed::{Feed, Work};
 use streamer::layout::{Fits, Reason};
+use streamer::memory::Memory;
 use streamer::partition::standing::Standing;
 use streamer::partition::{Checkpoint, Partition};
 use streamer::schema::{Column, Table};
@@ -223,8 +224,8 @@ fn drain(folder: &Path, stream: &Stream, read: &mut Read) {
     let places = Places::new(folder.to_owned(), &stream.reading, None);
     let files = Files::new(&stream.reading, Standing::default());
     let fits = Fits::new(table(), &stream.fitting);
-    let mut feed =
-        Feed::new(&stream.reading, &stream.pace, places.clone(), fits, files.clone(), FILES);
+    let (reading, pace, memory) = (&stream.reading, &stream.pace, &Memory::unlimited());
+    let mut feed = Feed::new(reading, pace, places.clone(), fits, files.clone(), FILES, memory);
     loop {
         files.list(&places, usize::MAX).unwrap();
         let checkpoints = [CSV, JSON]
@@ -232,7 +233,7 @@ fn drain(folder: &Path, stream: &Stream, read: &mut Read) {
             .filter_map(|&name| Some((Partition::parse(name), read.checkpoint.clone()?)));
         let checkpoints = checkpoints.collect();
         feed.take_all(&checkpoints);
-        while let Some(work) = feed.next_work(u64::MAX) {
+        while let Some(work) = feed.next_work(u64::MAX, feed.room()) {
             read.take(work);
         }
         if is_patient || !files.is_waiting() {

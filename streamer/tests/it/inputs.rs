@@ -124,7 +124,9 @@ async fn a_record_of_100_mb_is_a_dead_letter_by_default_and_a_row_where_that_is_
                     from streamer.dead_letter";
     let expected = "3|100000002|65536|the record is longer than 1048576 bytes";
     assert_eq!(db.rows(letter).await, [expected]);
-    let settings = "[stream.t]\nfiles = '*.csv'\nmax_record_bytes = '110MB'\n";
+    // What is reserved for each connection depends on it.
+    let settings = "[server]\nmemory = '2GiB'\n[database]\nconnections = 2\n\
+                    [stream.t]\nfiles = '*.csv'\nmax_record_bytes = '110MB'\n";
     fs::write(folder.path().join("streams.toml"), settings).unwrap();
     fs::rename(folder.path().join("1.csv"), folder.path().join("2.csv")).unwrap();
     run(folder.path(), &db).expect(0);

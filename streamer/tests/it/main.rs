@@ -33,6 +33,7 @@ mod limit;
 mod listeners;
 mod locks;
 mod machine;
+mod memory;
 mod names;
 mod oddities;
 mod own_rollups;

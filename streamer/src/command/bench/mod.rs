@@ -99,6 +99,7 @@ async fn measure(
         give_up_after: Some(GIVE_UP_AFTER),
         stop: stop.child_token(),
         spools: Spools::new(&settings.spool, &streams, spool_max, &health),
+        memory: settings.memory.shared(),
         health,
     };
     // However this ends, so does the streamer.
@@ -108,9 +109,10 @@ async fn measure(
     let names = [stream.name.as_str()];
     let counters = Counters::new(names);
     let (spools, health) = (plan.spools.clone(), plan.health.clone());
+    let memory = plan.memory.clone();
     let (latencies, connections) = (health.latencies().clone(), health.connections().clone());
     let metrics = Arc::new(Metrics::new(names, counters.clone(), latencies, connections));
-    let parts = Parts { spools, metrics, health, stop: plan.stop.clone() };
+    let parts = Parts { spools, metrics, health, memory, stop: plan.stop.clone() };
     let server = Bound::bind(&settings.server, &streams, parts).await?;
     let server = server.context("the server has no address")?;
     let address = server.address();

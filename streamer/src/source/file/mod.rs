@@ -28,6 +28,7 @@ pub struct OpenFile {
     /// What was read and not yet consumed lies from `begin` on.
     buffer: Vec<u8>,
     begin: usize,
+    record_bytes_max: usize,
     /// Up to where the buffer's consumed bytes are in `consumed`.
     noted: usize,
     consumed: Consumed,
@@ -85,6 +86,7 @@ impl OpenFile {
             stat,
             buffer: Vec::new(),
             begin: 0,
+            record_bytes_max,
             noted: 0,
             consumed: Consumed::default(),
             at_end: false,
@@ -141,6 +143,19 @@ impl OpenFile {
         self.buffer.truncate(self.begin);
         self.at_end = false;
         Ok(same)
+    }
+
+    /// Gives back the memory of what was read ahead. Of a packed file that is only to be done where
+    /// memory `is_short`: to read on is then to unpack it from the beginning.
+    pub fn put_down(&mut self, is_short: bool) {
+        if self.is_packed() && !is_short {
+            return;
+        }
+        self.note();
+        self.content.put_down();
+        self.reader.trim();
+        self.buffer = Vec::new();
+        (self.begin, self.noted, self.at_end) = (0, 0, false);
     }
 
     /// Why nothing follows, where that is not the proper end of a packed file.
@@ -255,7 +270,9 @@ impl OpenFile {
         (self.begin, self.noted) = (0, 0);
         let kept = self.buffer.len();
         // A record longer than a chunk doubles the buffer, so that it is scanned few times.
-        self.buffer.resize(kept + CHUNK_BYTES.max(kept), 0);
+        let more = kept.min(self.record_bytes_max.saturating_sub(kept)).max(CHUNK_BYTES);
+        self.buffer.reserve_exact(more);
+        self.buffer.resize(kept + more, 0);
         let offset = self.offset() + count(kept);
         let read = self.content.read_at(&mut self.buffer[kept..], offset);
         self.buffer.truncate(kept + read.as_ref().copied().unwrap_or(0));

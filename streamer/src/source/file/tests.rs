@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::memory::Memory;
 
 /// Reads all of `bytes` in a file: each record or refused line with its offset and line.
 fn read(bytes: &[u8], record_bytes_max: usize, still: bool) -> Vec<(String, u64, u64)> {
@@ -11,7 +12,7 @@ fn read(bytes: &[u8], record_bytes_max: usize, still: bool) -> Vec<(String, u64,
     let stat = Stat::of(&file.metadata().unwrap());
     let mut open = OpenFile::from_start(
         Kind::File,
-        Content::new(file, ""),
+        Content::new(file, "", &Memory::new(0)),
         stat,
         Format::Csv,
         record_bytes_max,
@@ -58,7 +59,7 @@ fn a_file_that_grew_since_it_was_judged_still_is_waited_for() {
     file.write_all(b"a\n").unwrap();
     let stat = Stat::of(&file.metadata().unwrap());
     let mut open = {
-        let content = Content::new(file.try_clone().unwrap(), "");
+        let content = Content::new(file.try_clone().unwrap(), "", &Memory::new(0));
         OpenFile::from_start(Kind::File, content, stat, Format::Csv, 100)
     };
     file.write_all(b"12.9").unwrap();
