@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::batch::{Counts, PartOutcome, Path};
+use chrono::{DateTime, Utc};
+
+use crate::batch::{Counts, Part, PartOutcome, Path};
 use crate::latency::Visible;
 use crate::partition::Lag;
 
@@ -53,10 +55,14 @@ pub struct Commit<'a> {
     pub stream: &'a str,
     /// What became of the records, by partition.
     pub parts: &'a [PartOutcome],
+    /// What it took of each partition, in the same order.
+    pub taken: &'a [Part],
     /// How the rows went in.
     pub path: Path,
     /// From the first byte read to the commit.
     pub elapsed: Duration,
+    /// Where that time went, but for what it has waited.
+    pub times: Times,
     /// How many bytes it took.
     pub bytes: u64,
     /// What is left to read.
@@ -70,6 +76,17 @@ pub struct Commit<'a> {
     pub latencies: &'a [(u64, Duration)],
     /// Of the rows: when their events were created, and when they were visible.
     pub visible: &'a Visible,
+}
+
+/// Where the time of a micro-batch went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// To read its records and convert them.
+    pub read: Duration,
+    /// To look keys up, and to write rows and bookkeeping: the COPY for the most part.
+    pub write: Duration,
+    /// To commit.
+    pub commit: Duration,
 }
 
 /// Who is told of events.
@@ -101,8 +118,10 @@ pub struct StreamCounters {
     /// Files that could not be loaded, have stopped the stream, or wait for a partition of the
     /// table; each time counts.
     pub failures: u64,
-    /// What is left to read, as of the last micro-batch.
+    /// What is left to read, as of the last micro-batch or listing of the folder.
     pub lag: Lag,
+    /// When that was; `None` before the first of both.
+    pub lag_at: Option<DateTime<Utc>>,
     /// How long that will take, as far as could be told then.
     pub time_left: Option<Duration>,
 }
@@ -111,6 +130,13 @@ impl Reporter {
     /// Tells these observers, and counts in `counters`.
     pub fn new(observers: Vec<Arc<dyn Observer>>, counters: Counters) -> Reporter {
         Reporter { observers: observers.into(), counters }
+    }
+
+    /// What is left to read of `stream` is known anew, without a micro-batch.
+    pub fn note_lag(&self, stream: &str, lag: Lag) {
+        if let Some(counters) = self.counters.lock().get_mut(stream) {
+            (counters.lag, counters.lag_at) = (lag, Some(Utc::now()));
+        }
     }
 
     /// Tells all observers of `event`.
@@ -148,6 +174,7 @@ impl Counters {
                 counters.micro_batches += 1;
                 counters.bytes += commit.bytes;
                 (counters.lag, counters.time_left) = (commit.lag, commit.time_left);
+                counters.lag_at = Some(Utc::now());
             }
             Event::Failed { .. } | Event::Waiting { .. } | Event::Stopped { .. } => {
                 counters.failures += 1;
@@ -239,8 +266,10 @@ mod tests {
             reporter.report(&Event::Committed(Commit {
                 stream: "a",
                 parts: &[part.clone(), part.clone()],
+                taken: &[],
                 path: Path::Direct,
                 elapsed: Duration::ZERO,
+                times: Times::default(),
                 bytes: 10,
                 lag,
                 time_left: Some(age),
@@ -265,8 +294,10 @@ mod tests {
             bytes: 20,
             failures: 2,
             lag,
+            lag_at: sample["a"].lag_at,
             time_left: Some(age),
         };
+        assert!(a.lag_at.is_some());
         assert_eq!(sample["a"], a);
         assert_eq!(sample["b"], StreamCounters::default());
     }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::advice::{advise, holders};
 use crate::database::Database;
-use crate::health::{Ailment, Health};
+use crate::health::{Ailment, Health, Kind};
 use crate::retry::{Remedy, pauses, remedy, shown};
 
 /// One worker's patience with the database.
@@ -207,7 +207,8 @@ impl Patience {
             false => format!("no database at {place} yet: {}", shown(error)),
         };
         tracing::warn!("{ailment}; trying again");
-        let ailment = self.health.note(ailment);
+        let kind = Kind::Database { place: place.to_owned() };
+        let ailment = self.health.note(ailment).of_kind(kind);
         let outage = Arc::new(Outage { since: Instant::now(), _ailment: ailment });
         told.outage = Arc::downgrade(&outage);
         outage

@@ -311,15 +311,7 @@ impl Global {
             data: self.data.clone(),
             spool: self.spool.clone(),
             database_url: self.database_url.clone(),
-            every: None,
-            max_rows: None,
-            linger: None,
-            catch_up: false,
-            writers: None,
-            connections: None,
-            listen: None,
-            memory: None,
-            token: None,
+            ..Overrides::default()
         }
     }
 }

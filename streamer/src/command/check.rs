@@ -26,6 +26,7 @@ use crate::partition::Partition;
 use crate::partitioning::{Missing, missing_tomorrow};
 use crate::schema::{Column, Table};
 use crate::sink::{DryRun, Trial};
+use crate::source::untaken::Look;
 
 /// How many bad records of a stream are shown one by one.
 const SHOWN_MAX: usize = 20;
@@ -37,6 +38,14 @@ pub(super) async fn run(global: &Global) -> Result<Exit> {
     need_folder(&global.data)?;
     let (settings, database) = open(global).await?;
     say(format!("settings: {}", counted(settings.streams.len(), "stream")));
+    if settings.server.open_page && !settings.server.is_loopback() {
+        say(
+            "warning: the live page asks for no token (open_page), and other machines may reach it",
+        );
+    }
+    for untaken in Look::new(&settings.data, &settings.streams).find() {
+        say(untaken.to_string());
+    }
     let outcome = async {
         let (mut conn, inventory) = inventory(&database, &settings.streams).await?;
         let version: String =

@@ -15,8 +15,8 @@ use crate::config::{DEFAULT_FILE, Overrides, Settings, Stream, TokenSource};
 use crate::database::{Connections, Database};
 use crate::engine::{self, Plan, Presence};
 use crate::event::{Counters, Log, Observer, Reporter};
-use crate::health::{Ailment, Health};
-use crate::http::{Bound, Metrics, Parts};
+use crate::health::{Ailment, Health, Kind};
+use crate::http::{Bound, Live, LiveParts, Metrics, Parts, Place};
 use crate::migrate::{MigrateError, foreign_text, migrate};
 use crate::patience::Patience;
 use crate::private::sockets;
@@ -28,6 +28,9 @@ pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
 
 /// The variable that may hold a token.
 const TOKEN: &str = "STREAMER_TOKEN";
+
+/// The variable that says whether the page can be read without a token.
+const OPEN_PAGE: &str = "STREAMER_OPEN_PAGE";
 
 /// When a stop was asked for, the work and what listens end within this time, whatever hangs.
 const STOP_WITHIN: Duration = Duration::from_millis(4700);
@@ -47,8 +50,35 @@ enum Outcome {
 pub(super) struct Reporting {
     counters: Counters,
     metrics: Option<Arc<Metrics>>,
+    /// What pages see.
+    live: Option<Live>,
+    /// Where pages find the database.
+    place: Place,
     /// Where the HTTP server listens.
     address: Option<SocketAddr>,
+}
+
+impl Reporting {
+    /// Nothing counted yet.
+    fn new(settings: &Settings, plan: &Plan) -> Reporting {
+        let names = settings.streams.iter().map(|one| one.name.as_str());
+        let counters = Counters::new(names.clone());
+        let latencies = plan.health.latencies().clone();
+        let connections = plan.health.connections().clone();
+        let metrics = Arc::new(Metrics::new(names, counters.clone(), latencies, connections));
+        let live = Live::new(LiveParts {
+            server: &settings.server,
+            streams: &settings.streams,
+            spools: &plan.spools,
+            counters: counters.clone(),
+            health: plan.health.clone(),
+            metrics: metrics.clone(),
+            data: &settings.data,
+            is_embedded: settings.database_url.is_none(),
+        });
+        let (metrics, live, place) = (Some(metrics), Some(live), Place::default());
+        Reporting { counters, metrics, live, place, address: None }
+    }
 }
 
 pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -> Result<Exit> {
@@ -72,7 +102,7 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         memory: settings.memory.shared(),
         health,
     };
-    let starting = plan.health.note("it is starting");
+    let starting = plan.health.note("it is starting").of_kind(Kind::Starting);
     if let Err(error) = sockets::clear_leftovers().await {
         tracing::debug!("nothing is cleared up: {error}");
     }
@@ -86,13 +116,8 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
     if args.available_now {
         settings.streams.iter_mut().for_each(|stream| stream.pace.every = Duration::ZERO);
     }
-    let names = settings.streams.iter().map(|one| one.name.as_str());
-    let counters = Counters::new(names.clone());
-    let latencies = plan.health.latencies().clone();
-    let connections = plan.health.connections().clone();
-    let metrics = Arc::new(Metrics::new(names, counters.clone(), latencies, connections));
-    let (mut listeners, address) = start_listeners(&settings, args, &plan, &metrics).await?;
-    let reporting = Reporting { counters, metrics: Some(metrics), address };
+    let mut reporting = Reporting::new(&settings, &plan);
+    let mut listeners = start_listeners(&settings, args, &plan, &mut reporting).await?;
     let stop = plan.stop.clone();
     listeners.spawn(plan.spools.clone().watch_unclaimed(plan.health.clone(), stop.clone()));
     let overdue = async {
@@ -146,6 +171,7 @@ fn overrides(global: &Global, args: &RunArgs) -> Overrides {
         listen: args.listen,
         memory: args.memory,
         token: token(args),
+        open_page: open_page(),
         ..global.overrides()
     }
 }
@@ -156,6 +182,15 @@ fn token(args: &RunArgs) -> Option<TokenSource> {
     let has_one = std::env::var_os(TOKEN).is_some_and(|token| !token.is_empty());
     let file = args.token_file.clone().map(TokenSource::File);
     file.or_else(|| has_one.then(|| TokenSource::Env(TOKEN.to_owned())))
+}
+
+/// What the environment says of the page.
+fn open_page() -> Option<bool> {
+    match std::env::var(OPEN_PAGE).as_deref() {
+        Ok("1" | "true") => Some(true),
+        Ok("0" | "false") => Some(false),
+        _ => None,
+    }
 }
 
 /// Prints what became of everything.
@@ -169,29 +204,44 @@ pub(super) fn finish(summary: &Summary, wall: Duration) -> Result<Exit> {
 }
 
 /// Starts what is to listen, until the work is to stop. Nothing does, where all is to be loaded
-/// that is there now and none is asked for. Also returns where the HTTP server listens.
+/// that is there now and none is asked for. Where the HTTP server listens, is noted
+/// in `reporting`.
 async fn start_listeners(
     settings: &Settings,
     args: &RunArgs,
     plan: &Plan,
-    metrics: &Arc<Metrics>,
-) -> Result<(JoinSet<()>, Option<SocketAddr>)> {
-    let (mut listeners, mut address) = (JoinSet::new(), None);
-    let (spools, health, stop) = (plan.spools.clone(), plan.health.clone(), plan.stop.clone());
-    let memory = &plan.memory;
-    if !args.available_now || settings.server.listen.is_some() {
-        let (metrics, memory) = (metrics.clone(), memory.clone());
-        let parts = Parts { spools, metrics, health, memory, stop };
+    reporting: &mut Reporting,
+) -> Result<JoinSet<()>> {
+    let mut listeners = JoinSet::new();
+    let is_wanted = !args.available_now || settings.server.listen.is_some();
+    if let Some((metrics, live)) = reporting.metrics.clone().zip(reporting.live.take())
+        && is_wanted
+    {
+        let (spools, health, stop) = (plan.spools.clone(), plan.health.clone(), plan.stop.clone());
+        let (sampling, place) = (stop.clone(), reporting.place.clone());
+        let parts = Parts {
+            spools,
+            metrics,
+            health,
+            memory: plan.memory.clone(),
+            stop,
+            live: Some(live.clone()),
+            place,
+        };
         if let Some(server) = Bound::bind(&settings.server, &settings.streams, parts).await? {
-            address = Some(server.address());
+            reporting.address = Some(server.address());
             listeners.spawn(server.serve());
+            listeners.spawn(live.clone().look_for_untaken(sampling.clone()));
+            listeners.spawn(live.clone().sample(sampling));
+            // Without a server nobody sees it.
+            reporting.live = Some(live);
         }
     }
     for stream in settings.streams.iter().filter(|_| !args.available_now) {
         let Some(spool) = plan.spools.writer(&stream.name) else { continue };
         let (health, stop) = (plan.health.clone(), plan.stop.clone());
         let record_bytes_max = stream.reading.record_bytes_max;
-        let (name, memory) = (stream.name.as_str().into(), memory.clone());
+        let (name, memory) = (stream.name.as_str().into(), plan.memory.clone());
         let line = Line { stream: name, record_bytes_max, spool, health, memory, stop };
         if let Some(tcp) = stream.listeners.tcp_listen {
             let place = tcp.address;
@@ -206,7 +256,7 @@ async fn start_listeners(
             listeners.spawn(line.connect(place.clone()));
         }
     }
-    Ok((listeners, address))
+    Ok(listeners)
 }
 
 /// Which streams there are where no file names any.
@@ -229,6 +279,7 @@ async fn work(
 ) -> Result<Outcome> {
     let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;
     let database = Arc::new(database.by(plan.health.connections()));
+    reporting.place.note(&database);
     let outcome = match migrate_patiently(&database, &plan, &settings.streams).await {
         Ok(()) => {
             drop(starting);
@@ -280,6 +331,9 @@ pub(super) async fn stream_all(
     let mut observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Log), shown.clone()];
     if let Some(metrics) = &reporting.metrics {
         observers.push(metrics.clone());
+    }
+    if let Some(live) = &reporting.live {
+        observers.push(Arc::new(live.clone()));
     }
     let reporter = Reporter::new(observers, reporting.counters.clone());
     let outcome = engine::run(database.clone(), data, streams, plan, reporter).await;

@@ -88,6 +88,8 @@ pub struct Overrides {
     pub listen: Option<Listen>,
     /// `--memory`.
     pub memory: Option<ByteSize>,
+    /// `STREAMER_OPEN_PAGE`.
+    pub open_page: Option<bool>,
     /// `--token-file`, `STREAMER_TOKEN`.
     pub token: Option<TokenSource>,
 }

@@ -28,6 +28,11 @@ pub struct Server {
     pub max_connections: usize,
     /// The web pages that may post, as browsers name them; `null` is a page opened from disk.
     pub cors_origins: Vec<String>,
+    /// Whether the page and what it shows can be read without a token, under the names of this
+    /// machine.
+    pub open_page: bool,
+    /// Whether events can be sent by the page's simulator.
+    pub simulator: bool,
     /// Where the tokens are that streams without any of their own ask for.
     pub token: Option<TokenSource>,
 }
@@ -63,6 +68,20 @@ impl fmt::Display for Listen {
     }
 }
 
+impl Server {
+    /// Whether no other machine can reach it.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(self.listen)
+    }
+}
+
+fn is_loopback(listen: Option<Listen>) -> bool {
+    match listen {
+        Some(Listen::At(address)) => address.ip().is_loopback(),
+        Some(Listen::None) | None => true,
+    }
+}
+
 /// The same as written in streams.toml.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,6 +95,9 @@ pub(super) struct ServerFile {
     #[serde(default)]
     cors_origins: Vec<String>,
     token_file: Option<PathBuf>,
+    open_page: Option<bool>,
+    #[serde(default)]
+    simulator: bool,
 }
 
 /// A path without links and `..`, as far as it is there.
@@ -146,6 +168,8 @@ impl ServerFile {
         }
         Ok(Server {
             listen,
+            open_page: overrides.open_page.or(self.open_page).unwrap_or(is_loopback(listen)),
+            simulator: self.simulator,
             max_body,
             max_spool: self.max_spool.unwrap_or(ByteSize::gib(1)),
             max_connections,

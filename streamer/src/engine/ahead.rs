@@ -1,6 +1,8 @@
 //! Reading ahead: the next micro-batch is read and encoded on a thread of its own while the present
 //! one is being committed.
 
+use std::time::{Duration, Instant};
+
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::batch::MicroBatch;
@@ -12,20 +14,30 @@ pub(super) struct ReadAhead {
     state: State,
     /// What was read ahead and not asked for yet.
     ready: Option<Work>,
+    /// How long it took to read that, and what was given last.
+    ready_in: Duration,
+    taken_in: Duration,
     /// What is committed, and whose memory the next micro-batch may have.
     spare: Option<MicroBatch>,
 }
 
 enum State {
     Idle(Box<Feed>),
-    Reading(JoinHandle<(Box<Feed>, Option<Work>)>),
+    Reading(JoinHandle<(Box<Feed>, Option<Work>, Duration)>),
     /// The feed is on a thread whose end a method awaits; a method that was cancelled leaves it so.
     Lent,
 }
 
 impl ReadAhead {
     pub(super) fn new(feed: Feed) -> ReadAhead {
-        ReadAhead { state: State::Idle(Box::new(feed)), ready: None, spare: None }
+        let (ready_in, taken_in) = (Duration::ZERO, Duration::ZERO);
+        ReadAhead {
+            state: State::Idle(Box::new(feed)),
+            ready: None,
+            ready_in,
+            taken_in,
+            spare: None,
+        }
     }
 
     /// Gives back a micro-batch that is committed.
@@ -56,8 +68,9 @@ impl ReadAhead {
                     feed.reuse(spare);
                 }
                 State::Reading(spawn_blocking(move || {
+                    let begun = Instant::now();
                     let work = feed.next_work(records_max, room);
-                    (feed, work)
+                    (feed, work, begun.elapsed())
                 }))
             }
             state => state,
@@ -73,12 +86,18 @@ impl ReadAhead {
         self.start(records_max, room);
         let feed = self.rest().await?;
         self.state = State::Idle(feed);
+        self.taken_in = self.ready_in;
         Ok(self.ready.take())
     }
 
     /// Whether something is or was read ahead.
     pub(super) fn is_ahead(&self) -> bool {
         self.is_ready() || matches!(self.state, State::Reading(_))
+    }
+
+    /// How long it took to read and convert what [`ReadAhead::next`] gave last.
+    pub(super) fn taken_in(&self) -> Duration {
+        self.taken_in
     }
 
     /// Whether something was read ahead.
@@ -109,8 +128,8 @@ impl ReadAhead {
         match std::mem::replace(&mut self.state, State::Lent) {
             State::Idle(feed) => Ok(feed),
             State::Reading(reading) => {
-                let (feed, work) = reading.await?;
-                self.ready = work;
+                let (feed, work, took) = reading.await?;
+                (self.ready, self.ready_in) = (work, took);
                 Ok(feed)
             }
             State::Lent => unreachable!("one task uses it, and cancels no method of it"),

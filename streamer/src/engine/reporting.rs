@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::writer::Shared;
 use crate::batch::MicroBatch;
-use crate::event::{Commit, Event};
+use crate::event::{Commit, Event, Times};
 use crate::sink::Committed;
 
 impl Shared {
@@ -17,23 +17,32 @@ impl Shared {
         self.reporter.report(&Event::Failed { stream: &self.stream.name, partition, reason });
     }
 
+    /// The folder is listed: the stream's writers may look for work, and what is left to read is
+    /// known anew.
+    pub(super) fn note_listed(&self) {
+        self.reporter.note_lag(&self.stream.name, self.files.lag(&self.places));
+        self.listed.send_replace(());
+    }
+
     pub(super) fn report_commit(
         &self,
         batch: &MicroBatch,
         committed: &Committed,
-        started: Instant,
-        latencies: &[(u64, Duration)],
+        (started, read): (Instant, Duration),
+        latencies: Option<Vec<(u64, Duration)>>,
     ) {
         self.reporter.report(&Event::Committed(Commit {
             stream: &self.stream.name,
             parts: &committed.parts,
+            taken: &batch.parts,
             path: committed.path,
             elapsed: started.elapsed(),
+            times: Times { read, ..committed.times },
             bytes: batch.parts.iter().map(|part| part.bytes).sum(),
             lag: batch.lag,
             time_left: self.time_left(batch, started.elapsed()),
             records_max: self.stream.pace.records_max().is_none().then_some(batch.records_max),
-            latencies,
+            latencies: latencies.as_deref().unwrap_or_default(),
             visible: &committed.visible,
         }));
     }

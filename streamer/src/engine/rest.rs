@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ended::Ended;
 use crate::config::Stream;
-use crate::health::{Ailment, Health};
+use crate::health::{Ailment, Health, Kind};
 use crate::retry::pauses;
 
 /// Whether a stream rests, and why.
@@ -77,7 +77,7 @@ impl Resting {
         };
         if present.told.as_ref().is_none_or(|(told, _)| *told != words) {
             let told = format!("{words}; the stream rests, and goes on once this is mended");
-            let ailment = self.health.note_of(&self.stream, told.clone());
+            let ailment = self.health.note_of(&self.stream, told.clone()).of_kind(Kind::Rest);
             present.told = Some((words, ailment));
             tracing::error!("{told}");
         }

@@ -13,7 +13,7 @@ use crate::batch::MicroBatch;
 use crate::config::Stream;
 use crate::event::{Event, Reporter};
 use crate::feed::files::Files;
-use crate::health::Ailment;
+use crate::health::{Ailment, Kind};
 use crate::partition::Partition;
 use crate::partitioning::Missing;
 use crate::schema::Table;
@@ -114,7 +114,8 @@ impl Unplaced {
             self.report(batch, &words);
             let stream = self.stream.name.clone();
             let ailment = format!("stream {stream} waits: {words}");
-            let ailment = Some(self.plan.health.note_waiting(&stream, ailment));
+            let ailment = self.plan.health.note_waiting(&stream, ailment);
+            let ailment = Some(ailment.of_kind(Kind::Partition));
             let wait = Arc::new(Wait { words, stream, since: Instant::now(), ailment });
             waits.push(Arc::downgrade(&wait));
             wait

@@ -30,7 +30,7 @@ use crate::event::{Event, Reporter};
 use crate::feed::files::{Files, LISTED_MAX};
 use crate::feed::lanes;
 use crate::feed::places::Places;
-use crate::health::Ailment;
+use crate::health::{Ailment, Kind};
 use crate::layout::Fits;
 use crate::ledger::stop::Stopped;
 use crate::patience::Patience;
@@ -287,7 +287,7 @@ impl Leader {
             Ok(()) => {
                 tracing::debug!(stream = %self.shared.stream.name, cost = ?self.listing.cost(), "listed");
                 self.cannot_list = None;
-                self.shared.listed.send_replace(());
+                self.shared.note_listed();
             }
             Err(error) if self.shared.plan.until_drained => return Err(Ended::Folder(error)),
             Err(error) if self.cannot_list.is_none() => {
@@ -349,9 +349,9 @@ impl Leader {
         if plan.until_drained && !stopped.is_empty() {
             return Ok(false);
         }
-        let files: Vec<_> = stopped.iter().map(|file| file.partition.text()).collect();
+        let files: Vec<_> = stopped.iter().map(|one| one.partition.text().into_owned()).collect();
         let ailment = format!("stream {} is stopped by {}", stream.name, files.join(", "));
-        let _ailment = plan.health.note_of(&stream.name, ailment);
+        let _ailment = plan.health.note_of(&stream.name, ailment).of_kind(Kind::Stopped { files });
         while !stopped.is_empty() {
             if !shared.sleep_until(Instant::now() + stream.reading.scan_every).await {
                 return Ok(false);

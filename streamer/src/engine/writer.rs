@@ -339,7 +339,7 @@ impl Writer {
             let stopped = committed.stopped.iter().map(|file| &file.partition);
             spool.committed(batch, &committed.watched, stopped)
         });
-        self.shared.report_commit(batch, &committed, started, &latencies.unwrap_or_default());
+        self.shared.report_commit(batch, &committed, (started, self.source.taken_in()), latencies);
         if !committed.stopped.is_empty() {
             self.shared.stop();
         }

@@ -174,6 +174,12 @@ impl Files {
         self.state().left(0, true).1
     }
 
+    /// What is left to read of the stream, the micro-batches that are in hand not counted.
+    pub fn lag(&self, places: &Places) -> Lag {
+        let (bytes, age) = places.spool().map(|spool| spool.backlog()).unwrap_or_default();
+        self.state().lag(bytes, age)
+    }
+
     /// Whether the folder holds more than was taken down and that is read, or was never listed
     /// since the checkpoints were learned.
     pub fn needs_listing(&self) -> bool {

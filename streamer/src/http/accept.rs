@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -62,18 +65,29 @@ pub(super) async fn serve(
     drop(tokio::time::timeout(STOP_GRACE, connections.wait()).await);
 }
 
+/// What a handler ends its connection with, when the client does not take what it is sent.
+#[derive(Debug, Clone)]
+pub(super) struct HangUp(pub(super) CancellationToken);
+
 /// Answers the requests of one connection.
 async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
     // Answers are small, and somebody waits for each.
     drop(stream.set_nodelay(true));
+    let (hang_up, router) = (CancellationToken::new(), TowerToHyperService::new(router));
+    let given = HangUp(hang_up.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(given.clone());
+        router.call(request)
+    });
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(conversation);
     let ended = tokio::select! {
         ended = conversation.as_mut() => ended,
+        () = hang_up.cancelled() => return,
         () = stop.cancelled() => {
             conversation.as_mut().graceful_shutdown();
             conversation.await

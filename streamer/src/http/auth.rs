@@ -71,10 +71,15 @@ impl Token {
     }
 }
 
-/// Whether a request shows one of the tokens; all are compared, in a time that tells nothing.
+/// Whether a request shows one of the tokens.
 pub(super) fn shows_one(headers: &HeaderMap, tokens: &[Token]) -> bool {
     let shown = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    let Some(shown) = shown.and_then(|value| value.strip_prefix(b"Bearer ")) else { return false };
+    shown.and_then(|value| value.strip_prefix(b"Bearer ")).is_some_and(|one| is_one(one, tokens))
+}
+
+/// Whether something that is shown is one of the tokens; all are compared, in a time that tells
+/// nothing.
+pub(super) fn is_one(shown: &[u8], tokens: &[Token]) -> bool {
     let matches = tokens.iter().map(|token| token.0.ct_eq(shown).unwrap_u8());
     matches.fold(0, |any, one| any | one) == 1
 }

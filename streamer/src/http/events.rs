@@ -147,7 +147,7 @@ fn take_names(share: &mut Share, bytes: usize, memory: &Memory) -> Result<(), Re
 }
 
 /// What became of the records; nothing, if that takes too long or will not be known.
-async fn committed(app: &App, outcome: oneshot::Receiver<Counts>) -> Option<Counts> {
+pub(super) async fn committed(app: &App, outcome: oneshot::Receiver<Counts>) -> Option<Counts> {
     tokio::select! {
         outcome = outcome => outcome.ok(),
         () = tokio::time::sleep(WAIT_MAX) => None,
@@ -158,7 +158,10 @@ async fn committed(app: &App, outcome: oneshot::Receiver<Counts>) -> Option<Coun
 /// The entry to a stream, for one who may pass. Whoever shows no token is not told which streams
 /// there are.
 fn entry<'a>(app: &'a App, stream: &str, headers: &HeaderMap) -> Result<&'a Entry, Refusal> {
-    let passes = |entry: &Entry| entry.tokens.is_empty() || auth::shows_one(headers, &entry.tokens);
+    let passes = |entry: &Entry| {
+        let has_token = entry.tokens.is_empty() || auth::shows_one(headers, &entry.tokens);
+        has_token || app.page_may_post(headers, entry)
+    };
     match app.entries.get(stream) {
         Some(entry) if passes(entry) => Ok(entry),
         None if app.entries.values().any(passes) => {
@@ -195,7 +198,7 @@ fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
 }
 
 /// Whether the client waits for the commit.
-fn waits(query: Option<&str>) -> Result<bool, Refusal> {
+pub(super) fn waits(query: Option<&str>) -> Result<bool, Refusal> {
     match query.unwrap_or_default() {
         "" => Ok(false),
         "wait=commit" => Ok(true),

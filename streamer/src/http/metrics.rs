@@ -54,6 +54,7 @@ pub struct Metrics {
     unauthorized: Counter,
     memory: Gauge<u64, AtomicU64>,
     memory_used: Gauge<u64, AtomicU64>,
+    event_streams: Gauge<u64, AtomicU64>,
 }
 
 impl Metrics {
@@ -80,6 +81,7 @@ impl Metrics {
             unauthorized: Counter::default(),
             memory: Gauge::default(),
             memory_used: Gauge::default(),
+            event_streams: Gauge::default(),
         };
         metrics.register(counters, connections);
         for stream in streams {
@@ -118,11 +120,23 @@ impl Metrics {
         registry.register_with_unit("memory_shared", help, Unit::Bytes, self.memory.clone());
         let help = "Bytes of the shared memory that are in use";
         registry.register_with_unit("memory_used", help, Unit::Bytes, self.memory_used.clone());
+        let help = "Event streams that are open, one for each page";
+        registry.register("event_streams", help, self.event_streams.clone());
     }
 
     /// Records were accepted.
     pub(super) fn note_accepted(&self, stream: &str, records: u64) {
         self.accepted.get_or_create(&of(stream)).inc_by(records);
+    }
+
+    /// How many records of a stream were accepted.
+    pub(super) fn accepted(&self, stream: &str) -> u64 {
+        self.accepted.get_or_create(&of(stream)).get()
+    }
+
+    /// How many event streams are open.
+    pub(super) fn note_event_streams(&self, count: usize) {
+        self.event_streams.set(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     /// A request had no token that is good.
@@ -205,7 +219,8 @@ impl Collector for Sampler {
                 metric.encode_counter::<NoLabelSet, _, u64>(&count(counters), None)?;
             }
         }
-        let help = "Bytes that were found and not committed, as of the last micro-batch.";
+        let help =
+            "Bytes that were found and not committed, as of the last micro-batch or listing.";
         let unit = Some(&Unit::Bytes);
         let mut metric = encoder.encode_descriptor("lag", help, unit, MetricType::Gauge)?;
         for (stream, counters) in &sample {

@@ -6,20 +6,26 @@
 //! sent is in the log or in an answer.
 
 mod accept;
+mod access;
 mod answer;
+mod api;
 mod auth;
 mod body;
 mod events;
+mod live;
 mod metrics;
 mod openapi;
 mod origin;
+mod page;
+mod simulator;
+mod views;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -28,9 +34,13 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use access::Sessions;
 use answer::Refusal;
 pub use auth::{Token, TokenError};
+pub use live::{Live, LiveParts};
 pub use metrics::Metrics;
+pub use views::Place;
+use views::Views;
 
 use crate::config::{LISTEN_DEFAULT, Listen, Server, Stream};
 use crate::health::Health;
@@ -59,6 +69,9 @@ pub enum ServerError {
         /// Where the server was to listen.
         address: SocketAddr,
     },
+    /// The token of the server can't be read.
+    #[error("the server's token")]
+    ServerToken(#[source] TokenError),
     /// A token can't be read.
     #[error("stream {stream}")]
     Token {
@@ -80,6 +93,12 @@ struct App {
     metrics: Arc<Metrics>,
     health: Health,
     stop: CancellationToken,
+    /// The tokens that open all streams.
+    tokens: Vec<Token>,
+    sessions: Sessions,
+    /// What pages see; `None`, where none are served.
+    live: Option<Live>,
+    views: Views,
 }
 
 /// The way into one stream.
@@ -109,9 +128,21 @@ pub struct Parts {
     pub memory: Memory,
     /// Ends the server.
     pub stop: CancellationToken,
+    /// What pages see; `None`, where none are to be served.
+    pub live: Option<Live>,
+    /// The database that they are shown.
+    pub place: Place,
 }
 
+/// Tells a proxy not to hold back what comes of an answer.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
 impl App {
+    /// What pages see. Only their routes ask for it.
+    fn live(&self) -> &Live {
+        self.live.as_ref().expect("pages are served only where there is something to see")
+    }
+
     /// Whether whoever asks may know which streams there are: from this machine, or with a token of
     /// one of them.
     fn tells_names(&self, headers: &HeaderMap) -> bool {
@@ -136,6 +167,7 @@ impl Bound {
             Some(Listen::At(address)) => address,
             None => LISTEN_DEFAULT,
         };
+        let tokens = Token::load(settings.token.as_ref()).map_err(ServerError::ServerToken)?;
         let mut entries = BTreeMap::new();
         for stream in streams {
             let name = stream.name.clone();
@@ -160,9 +192,25 @@ impl Bound {
         };
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!("listening on http://{address}");
-        let Parts { metrics, health, memory, stop, .. } = parts;
-        let settings = settings.clone();
-        let app = App { entries, settings, address, memory, metrics, health, stop };
+        let Parts { metrics, health, memory, stop, live, place, .. } = parts;
+        let (settings, sessions) = (settings.clone(), Sessions::new());
+        if let Some(live) = &live {
+            live.note_address(address);
+            tell_of_page(address, &sessions);
+        }
+        let app = App {
+            entries,
+            settings,
+            address,
+            memory,
+            metrics,
+            health,
+            stop,
+            tokens,
+            sessions,
+            live,
+            views: Views::new(place),
+        };
         Ok(Some(Bound { listener, app: Arc::new(app) }))
     }
 
@@ -179,8 +227,25 @@ impl Bound {
     }
 }
 
+/// Tells where the page is, and how to log in without a token.
+fn tell_of_page(address: SocketAddr, sessions: &Sessions) {
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        _ => address,
+    };
+    let code = sessions.code().unwrap_or_default();
+    tracing::info!(
+        "the page is at http://{host}/; this opens it logged in, once and within 10 minutes: \
+         http://{host}/#/login/{code}"
+    );
+}
+
 fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let pages = |router| match app.live {
+        Some(_) => simulator::routes(page::routes(views::routes(api::routes(router)))),
+        None => router,
+    };
+    pages(Router::new())
         .route("/streams/{stream}/events", post(events::post).options(origin::preflight))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -207,7 +272,8 @@ async fn confine(request: Request, next: Next) -> Response {
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         (header::REFERRER_POLICY, "no-referrer"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        // The files of the page have a policy of their own.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -248,6 +314,7 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
         app.metrics.note_health(name, &app.health);
     }
     app.metrics.note_memory(&app.memory);
+    app.metrics.note_event_streams(app.live.as_ref().map_or(0, Live::clients));
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text()).into_response()
 }
 
@@ -257,5 +324,6 @@ async fn openapi(State(app): State<Arc<App>>) -> Response {
     let streams: Vec<&str> = app.entries.keys().map(String::as_str).filter(is_told).collect();
     let is_open = app.entries.values().any(|entry| entry.tokens.is_empty());
     let is_locked = app.entries.values().any(|entry| !entry.tokens.is_empty());
-    Json(openapi::description(&streams, is_open, is_locked)).into_response()
+    let has_page = app.live.is_some();
+    Json(openapi::description(&streams, is_open, is_locked, has_page)).into_response()
 }

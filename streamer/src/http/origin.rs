@@ -19,7 +19,7 @@ const MAX_AGE: &str = "600";
 /// lead here too; and the page must be listed, or be this server's.
 pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    if app.address.ip().is_loopback() && !host(headers).is_some_and(is_local) {
+    if app.address.ip().is_loopback() && !is_local(headers) {
         let message = "served under the names of this machine only, such as 127.0.0.1";
         return Refusal::new(StatusCode::MISDIRECTED_REQUEST, message).into_response();
     }
@@ -63,8 +63,19 @@ fn is_listed(app: &App, origin: &HeaderValue) -> bool {
 
 /// Whether the page is from this server itself.
 fn is_own(headers: &HeaderMap, origin: &HeaderValue) -> bool {
-    let page = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://"));
+    let page =
+        origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
     page.is_some() && page == headers.get(header::HOST).and_then(|host| host.to_str().ok())
+}
+
+/// Whether no page asks, or one of this server.
+pub(super) fn is_own_or_none(headers: &HeaderMap) -> bool {
+    headers.get(header::ORIGIN).is_none_or(|origin| is_own(headers, origin))
+}
+
+/// Whether the client has this server under a name of this machine.
+pub(super) fn is_local(headers: &HeaderMap) -> bool {
+    host(headers).is_some_and(is_local_name)
 }
 
 /// The name that the client has this server under, without the port.
@@ -76,6 +87,6 @@ fn host(headers: &HeaderMap) -> Option<&str> {
     })
 }
 
-fn is_local(name: &str) -> bool {
+fn is_local_name(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }

@@ -1,7 +1,7 @@
 //! One try at the transaction of a micro-batch.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
@@ -17,6 +17,7 @@ use crate::batch::{
     Counts, DeadLetter, LetterKind, MicroBatch, PartOutcome, Path, RowPlace, Verdict, count,
 };
 use crate::config::OnMissingPartition;
+use crate::event::Times;
 use crate::latency::Visible;
 use crate::ledger::checkpoint::Advanced;
 use crate::ledger::refused::{self, Refused};
@@ -85,6 +86,7 @@ impl Attempt<'_> {
         in_doubt: &mut Option<Committed>,
         busy: Busy<'_>,
     ) -> Result<Committed, Failure> {
+        let begun = Instant::now();
         let mut tx = begin(conn, Some(self.lock_wait)).await?;
         let advanced = checkpoint::advance(&mut tx, self.stream, &self.batch.parts).await?;
         let Some(advanced) = advanced else {
@@ -113,9 +115,10 @@ impl Attempt<'_> {
         }
         // Noted while the server writes its log. If it is not committed after all, it is looked up
         // in vain when it is tried again, and what it repeats is taken for recent.
-        let note = async { self.recent.note(self.batch) };
+        let (note, write) = (async { self.recent.note(self.batch) }, begun.elapsed());
         tokio::join!(biased; tx.commit(), note).0?;
         let mut committed = in_doubt.clone().expect("it was put there");
+        (committed.times.write, committed.times.commit) = (write, begun.elapsed() - write);
         committed.visible.note_commit();
         Ok(committed)
     }
@@ -239,7 +242,8 @@ impl Attempt<'_> {
         let Lookup { path, duplicates } = lookup;
         let is_unplaced = |(_, letter): &&(_, DeadLetter)| letter.kind == LetterKind::NoPartition;
         let unplaced = count(written.dead.iter().filter(is_unplaced).count());
-        Committed { parts, path, duplicates, stopped: Vec::new(), unplaced, watched, visible }
+        let (stopped, times) = (Vec::new(), Times::default());
+        Committed { parts, path, duplicates, stopped, unplaced, watched, times, visible }
     }
 
     /// All dead letters: those known before the table was asked, and those that it refused.

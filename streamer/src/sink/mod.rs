@@ -36,6 +36,7 @@ pub use replay::{Replayed, replay};
 use crate::batch::{Counts, MicroBatch, PartOutcome, Path};
 use crate::config::{OnMissingPartition, Stream};
 use crate::database::Database;
+use crate::event::Times;
 use crate::latency::Visible;
 use crate::ledger::checkpoint;
 use crate::ledger::stop::{self, Stopped};
@@ -95,6 +96,8 @@ pub struct Committed {
     pub unplaced: u64,
     /// What became of the records that somebody waits for, in the order of [`MicroBatch::watched`].
     pub watched: Vec<Counts>,
+    /// How long the transaction took, until its commit and from then on.
+    pub times: Times,
     /// How late the rows were, as of the COMMIT's reply; where that was lost, of when it was found
     /// out.
     pub visible: Visible,

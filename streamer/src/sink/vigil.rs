@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::advice::holders;
 use crate::advice::waits::{Wait, wait_of};
 use crate::database::Database;
-use crate::health::{Ailment, Health};
+use crate::health::{Ailment, Health, Kind};
 use chrono::{DateTime, Utc};
 
 /// After this time without an end it is asked what the work waits for.
@@ -159,13 +159,14 @@ impl Vigil {
         let Wait { holders, words } = wait;
         let mut work = self.work();
         let work = work.get_or_insert_with(Work::begin);
-        let (stream, since) = (&self.stream, work.since.format("%Y-%m-%d %H:%M:%S UTC"));
+        let (stream, time) = (&self.stream, work.since.format("%Y-%m-%d %H:%M:%S UTC"));
         let words =
-            format!("stream {stream} has committed nothing since {since}: it waits for {words}");
+            format!("stream {stream} has committed nothing since {time}: it waits for {words}");
+        let kind = Kind::Lock { holders: holders.clone() };
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         let before = present.upgrade();
         let is_new = before.as_ref().is_none_or(|before| before.noted().holders != *holders);
-        let _ailment = self.health.note_of(stream, words.clone());
+        let _ailment = self.health.note_of(stream, words.clone()).of_kind(kind).since(work.since);
         if is_new {
             tracing::warn!("{words}");
         }

@@ -10,4 +10,5 @@ pub mod file;
 pub mod folder;
 mod packed;
 mod pattern;
+pub mod untaken;
 pub mod walk;

@@ -26,7 +26,7 @@ use crate::config::{Listen, Overrides, Settings, Stream};
 use crate::engine::{self, Plan};
 use crate::event::{Counters, Event, Log, Observer, Reporter};
 use crate::health::Health;
-use crate::http::{Bound, Metrics, Parts};
+use crate::http::{Bound, Metrics, Parts, Place};
 use crate::spool::Spools;
 use report::{Counts, Report, Tally};
 use scratch::Scratch;
@@ -112,7 +112,8 @@ async fn measure(
     let memory = plan.memory.clone();
     let (latencies, connections) = (health.latencies().clone(), health.connections().clone());
     let metrics = Arc::new(Metrics::new(names, counters.clone(), latencies, connections));
-    let parts = Parts { spools, metrics, health, memory, stop: plan.stop.clone() };
+    let (stop_server, place) = (plan.stop.clone(), Place::default());
+    let parts = Parts { spools, metrics, health, memory, stop: stop_server, live: None, place };
     let server = Bound::bind(&settings.server, &streams, parts).await?;
     let server = server.context("the server has no address")?;
     let address = server.address();

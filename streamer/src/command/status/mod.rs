@@ -25,6 +25,7 @@ use crate::partition::fingerprint::Stat;
 use crate::partition::{Density, Kind, Lag, Name, Partition};
 use crate::partitioning::missing_tomorrow;
 use crate::source::folder::Folder;
+use crate::source::untaken::{Look, Untaken};
 use crate::spool::{free_bytes, segments};
 
 /// How many files and micro-batches of a stream are shown unless all are asked for.
@@ -38,6 +39,8 @@ struct Status {
     /// Those that the streams of the running streamer share.
     connections: Option<Usage>,
     streams: Vec<StreamStatus>,
+    /// What lies in the data folder and no stream takes.
+    untaken: Vec<Untaken>,
 }
 
 #[derive(Debug, Serialize)]
@@ -140,7 +143,8 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
     }
     let streams = status.streams.iter().map(|stream| stream.text(args.all));
     let above = at_work::text(&status.instances) + &text::connections(status.connections);
-    let texts: Vec<String> = std::iter::once(above).chain(streams).collect();
+    let untaken = status.untaken.iter().map(|untaken| format!("{untaken}\n"));
+    let texts: Vec<String> = std::iter::once(above).chain(streams).chain(untaken).collect();
     print(&texts.join("\n"))
 }
 
@@ -151,7 +155,8 @@ async fn gather(conn: &mut PgConnection, settings: &Settings) -> Result<Status> 
         let context = || format!("read the state of stream {}", stream.name);
         streams.push(gather_stream(conn, settings, stream).await.with_context(context)?);
     }
-    Ok(Status { instances, connections: None, streams })
+    let untaken = Look::new(&settings.data, &settings.streams).find();
+    Ok(Status { instances, connections: None, streams, untaken })
 }
 
 async fn gather_stream(

@@ -1,6 +1,7 @@
 //! What the tests stand on: one PostgreSQL server a test run, a database a test, the real programs
 //! as child processes, and a judge that reads the files on its own.
 
+mod events;
 mod http;
 pub(crate) mod judge;
 mod process;
@@ -25,6 +26,7 @@ use streamer::config::{Overrides, Settings};
 use streamer::embedded::Embedded;
 use tokio::sync::OnceCell;
 
+pub(crate) use events::Events;
 pub(crate) use http::{Answer, Http};
 pub(crate) use judge::{Verdict, judge};
 pub(crate) use process::{Ended, Running, streamer};

@@ -14,7 +14,9 @@ use super::WAIT_MAX;
 /// The program with a clean environment, in `folder`, with its data there too.
 pub(crate) fn streamer(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamer"));
-    for name in ["CONFIG", "DATA", "EVERY", "SPOOL", "TOKEN", "TOKEN_FILE"] {
+    for name in
+        ["CONFIG", "DATA", "EVERY", "OPEN_PAGE", "SPOOL", "STARTED_BY", "TOKEN", "TOKEN_FILE"]
+    {
         command.env_remove(format!("STREAMER_{name}"));
     }
     for name in ["DATABASE_URL", "RUST_LOG"] {

@@ -5,6 +5,8 @@
 //! what is to be told of its streams, as JSON. It needs nothing but the process itself, so it is
 //! true also when the database is away and when nothing can be written.
 
+mod ailing;
+
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
@@ -12,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use ailing::{Ailing, Kind};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -39,18 +43,7 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct Ailments {
     noted: u64,
-    present: BTreeMap<u64, Present>,
-}
-
-#[derive(Debug)]
-struct Present {
-    words: String,
-    /// Whether it keeps the streamer from taking records, or from loading them.
-    hinders: bool,
-    /// The stream that it keeps from going on, if it is only that one.
-    stream: Option<String>,
-    /// The stream that waits for a partition of its table, if it is that.
-    waits: Option<String>,
+    present: BTreeMap<u64, Ailing>,
 }
 
 /// What a streamer tells of its streams.
@@ -112,32 +105,37 @@ impl Health {
     /// them.
     pub fn note(&self, ailment: impl Into<String>) -> Ailment {
         let words = ailment.into();
-        self.note_present(Present { words, hinders: true, stream: None, waits: None })
+        self.note_present(words, true, None, None)
     }
 
     /// Notes what somebody has to see to, in one line, while the streamer goes on.
     pub fn note_aside(&self, ailment: impl Into<String>) -> Ailment {
         let words = ailment.into();
-        self.note_present(Present { words, hinders: false, stream: None, waits: None })
+        self.note_present(words, false, None, None)
     }
 
     /// Notes that records of a stream wait for a partition of its table, in one line. Other records
     /// are taken and loaded.
     pub fn note_waiting(&self, stream: &str, ailment: impl Into<String>) -> Ailment {
         let (words, waits) = (ailment.into(), Some(stream.to_owned()));
-        self.note_present(Present { words, hinders: false, stream: None, waits })
+        self.note_present(words, false, None, waits)
     }
 
     /// Notes what keeps one stream from going on, in one line. Records of other streams are taken
     /// and loaded.
     pub fn note_of(&self, stream: &str, ailment: impl Into<String>) -> Ailment {
         let (words, stream) = (ailment.into(), Some(stream.to_owned()));
-        self.note_present(Present { words, hinders: false, stream, waits: None })
+        self.note_present(words, false, stream, None)
     }
 
     /// What ails the streamer.
     pub fn ailments(&self) -> Vec<String> {
         self.lock().present.values().map(|present| present.words.clone()).collect()
+    }
+
+    /// All that ails the streamer, in the order that it was noted in.
+    pub fn ailing(&self) -> Vec<Ailing> {
+        self.lock().present.values().cloned().collect()
     }
 
     /// What keeps the stream from going on.
@@ -152,7 +150,7 @@ impl Health {
 
     fn ailments_by_stream(&self) -> BTreeMap<String, Vec<String>> {
         let mut by_stream = BTreeMap::<String, Vec<String>>::new();
-        for Present { words, stream, .. } in self.lock().present.values() {
+        for Ailing { words, stream, .. } in self.lock().present.values() {
             if let Some(stream) = stream {
                 by_stream.entry(stream.clone()).or_default().push(words.clone());
             }
@@ -160,11 +158,17 @@ impl Health {
         by_stream
     }
 
-    fn note_present(&self, present: Present) -> Ailment {
+    fn note_present(
+        &self,
+        words: String,
+        hinders: bool,
+        stream: Option<String>,
+        waits: Option<String>,
+    ) -> Ailment {
         let mut ailments = self.lock();
         ailments.noted += 1;
-        let id = ailments.noted;
-        ailments.present.insert(id, present);
+        let (id, kind, since) = (ailments.noted, Kind::default(), Utc::now());
+        ailments.present.insert(id, Ailing { id, words, kind, since, hinders, stream, waits });
         Ailment { health: self.clone(), id }
     }
 
@@ -226,6 +230,28 @@ impl Health {
 
     fn lock(&self) -> MutexGuard<'_, Ailments> {
         self.ailments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ailment {
+    /// The same, of this kind.
+    #[must_use]
+    pub fn of_kind(self, kind: Kind) -> Ailment {
+        self.change(|ailing| ailing.kind = kind);
+        self
+    }
+
+    /// The same, which began before it was noted.
+    #[must_use]
+    pub fn since(self, since: DateTime<Utc>) -> Ailment {
+        self.change(|ailing| ailing.since = since);
+        self
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Ailing)) {
+        if let Some(ailing) = self.health.lock().present.get_mut(&self.id) {
+            change(ailing);
+        }
     }
 }
 

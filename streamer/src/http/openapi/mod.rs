@@ -1,12 +1,20 @@
 //! The description of the server, for programs. A test sees to it that each status in it does
 //! occur.
 
+mod page;
+
 use serde_json::{Value, json};
 
 /// The description, with the names of the streams there are, as far as they are told. `is_open`
-/// says that some stream asks for no token, `is_locked` that some does.
-pub(super) fn description(streams: &[&str], is_open: bool, is_locked: bool) -> Value {
-    json!({
+/// says that some stream asks for no token, `is_locked` that some does, `has_page` that pages are
+/// served.
+pub(super) fn description(
+    streams: &[&str],
+    is_open: bool,
+    is_locked: bool,
+    has_page: bool,
+) -> Value {
+    let mut description = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Streamer",
@@ -36,7 +44,13 @@ pub(super) fn description(streams: &[&str], is_open: bool, is_locked: bool) -> V
                 "properties": {"error": {"type": "string"}}
             }}
         }
-    })
+    });
+    if let Some(paths) = description["paths"].as_object_mut()
+        && has_page
+    {
+        paths.extend(page::paths());
+    }
+    description
 }
 
 const MISDIRECTED: &str =

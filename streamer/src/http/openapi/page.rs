@@ -1,0 +1,89 @@
+//! What pages ask for.
+
+use serde_json::{Map, Value, json};
+
+use super::{MISDIRECTED, later, refused};
+
+/// The paths of the page's data.
+pub(super) fn paths() -> Map<String, Value> {
+    let stream =
+        json!({"name": "stream", "in": "path", "required": true, "schema": {"type": "string"}});
+    let rollup =
+        json!({"name": "rollup", "in": "path", "required": true, "schema": {"type": "string"}});
+    let id = json!({"name": "id", "in": "path", "required": true, "schema": {"type": "integer"}});
+    let windows = json!({
+        "name": "windows", "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 240}
+    });
+    let of_stream = json!({"name": "stream", "in": "query", "schema": {"type": "string"}});
+    let missing = ("404", refused("No such thing, or none that may be seen"));
+    let away = ("503", later("The database does not answer"));
+    let wrong = ("400", refused("A parameter that is none"));
+    let mut live = get(
+        "What the page shows, as it happens: `history`, then a `frame` each second",
+        &[],
+        &[("503", later("Too many event streams are open"))],
+    );
+    live["get"]["responses"]["200"]["content"] =
+        json!({"text/event-stream": {"schema": {"type": "string"}}});
+    let paths = [
+        ("/api/live", live),
+        ("/api/overview", get("What the page shows now", &[], &[])),
+        ("/api/session", session()),
+        (
+            "/api/streams/{stream}",
+            get(
+                "Files, totals and newest rows of a stream, and its rollups",
+                &[&stream],
+                &[missing.clone(), away.clone()],
+            ),
+        ),
+        (
+            "/api/streams/{stream}/rollups/{rollup}",
+            get(
+                "The last windows of a rollup, by key",
+                &[&stream, &rollup, &windows],
+                &[wrong.clone(), missing.clone(), away.clone()],
+            ),
+        ),
+        (
+            "/api/dead-letters",
+            get(
+                "Refused records, by column and reason",
+                &[&of_stream],
+                &[wrong, missing.clone(), away.clone()],
+            ),
+        ),
+        ("/api/dead-letters/{id}", get("A refused record", &[&id], &[missing, away.clone()])),
+        ("/api/dictionary", get("Tables, rollups and views with their comments", &[], &[away])),
+    ];
+    paths.into_iter().map(|(path, what)| (path.to_owned(), what)).collect()
+}
+
+/// A question that whoever may see the page may ask.
+fn get(summary: &str, parameters: &[&Value], more: &[(&str, Value)]) -> Value {
+    let mut responses = json!({
+        "200": {"description": "As it is", "content": {"application/json": {"schema": {"type": "object"}}}},
+        "401": refused("No token, no login, or a wrong one"),
+        "403": refused("A web page of another server"),
+        "421": refused(MISDIRECTED)
+    });
+    for (status, response) in more {
+        responses[*status] = response.clone();
+    }
+    json!({"get": {
+        "summary": summary,
+        "security": [{}, {"token": []}],
+        "parameters": parameters,
+        "responses": responses
+    }})
+}
+
+/// What everybody may ask.
+fn session() -> Value {
+    let mut session = get("What whoever asks may do", &[], &[]);
+    if let Some(responses) = session["get"]["responses"].as_object_mut() {
+        responses.remove("401");
+    }
+    session
+}
