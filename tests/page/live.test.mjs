@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Postgres, SHOP, Streamer, browse, cell, eventually, open, says, shopEvents } from "./support.mjs";
+import { Postgres, SHOP, Streamer, browse, cell, eventually, open, says, shopEvents, shot } from "./support.mjs";
 
 const AWAY = /The database (is away|does not answer)/;
 
@@ -25,6 +25,7 @@ test("the first start says what to do, and rows rise without a reload", async (t
   const { streamer, page } = await opened(t);
   await says(page, "Ready");
   await page.getByText("generator", { exact: true }).waitFor();
+  await shot(page, "state-first-start");
   await page.evaluate(() => { window.isTheSame = true; });
   await streamer.file("user_events_1.csv", shopEvents(500));
   await says(page, "All is well");
@@ -57,6 +58,7 @@ test("a streamer that was killed is stale, and goes on by itself", async (t) => 
   await page.locator('.pulse[data-at="stale"]').waitFor();
   assert.match(await page.title(), /^\? The streamer does not answer/);
   await page.locator(".ail code").getByText("streamer run").waitFor();
+  await shot(page, "state-stale");
   // What is shown stays, and says of when it is.
   assert.match(await cell(page, "user_events", "Rows"), /100/);
   await streamer.begin();
@@ -80,6 +82,7 @@ test("a database that is away is said, with what to do, until it is back", async
   await says(page, AWAY);
   await eventually("the tab says so", async () => /^! The database/.test(await page.title()));
   await page.locator(".ail", { hasText: "Nothing is lost" }).waitFor();
+  await shot(page, "state-away");
   // Spoken once: the alert has fixed words.
   assert.match(await page.getByRole("alert").innerText(), AWAY);
   await page.getByRole("link", { name: "Micro-batches" }).click();
@@ -101,6 +104,7 @@ test("who holds a lock is named, with the command that ends it", async (t) => {
   await page.locator(".ail p").getByText(holder.pid).waitFor();
   await page.locator(".ail code").getByText(`pg_terminate_backend(${holder.pid})`).waitFor();
   await page.locator(".streams tr.bad .state", { hasText: "Stuck" }).waitFor();
+  await shot(page, "state-lock");
   // A pause freezes the view; the tab's title does not stand still.
   await page.getByRole("button", { name: "Pause" }).click();
   holder.end();
@@ -138,4 +142,8 @@ test("a page beyond what a browser's connections allow says so, and takes the pl
     document.dispatchEvent(new Event("visibilitychange"));
   });
   await last.locator('.pulse[data-at="live"]').waitFor();
+  await eventually("the hidden page has closed its event stream", async () => {
+    const metrics = await (await fetch(`${streamer.url}/metrics`)).text();
+    return /^streamer_event_streams 5$/m.test(metrics);
+  });
 });

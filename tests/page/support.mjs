@@ -104,7 +104,7 @@ export class Postgres {
 
 /** `streamer run` with a data folder of its own, and a database in `postgres`. */
 export class Streamer {
-  static async start(postgres, { config = "", args = [], env = {}, listen = "127.0.0.1" } = {}) {
+  static async start(postgres, { config = "", args = [], env = {}, listen = "127.0.0.1", prepare = "select 1" } = {}) {
     const streamer = new Streamer();
     streamer.folder = await folder("data");
     streamer.data = join(streamer.folder, "data");
@@ -115,6 +115,7 @@ export class Streamer {
     await mkdir(streamer.data);
     await writeFile(join(streamer.folder, "streams.toml"), config);
     await postgres.sql("postgres", `create database ${streamer.database}`);
+    await streamer.sql(prepare);
     streamer.args = ["run", "--config", join(streamer.folder, "streams.toml"), "--data", streamer.data, "--every", "0s",
       "--listen", `${listen}:${streamer.port}`, ...args];
     streamer.env = { ...process.env, DATABASE_URL: postgres.url(streamer.database), STREAMER_SPOOL: join(streamer.folder, "spool"),
@@ -184,7 +185,7 @@ export async function browse() {
 
 /** A page with `faults`: what the console and the content security policy had to say. */
 export async function open(browser, url, { width = 1280, height = 860, ...options } = {}) {
-  const context = options.context ?? (await browser.newContext({ viewport: { width, height }, ...options }));
+  const context = options.context ?? (await browser.newContext({ viewport: { width, height }, reducedMotion: "reduce", ...options }));
   const page = await context.newPage();
   page.setDefaultTimeout(LIMIT_MS);
   page.faults = [];
@@ -200,6 +201,9 @@ export async function open(browser, url, { width = 1280, height = 860, ...option
   await page.locator("h1").first().waitFor();
   return page;
 }
+
+/** Keeps what the page looks like, for people. */
+export const shot = (page, name) => page.screenshot({ path: `${process.env.SHOTS}/${name}.png` });
 
 /** The first line of the view says so. */
 export const says = (page, words) =>

@@ -114,7 +114,7 @@ test("ten figures of the overview are those of /metrics and of the database", as
   assert.equal(await shown("Dead letters"), Number(await streamer.sql("select count(*) from streamer.dead_letter")));
   const { streams } = await (await fetch(`${streamer.url}/api/overview`)).json().then((o) => o.frame ?? o);
   const { counted } = streams.find((s) => s.stream === "user_events");
-  for (const name of ["records", "rows", "duplicates", "dead_letters", "micro_batches", "bytes"]) {
+  for (const name of ["records", "rows", "duplicates", "repeated", "dead_letters", "failed_files"]) {
     assert.equal(counted[name], await streamer.metric(`streamer_${name}_total`, "user_events"), name);
   }
   await page.context().close();

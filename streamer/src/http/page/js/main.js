@@ -6,7 +6,7 @@ import { tick } from "./sender.js";
 import { clock, minute, NONE, rate, span } from "./format.js";
 import { follow, STALE_AFTER_MS } from "./live.js";
 import { shape, time } from "./parts.js";
-import { advance, begin, empty, recent } from "./state.js";
+import { advance, begin, empty, rowsPerSecond } from "./state.js";
 import "./chart.js";
 import { overview, silence } from "./views/overview.js";
 import { batches } from "./views/batches.js";
@@ -111,7 +111,7 @@ function title() {
   const [a] = world.ailments;
   if (document.hidden) return "streamer";
   const sign = ui.stale ? "? " : a ? "! " : "";
-  const what = ui.stale ? silence(world, ui).head : (a?.head ?? `${rate(recent(world.seconds.rows))} rows/s`);
+  const what = ui.stale ? silence(world, ui).head : (a?.head ?? `${rate(rowsPerSecond(world))} rows/s`);
   return `${sign}${what} · streamer`;
 }
 

@@ -147,6 +147,12 @@ function pushMinute(w, second) {
   });
 }
 
+/** Rows a second of all streams: the sum of what stands beside each. */
+export function rowsPerSecond(w) {
+  const rates = w.streams.map((s) => s.rate).filter(known);
+  return rates.length ? rates.reduce((a, b) => a + b) : null;
+}
+
 /** The last `n` known values' mean. */
 export function recent(values, n = 10) {
   const last = values.slice(-n).filter(known);

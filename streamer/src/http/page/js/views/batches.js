@@ -3,7 +3,7 @@
 import { html, svg, nothing } from "../../vendor/lit-html/lit-html.js";
 import { clock, clockMs, count, known, minute, percent, plural, rate, span, visible } from "../format.js";
 import { behind, figures, file, shape, streamAt, time } from "../parts.js";
-import { recent } from "../state.js";
+import { recent, rowsPerSecond } from "../state.js";
 
 const SPEC = [{ colour: "--edge", width: 1, fill: "--sunk" }, { colour: "--accent" }];
 /** Key of `times`, word, colour. */
@@ -63,7 +63,7 @@ function strip(list, chosen, ui) {
     <line class="grid" x1=${left} x2=${width} y1=${TOP + high} y2=${TOP + high}></line>
     ${list.map((b, i) => oneOfStrip(b, { x: left + i * step, y: y(b.duration_s), foot: TOP + high, step, bar, isOn: i === at, choose: () => choose(i) }))}
     <text x=${left} y=${TOP + high + 16}>${clock(list[0].at)}</text>
-    ${n > 1 ? svg`<text x=${Math.max(left + (n - 1) * step + bar, left + ui.rem * 9)} y=${TOP + high + 16} text-anchor="end">${clock(list[n - 1].at)}</text>` : nothing}
+    ${n * step > ui.rem * 11 ? svg`<text x=${left + (n - 1) * step + bar} y=${TOP + high + 16} text-anchor="end">${clock(list[n - 1].at)}</text>` : nothing}
   </svg>`;
 }
 
@@ -117,7 +117,7 @@ function pair({ id, head, unit, label, line, area, t, text }) {
 
 function answer(w, list) {
   const come = recent(w.seconds.arrived);
-  const taken = recent(w.seconds.rows);
+  const taken = rowsPerSecond(w);
   const busy = list.reduce((n, b) => n + b.duration_s, 0);
   const could = busy > 0 ? list.reduce((n, b) => n + b.records, 0) / busy : null;
   const middle = list.map((b) => b.duration_s).sort((a, b) => a - b)[list.length >> 1];

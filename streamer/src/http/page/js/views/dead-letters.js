@@ -23,8 +23,8 @@ function marked(text, reasons) {
 }
 
 async function act(what, group, ui) {
-  const { stream, column, sqlstate, reason } = group;
-  const { status, error, data } = await postJson(`/api/dead-letters/${what}`, { stream, column, sqlstate, reason });
+  const { stream, example_id } = group;
+  const { status, error, data } = await postJson(`/api/dead-letters/${what}`, { stream, example_id });
   ui.told = status === 401 ? "That needs a login with the token." : error ?? (what === "retry"
     ? `Tried again: ${count(data?.rows)} became rows, ${count(data?.dead_letters)} were refused again.` : `${plural(data?.discarded, "record")} discarded.`);
   refresh("/api/dead-letters");

@@ -4,7 +4,7 @@ import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { repeat } from "../../vendor/lit-html/directives/repeat.js";
 import { ago, bytes, clock, count, known, lagSpan, minute, NONE, plural, rate, span, visible } from "../format.js";
 import { ailment, cmd, figures, segments, shape, spark, state, streamAt, time } from "../parts.js";
-import { isEmpty, recent } from "../state.js";
+import { isEmpty, rowsPerSecond } from "../state.js";
 
 const SPEC = [{ colour: "--accent", fill: "--accent-soft" }];
 const ARROW = { 1: ["↗", "growing", "up"], 0: ["→", "steady", ""], "-1": ["↘", "shrinking", ""] };
@@ -56,7 +56,7 @@ function answer(w, ui) {
   return html`<section class="answer ${a ? a.kind : ""}">
     <div class="top"><h1>${a ? shape(a.kind) : nothing}${a ? a.head : "All is well"}</h1><p class="say">${say}</p></div>
     ${figures([
-      [html`<span class="long">rows a second</span><span class="narrow">rows/s</span>`, rate(recent(w.seconds.rows)), "#/batches"],
+      [html`<span class="long">rows a second</span><span class="narrow">rows/s</span>`, rate(rowsPerSecond(w)), "#/batches"],
       [html`<span class="long">furthest </span>behind`, html`${worst?.lag.trend
         ? html`<small aria-hidden="true">${ARROW[worst.lag.trend][0]}</small>` : nothing}${lagSpan(worst?.lag.s)}`,
       worst ? streamAt(worst.name) : "#/", worst?.lag.trend > 0],
@@ -75,7 +75,7 @@ function chart(w, ui) {
   return html`<div class="over"><span>Rows a second<span class="long">, all streams</span></span>
       ${segments("Time shown", ["15 min", "24 h"], ui.range, (range) => { ui.range = range; ui.again(); })}</div>
     <line-chart role="img" .spec=${SPEC} .data=${[axis.t, axis.rows]}
-      aria-label="Rows a second of all streams in the last ${ui.range}, ${rate(recent(w.seconds.rows))} now"></line-chart>`;
+      aria-label="Rows a second of all streams in the last ${ui.range}, ${rate(rowsPerSecond(w))} now"></line-chart>`;
 }
 
 /** Ten figures of the chart, the newest last: for screen readers, because the room below is the streams'. */
@@ -179,6 +179,6 @@ const first = (w, ui) => html`<section class="answer">
 export function overview(w, ui) {
   const isFirst = !ui.stale && !w.ailments.length && isEmpty(w);
   return html`${isFirst ? first(w, ui) : answer(w, ui)}${table(w, ui)}${untaken(w)}
-    <p class="soft">streamer ${w.streamer.version} ${w.streamer.instance}, folder <code>${w.streamer.data}</code>, database
-    <code>${w.streamer.database ?? NONE}</code>, started at ${time(w.streamer.started, clock(w.streamer.started))}.</p>`;
+    <p class="soft">streamer ${w.streamer.version} ${w.streamer.instance}, folder <code>${w.streamer.data}</code>${w.streamer.database
+      ? html`, database <code>${w.streamer.database}</code>` : nothing}, started at ${time(w.streamer.started, clock(w.streamer.started))}.</p>`;
 }
