@@ -159,5 +159,8 @@ export function recent(values, n = 10) {
   return last.length ? last.reduce((a, b) => a + b) / last.length : null;
 }
 
+/** Whether all that was found is committed. */
+export const isNone = (lag) => lag?.bytes === 0 && !lag.s;
+
 /** Whether no record has come since the start. */
 export const isEmpty = (w) => w.streams.every((s) => !s.counted?.micro_batches && !s.counted?.failed_files && !s.lag.bytes);

@@ -4,7 +4,7 @@ import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { repeat } from "../../vendor/lit-html/directives/repeat.js";
 import { ago, bytes, clock, count, known, lagSpan, minute, NONE, plural, rate, span, visible } from "../format.js";
 import { ailment, cmd, figures, segments, shape, spark, state, streamAt, time } from "../parts.js";
-import { isEmpty, rowsPerSecond } from "../state.js";
+import { isEmpty, isNone, rowsPerSecond } from "../state.js";
 
 const SPEC = [{ colour: "--accent", fill: "--accent-soft" }];
 const ARROW = { 1: ["↗", "growing", "up"], 0: ["→", "steady", ""], "-1": ["↘", "shrinking", ""] };
@@ -58,10 +58,10 @@ function answer(w, ui) {
     ${figures([
       [html`<span class="long">rows a second</span><span class="narrow">rows/s</span>`, rate(rowsPerSecond(w)), "#/batches"],
       [html`<span class="long">furthest </span>behind`, html`${worst?.lag.trend
-        ? html`<small aria-hidden="true">${ARROW[worst.lag.trend][0]}</small>` : nothing}${lagSpan(worst?.lag.s)}`,
+        ? html`<small aria-hidden="true">${ARROW[worst.lag.trend][0]}</small>` : nothing}${isNone(worst?.lag) ? "none" : lagSpan(worst?.lag.s)}`,
       worst ? streamAt(worst.name) : "#/", worst?.lag.trend > 0],
       [html`worst <span class="long">latency </span>P99`, span(slow?.latency?.p99_s), slow ? streamAt(slow.name) : "#/"],
-      ["dead letters", count(dead), "#/dead-letters"],
+      [html`dead<span class="long"> letters</span>`, count(dead), "#/dead-letters"],
     ])}
     <div class="stage ${a ? "free" : ""}">${a
       ? ailment(a, ui.now, ui.stale ? w.ailments.length : w.ailments.length - 1) : chart(w, ui)}</div>
@@ -90,7 +90,7 @@ function readable(w, ui) {
 
 function lag({ lag: l }) {
   if (!known(l.s) && !known(l.bytes)) return NONE;
-  if (!l.bytes && !l.s) return html`<span class="zero">none</span>`;
+  if (isNone(l)) return html`<span class="zero">none</span>`;
   const [sign, word, look] = ARROW[l.trend ?? 0];
   const more = l.trend < 0 && known(l.time_left_s) ? `, ~${span(l.time_left_s)} left` : l.trend > 0 ? ", growing" : "";
   return html`${lagSpan(l.s)}<span class="arrow ${look}" aria-hidden="true">${sign}</span><span class="only-sr">, ${word}</span>

@@ -29,7 +29,16 @@ function reckon(answer, index, isStacked) {
   const others = [...sums.keys()].filter((key) => !keys.includes(key));
   if (isStacked && others.length) keys.push(REST);
   const of = (by, key) => (key === REST ? others.reduce((n, k) => n + (by.get(k) ?? 0), 0) : (by.get(key) ?? null));
-  return { keys, data: windows.map(({ at, open, by }) => ({ at, open, values: keys.map((key) => of(by, key)) })) };
+  return { keys, data: slots(windows, answer.window_s).map(({ at, open, by }) => ({ at, open, values: keys.map((key) => of(by, key)) })) };
+}
+
+/** As many windows as are shown, up to the newest; those that have no row are empty. */
+function slots(windows, windowS) {
+  if (!windowS) return windows;
+  const { at: end } = windows.at(-1);
+  const had = new Map(windows.map((w) => [w.at, w]));
+  return Array.from({ length: WINDOWS }, (_, i) => end - (WINDOWS - 1 - i) * windowS)
+    .map((at) => had.get(at) ?? { at, open: false, by: new Map() });
 }
 
 /** A round step that cuts the axis in about four. */

@@ -46,8 +46,8 @@ export function sql(w) {
   const ask = questions(objects, w);
   return html`<section class="answer"><div class="top"><h1>Ask the database</h1><p class="say">All is plain tables in PostgreSQL. This page holds no password; these lines work on the machine that runs the streamer.</p></div></section>
   ${d ? nothing : waiting(answer)}
-  <div class="two"><section>${d?.psql ? html`<div class="head"><h2>psql</h2></div>${cmd(d.psql)}` : nothing}
-    ${isWeb(d?.pgadmin) ? pgadmin(d.pgadmin, objects.find((o) => o.kind === "table")) : nothing}</section>
+  <div class="two">${d?.psql || isWeb(d?.pgadmin) ? html`<section>${d.psql ? html`<div class="head"><h2>psql</h2></div>${cmd(d.psql)}` : nothing}
+    ${isWeb(d?.pgadmin) ? pgadmin(d.pgadmin, objects.find((o) => o.kind === "table")) : nothing}</section>` : nothing}
   <section>${ask.length ? html`<div class="head"><h2>To begin with</h2></div>${ask.map(([what, text]) => html`<p class="soft gap1">${what}</p>${cmd(text, { prompt: "=#" })}`)}` : nothing}</section></div>
   ${objects.length ? html`<section><div class="head"><h2>What is there</h2><span class="soft">comments of the database itself</span></div>${objects.map((o, i) => object(o, i === 0))}</section>` : nothing}`;
 }

@@ -4,6 +4,7 @@ import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { want } from "../api.js";
 import { bytes, count, known, lagSpan, NONE, plural, rate, span, visible } from "../format.js";
 import { ailment, figures, file, meter, shape, state, streamAt, waiting } from "../parts.js";
+import { isNone } from "../state.js";
 import { rollup } from "./rollup.js";
 
 /** More columns of a table than this are named, not shown. */
@@ -88,9 +89,9 @@ export function stream(w, ui, name) {
       <h1>${s.kind === "bad" ? shape("bad") : nothing}${s.label}: ${s.word.toLowerCase()}</h1><p class="say">Into <code>${s.table}</code>; ${lagging(s)}.</p></div>
     ${figures([
       [html`<span class="long">rows a second</span><span class="narrow">rows/s</span>`, rate(s.rate), "#/batches"],
-      ["behind", s.lag.bytes === 0 && !s.lag.s ? "none" : lagSpan(s.lag.s), streamAt(s.name), s.lag.trend > 0],
+      ["behind", isNone(s.lag) ? "none" : lagSpan(s.lag.s), streamAt(s.name), s.lag.trend > 0],
       ["latency P99", span(s.latency?.p99_s), "#/batches"],
-      ["dead letters", count(s.counted?.dead_letters), "#/dead-letters"],
+      [html`dead<span class="long"> letters</span>`, count(s.counted?.dead_letters), "#/dead-letters"],
     ])}
     ${a && !ui.stale ? html`<div class="stage free">${ailment(a, ui.now)}</div>` : nothing}</section>
   ${answer.data ? html`${answer.error ? waiting(answer) : nothing}${files(s, answer.data)}${rollup(s.name, answer.data.rollups ?? [], ui)}
