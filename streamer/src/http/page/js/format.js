@@ -24,7 +24,9 @@ export function span(s) {
 
 /** Of an age or a lag, that changes each second: no finer than a tenth. */
 export const lagSpan = (s) => (!known(s) ? NONE : s < 9.95 ? `${s.toFixed(1)} s` : span(s));
-export const ago = (s) => (!known(s) ? NONE : s < 1.5 ? "just now" : `${span(Math.round(s))} ago`);
+/** Of how long ago: whole seconds. */
+export const whole = (s) => (!known(s) ? NONE : s < 119.5 ? `${Math.max(1, Math.round(s))} s` : span(s));
+export const ago = (s) => (!known(s) ? NONE : s < 1.5 ? "just now" : `${whole(s)} ago`);
 
 export function bytes(n) {
   if (!known(n)) return NONE;

@@ -3,7 +3,7 @@
 import { html, render, nothing } from "../vendor/lit-html/lit-html.js";
 import { fetchWanted, send } from "./api.js";
 import { tick } from "./sender.js";
-import { clock, minute, NONE, rate, span } from "./format.js";
+import { clock, minute, NONE, rate, whole } from "./format.js";
 import { follow, STALE_AFTER_MS } from "./live.js";
 import { shape, time } from "./parts.js";
 import { advance, begin, empty, rowsPerSecond } from "./state.js";
@@ -77,7 +77,7 @@ function notice(w, view, arg) {
   const a = ui.stale ? silence(w, ui) : w.ailments[0];
   if (!a || !view || (view === "stream" && !ui.stale && (!a.stream || a.stream === arg))) return nothing;
   return html`<a class="notice ${a.kind}" href="#/">${shape(a.kind)}<b>${a.head}</b>
-    <span>${a.since ? `since ${minute(a.since)}, ${span(ui.now - a.since)}` : ""}</span> <u>What to do</u></a>`;
+    <span>${a.since ? `since ${minute(a.since)}, ${whole(ui.now - a.since)}` : ""}</span> <u>What to do</u></a>`;
 }
 
 function header(view) {

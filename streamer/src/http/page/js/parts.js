@@ -1,7 +1,7 @@
 // Small parts that all views share. Nothing here sets a style attribute: the page's policy refuses them.
 
 import { html, svg, nothing } from "../vendor/lit-html/lit-html.js";
-import { both, clock, known, minute, span } from "./format.js";
+import { both, clock, known, minute, whole } from "./format.js";
 
 const SHAPES = {
   run: svg`<circle cx="6" cy="6" r="5"/>`,
@@ -49,7 +49,7 @@ export const figures = (list) => html`<dl class="figures">
 /** What ails: since when and why, and one command to copy. */
 export const ailment = (a, now, more) => html`<div class="ail ${a.kind}">
   <p>${known(a.since)
-    ? html`Since <b>${time(a.since, now - a.since < 90 ? clock(a.since) : minute(a.since))}</b> (${span(now - a.since)}): `
+    ? html`Since <b>${time(a.since, now - a.since < 90 ? clock(a.since) : minute(a.since))}</b> (${whole(now - a.since)}): `
     : nothing}${a.why.map((part) => (part.b === undefined ? part : html`<b>${part.b}</b>`))}</p>
   ${a.command
     ? html`<div class="mend"><span>${a.label}</span>${cmd(a.command, { big: true, prompt: a.prompt })}

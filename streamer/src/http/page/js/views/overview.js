@@ -52,7 +52,7 @@ function answer(w, ui) {
   const say = ui.stale ? html`All below is as of ${time(w.at)}.`
     : !a ? well(w, worst)
       : others === w.streams.length ? "All streams go on."
-        : others ? `The other ${plural(others, "stream is", "streams are")} well.` : "All streams are affected.";
+        : others ? `The other ${plural(others, "stream is", "streams are")} well.` : w.streams.length > 1 ? "All streams are affected." : "It is the only stream.";
   return html`<section class="answer ${a ? a.kind : ""}">
     <div class="top"><h1>${a ? shape(a.kind) : nothing}${a ? a.head : "All is well"}</h1><p class="say">${say}</p></div>
     ${figures([
