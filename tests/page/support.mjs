@@ -14,7 +14,7 @@ const run = promisify(execFile);
 const LIMIT_MS = Number(process.env.LIMIT_MS ?? 60_000);
 
 /** Waits until `look` says something true, and returns that. */
-export async function eventually(what, look) {
+export async function eventually(what, look, limitMs = LIMIT_MS) {
   const begun = Date.now();
   let last;
   for (;;) {
@@ -24,7 +24,7 @@ export async function eventually(what, look) {
     } catch (error) {
       last = error;
     }
-    if (Date.now() - begun > LIMIT_MS) throw new Error(`${what}: not within ${LIMIT_MS / 1000} s; last: ${last}`);
+    if (Date.now() - begun > limitMs) throw new Error(`${what}: not within ${limitMs / 1000} s; last: ${last}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -40,11 +40,6 @@ export function fetchWanted(changed, stands) {
   wanted = new Set();
 }
 
-/** The next draw asks again for what begins with `prefix`. */
-export function refresh(prefix) {
-  for (const [path, answer] of answers) if (path.startsWith(prefix)) answer.at = 0;
-}
-
 /** One request: {status, data} or {status, error}, with status 0 where nothing answers. */
 export async function send(method, path, body, headers = {}) {
   try {

@@ -1,6 +1,6 @@
 // The simulator's events: what is sent, by hand or by itself, and what became of each.
 
-import { postJson, send } from "./api.js";
+import { postJson } from "./api.js";
 
 const LOG_MAX = 200;
 /** By itself it sends nothing while so many are without an answer: a browser has six connections. */
@@ -15,7 +15,6 @@ export const KINDS = ["random reactions", "bank transfers", "both"];
 
 export const sender = {
   connected: true, isAuto: false, everyS: 2, kind: KINDS[0], due: 0, sent: 0, log: [],
-  load: null, loadTold: "", loadAskedAt: 0,
 };
 
 const random = (n) => Math.floor(Math.random() * n);
@@ -45,7 +44,7 @@ function fateOf({ status, data, error }) {
   if (status === 401) return ["refused", "that needs a login with the token"];
   if (status === 503 || status === 429) return ["refused", error];
   if (error) return ["refused", error];
-  if (data?.dead_letters) return ["dead", (data.reasons ?? []).join("; ")];
+  if (data?.dead_letters) return ["dead", ""];
   if (data?.duplicates) return ["duplicate", "the key was there before"];
   if (data?.rows) return ["row", ""];
   return ["accepted", "synced to disk, not yet committed"];
@@ -76,21 +75,4 @@ export function tick(ui) {
   if (log.filter((e) => e.fate === "sent").length >= UNANSWERED_MAX) return;
   sender.due = Math.max(due + everyS * 1000, Date.now());
   fire(oneByItself(), "automatic", ui.again);
-}
-
-/** Asks how far the load test is, once a second while one runs. */
-export async function askLoad(ui) {
-  if (Date.now() - sender.loadAskedAt < 1000 || ui.stale || sender.load?.running === false) return;
-  sender.loadAskedAt = Date.now();
-  const { status, data } = await send("GET", "/load_test");
-  sender.load = status === 200 ? data : null;
-  ui.again();
-}
-
-export async function startLoad(duration, batches, ui) {
-  const { status, error } = await postJson("/load_test", { duration, batches_per_second: batches });
-  sender.loadTold = status === 202 ? "" : status === 409 ? "One is running already." : (error ?? "");
-  sender.load = null;
-  sender.loadAskedAt = 0;
-  ui.again();
 }

@@ -1,13 +1,11 @@
 // What was refused, why, and how to get it in.
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
-import { postJson, refresh, want } from "../api.js";
+import { want } from "../api.js";
 import { count, moment, percent, plural, seconds, span, visible } from "../format.js";
 import { cmd, figures, streamAt, ticks, time, waiting } from "../parts.js";
 
 const keyOf = (g) => JSON.stringify([g.stream, g.column, g.sqlstate, g.reason]);
-const ask = (id) => document.getElementById(id).showModal();
-const close = (event) => event.currentTarget.closest("dialog").close();
 
 /** The text of a record, with the values that were refused marked. */
 function marked(text, reasons) {
@@ -22,27 +20,6 @@ function marked(text, reasons) {
   return [...parts, visible(text.slice(from))];
 }
 
-async function act(what, group, ui) {
-  const { stream, example_id } = group;
-  const { status, error, data } = await postJson(`/api/dead-letters/${what}`, { stream, example_id });
-  ui.told = status === 401 ? "That needs a login with the token." : error ?? (what === "retry"
-    ? `Tried again: ${count(data?.rows)} became rows, ${count(data?.dead_letters)} were refused again.` : `${plural(data?.discarded, "record")} discarded.`);
-  refresh("/api/dead-letters");
-  ui.again();
-}
-
-const doing = (what, group, ui) => (event) => {
-  close(event);
-  act(what, group, ui);
-};
-
-const dialogs = (g, ui) => html`<dialog id="retry" aria-labelledby="retry-h"><h2 id="retry-h">Retry ${plural(g.count, "record")} of ${visible(g.stream)}?</h2>
-    <p>They are tried with the table and the settings as they are now. Those that fit become rows, each once. The others stay here, with their new reason.</p>
-    <div class="acts"><button type="button" class="go" @click=${doing("retry", g, ui)}>Retry ${plural(g.count, "record")}</button><button type="button" autofocus @click=${close}>Cancel</button></div></dialog>
-  <dialog id="discard" aria-labelledby="discard-h"><h2 id="discard-h">Discard ${plural(g.count, "record")} of ${visible(g.stream)}?</h2>
-    <p>They are given up: they count as open no more, and are not retried. They stay in streamer.dead_letter, marked as discarded, and can be exported.</p>
-    <div class="acts"><button type="button" class="harm" @click=${doing("discard", g, ui)}>Discard ${plural(g.count, "record")}</button><button type="button" autofocus @click=${close}>Cancel</button></div></dialog>`;
-
 function facts(d, g, now) {
   const at = seconds(d.created_at);
   return html`<dl class="facts gap"><dt>Place</dt><dd><span class="mono">${d.file}</span>${d.line ? `, line ${count(d.line)}` : ""}, offset ${count(d.start_offset)}</dd>
@@ -51,19 +28,12 @@ function facts(d, g, now) {
     ${d.reasons.length > 1 ? d.reasons.map((r) => html`<dt>${r.column ?? "record"}</dt><dd>${r.reason}</dd>`) : nothing}</dl>`;
 }
 
-function acts(g, ui) {
-  if (!ui.views.has("dead_letters_write")) return nothing;
-  return html`<div class="acts gap"><button type="button" @click=${() => ask("retry")}>Retry…</button><button type="button" @click=${() => ask("discard")}>Discard…</button></div>
-    ${dialogs(g, ui)}`;
-}
-
 function record(g, ui) {
   const answer = want(`/api/dead-letters/${g.example_id}`);
   const d = answer.data;
   return html`<section><div class="head"><h2>${g.column ? html`<code>${g.column}</code>: ` : nothing}${g.reason}</h2><span class="soft">number ${count(g.example_id)}, one of ${count(g.count)}</span></div>
     ${d ? html`<div class="record" tabindex="0" role="region" aria-label="The record"><span class="this"><span class="no">${d.line ?? ""}</span>${marked(d.text, d.reasons)}</span></div>
       ${d.is_cut ? html`<p class="soft gap1">It is longer than what is shown.</p>` : nothing}${facts(d, g, ui.now)}` : waiting(answer)}
-    ${acts(g, ui)}<p class="gap" role="status">${ui.told ?? ""}</p>
     ${d?.commands ? html`<p class="soft gap">By command:</p>
       ${["export", "retry", "discard"].filter((c) => d.commands[c]).map((c) => html`<div class="gap1">${cmd(d.commands[c])}</div>`)}` : nothing}</section>`;
 }
@@ -72,7 +42,6 @@ function groupRow(g, isChosen, ui) {
   const choose = (event) => {
     event.preventDefault();
     ui.letter = keyOf(g);
-    ui.told = null;
     ui.again();
   };
   return html`<tr aria-selected=${isChosen}><td><a href="#/dead-letters" aria-current=${isChosen ? "true" : nothing} @click=${choose}>${g.column ?? "whole record"}</a>

@@ -157,14 +157,14 @@ const untaken = (w) => w.untaken?.length
   ? html`<section><div class="head"><h2>Files that no stream takes</h2></div>
   ${w.untaken.map((f) => html`<div class="group"><p><code>${visible(f.name)}</code> <span class="soft">${WHAT[f.kind]
     ?? html`${bytes(f.size_bytes)}. This makes a table and a stream to fit:`}</span></p>
-    ${WHAT[f.kind] ? nothing : cmd(f.command ?? `streamer init ${quoted(visible(f.name))}`)}</div>`)}</section>`
+    ${WHAT[f.kind] ? nothing : cmd(`streamer init ${quoted(visible(f.name))}`)}</div>`)}</section>`
   : nothing;
 
 /** A name as a word of a shell's command. */
 const quoted = (name) => (/^[\w./-]+$/.test(name) && !name.startsWith("-") ? name : `'./${name.replaceAll("'", "'\\''")}'`);
 
 const first = (w, ui) => html`<section class="answer">
-  <div class="top"><h1>${w.streamer.is_new ? "Ready. Nothing has come yet." : "Ready. Nothing new has come."}</h1>
+  <div class="top"><h1>Ready. Nothing new has come.</h1>
   <p class="say">The streamer runs since ${time(w.streamer.started)}, the database is there, ${plural(w.streams.length, "stream watches", "streams watch")} the folder
     <code>${w.streamer.data}</code>. Any of these brings rows, and this page shows them at once:</p></div></section>
   <section><ol class="steps">
@@ -179,6 +179,5 @@ const first = (w, ui) => html`<section class="answer">
 export function overview(w, ui) {
   const isFirst = !ui.stale && !w.ailments.length && isEmpty(w);
   return html`${isFirst ? first(w, ui) : answer(w, ui)}${table(w, ui)}${untaken(w)}
-    <p class="soft">streamer ${w.streamer.version} ${w.streamer.instance}, folder <code>${w.streamer.data}</code>${w.streamer.database
-      ? html`, database <code>${w.streamer.database}</code>` : nothing}, started at ${time(w.streamer.started, clock(w.streamer.started))}.</p>`;
+    <p class="soft">streamer ${w.streamer.version} ${w.streamer.instance}, folder <code>${w.streamer.data}</code>, started at ${time(w.streamer.started, clock(w.streamer.started))}.</p>`;
 }

@@ -63,7 +63,7 @@ function stack(d, i, m) {
   const rects = d.values.map((v, k) => {
     const low = from;
     from += Math.max(0, v ?? 0);
-    return svg`<rect class="k${k + 1}" x=${m.x(i)} y=${m.y(from)} width=${m.bar} height=${Math.max(0, m.y(low) - m.y(from) - 1)}/>`;
+    return v > 0 ? svg`<rect class="k${k + 1}" x=${m.x(i)} y=${m.y(from)} width=${m.bar} height=${Math.max(0, m.y(low) - m.y(from) - 1)}/>` : nothing;
   });
   const hatch = svg`<rect fill="url(#open)" x=${m.x(i)} y=${m.y(from)} width=${m.bar} height=${m.y(0) - m.y(from)}/>`;
   return svg`${rects}${d.open ? hatch : nothing}`;

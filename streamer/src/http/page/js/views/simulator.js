@@ -2,9 +2,9 @@
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { repeat } from "../../vendor/lit-html/directives/repeat.js";
-import { clockMs, count, NONE, rate, span } from "../format.js";
-import { figures, meter, shape, state, streamAt } from "../parts.js";
-import { askLoad, fire, KINDS, REACTIONS, REGIONS, reaction, sender, startLoad, transfer } from "../sender.js";
+import { clockMs, count, NONE } from "../format.js";
+import { figures, shape, state, streamAt } from "../parts.js";
+import { fire, KINDS, REACTIONS, REGIONS, reaction, sender, transfer } from "../sender.js";
 
 const SHOWN = 50;
 
@@ -13,7 +13,7 @@ const FATES = {
   accepted: (e) => [state("warn", "Waits"), e.more],
   row: (e) => [state("run", "In the table"), `after ${e.ms} ms`],
   duplicate: (e) => [state("idle", "Duplicate"), e.more],
-  dead: (e) => [state("warn", "Refused"), html`${e.more} <a href="#/dead-letters">a dead letter</a>`],
+  dead: () => [state("warn", "Refused"), html`<a href="#/dead-letters">why</a>`],
   refused: (e) => [state("warn", "Refused"), e.more],
   unreached: (e) => [state("bad", "Not sent"), e.more],
 };
@@ -28,24 +28,6 @@ const log = () => html`<section><div class="head"><h2>What became of it</h2><spa
   ${sender.log.length ? html`<div class="scroll log" tabindex="0" role="log" aria-live=${sender.isAuto ? "off" : "polite"} aria-label="Events sent"><table><thead><tr><th class="n opt">No.</th><th class="opt">Sent at</th><th>Event</th><th>Became</th></tr></thead>
     <tbody>${repeat(sender.log.slice(0, SHOWN), (e) => e.n, logRow)}</tbody></table></div>`
     : html`<p class="note">Nothing sent yet. Press an emoji: its line appears here, and tells when its row can be seen.</p>`}</section>`;
-
-function load(ui, off) {
-  const l = sender.load;
-  askLoad(ui);
-  const start = (event) => {
-    event.preventDefault();
-    const { seconds, batches } = event.target.elements;
-    startLoad(Number(seconds.value), Number(batches.value), ui);
-  };
-  const p = l?.latency ?? {};
-  return html`<section><div class="head"><h2>Load test</h2><span class="soft">one at a time; its records go into the table as all others do</span></div><div class="load">
-    <form class="acts form" @submit=${start}><label class="field">Seconds<input class="num" name="seconds" type="number" min="1" max="600" value="60" required></label>
-      <label class="field">Micro-batches a second<input class="num" name="batches" type="number" min="1" max="100" value="10" required></label>
-      <button ?disabled=${off || l?.running}>${l?.running ? "Running" : "Start the load test"}</button></form>
-    <dl class="figures left">${[["sent", count(l?.sent)], ["accepted/s", rate(l?.accepted / l?.elapsed_s)], ["P50", span(p.p50_s)], ["P90", span(p.p90_s)], ["P99", span(p.p99_s)], ["failed", count(l?.failed)]]
-      .map(([word, value]) => html`<div><dt>${word}</dt><dd>${value}</dd></div>`)}</dl>
-    <div class="bar-room">${l ? meter(l.elapsed_s / l.duration_s) : nothing}</div><p role="status">${sender.loadTold}</p></div></section>`;
-}
 
 function reactions(ui, gone, off) {
   const turn = () => {
@@ -103,6 +85,5 @@ export function simulator(w, ui) {
     ${figures([["sent", count(sender.sent), "#/simulator"], ["in the table", count(rows.length), streamAt("emoji_reactions")], [html`median<span class="long"> until visible</span>`, median, "#/simulator"], ["refused", count(no), "#/dead-letters"]])}</section>
   ${mayPost || gone ? nothing : needsLogin(ui)}
   <div class="two wide-right"><section>${has("emoji_reactions") ? reactions(ui, gone, off) : nothing}
-    ${kinds.length ? automatic(ui, off, kinds) : nothing}${has("transfers") ? transfers(ui, off) : nothing}</section>${log()}</div>
-  ${ui.views.has("load_test") ? load(ui, off) : nothing}`;
+    ${kinds.length ? automatic(ui, off, kinds) : nothing}${has("transfers") ? transfers(ui, off) : nothing}</section>${log()}</div>`;
 }
