@@ -25,6 +25,9 @@ test("the first start says what to do, and rows rise without a reload", async (t
   const { streamer, page } = await opened(t);
   await says(page, "Ready");
   await page.getByText("generator", { exact: true }).waitFor();
+  await page.getByRole("button", { name: "Copy generator" }).click();
+  // Where there is no clipboard, the text is marked.
+  await page.locator(".cmd button", { hasText: /Copied|Ctrl-C/ }).waitFor();
   await shot(page, "state-first-start");
   await page.evaluate(() => { window.isTheSame = true; });
   await streamer.file("user_events_1.csv", shopEvents(500));

@@ -75,3 +75,16 @@ test("beyond this machine the page asks for the token, and leads back to where i
   await streamer.begin();
   await says(page, "Log in with the token");
 });
+
+test("the link that the streamer prints logs in once, and leaves nothing in the address", async (t) => {
+  const streamer = await Streamer.start(postgres, { config: SHOP, listen: "0.0.0.0", env: { STREAMER_TOKEN: TOKEN } });
+  t.after(() => streamer.remove());
+  const fragment = await eventually("it prints a link", async () => (await streamer.log()).match(/#\/login\/\S+/)?.[0]);
+  const page = await open(browser, `${streamer.url}/${fragment}`);
+  t.after(() => page.context().close());
+  await says(page, "Ready");
+  assert.equal(new URL(page.url()).hash, "#/");
+  const second = await open(browser, `${streamer.url}/${fragment}`);
+  t.after(() => second.context().close());
+  await says(second, "Log in with the token");
+});

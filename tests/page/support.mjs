@@ -129,7 +129,7 @@ export class Streamer {
     this.process = spawn(process.env.STREAMER, this.args, { env: this.env, stdio: ["ignore", log, log] });
     this.ended = new Promise((resolve) => this.process.once("exit", resolve));
     const ready = eventually("the streamer is ready", async () => (await fetch(`${this.url}/readyz`)).ok);
-    const ended = this.ended.then(async () => { throw new Error(`the streamer has ended: ${await readFile(join(this.folder, "log"), "utf8")}`); });
+    const ended = this.ended.then(async () => { throw new Error(`the streamer has ended: ${await this.log()}`); });
     ended.catch(() => {});
     await Promise.race([ready, ended]);
   }
@@ -148,6 +148,11 @@ export class Streamer {
     const hidden = join(this.data, `.${name}.tmp`);
     await writeFile(hidden, text);
     await rename(hidden, join(this.data, name));
+  }
+
+  /** What it has printed. */
+  log() {
+    return readFile(join(this.folder, "log"), "utf8");
   }
 
   /** The value of a counter of a stream at /metrics. */

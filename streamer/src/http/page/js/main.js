@@ -17,6 +17,8 @@ import { sql } from "./views/sql.js";
 import { enter, login } from "./views/login.js";
 
 let world = empty();
+/** Looks whether there is to be an event stream. */
+let connect = () => {};
 /** What the reader chose, and what this page knows of itself. */
 const ui = {
   again: draw, entered, link: "connecting", stale: false, frozen: null, now: 0, width: 1200, rem: 16, small: false,
@@ -154,12 +156,12 @@ function tell(link) {
   draw();
 }
 
-function arrive() {
+async function arrive() {
   const { view, arg } = place();
   if (view === "login" && arg) {
     // The code is good once: it does not stay in the address.
     history.replaceState(null, "", "#/");
-    enter({ code: arg }, ui);
+    await enter({ code: arg }, ui);
   }
   draw();
 }
@@ -182,5 +184,5 @@ document.addEventListener("visibilitychange", () => {
 setInterval(() => { if (staleNow()) draw(); }, 1000);
 setInterval(() => tick(ui), 100);
 askSession();
-arrive();
-const connect = follow(hear, tell);
+await arrive();
+connect = follow(hear, tell);
