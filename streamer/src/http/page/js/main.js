@@ -87,7 +87,9 @@ function header(view) {
   const is = (to) => view === to || (to === "" && view === "stream");
   return html`<a class="skip" href="#main" @click=${skip}>To the content</a>
     <header class="bar">
-      <a class="brand" href="#/"><svg viewBox="0 0 16 16" aria-hidden="true"><rect x="1" y="2.5" width="14" height="2.6" rx="1.3"/><rect x="3.5" y="6.7" width="11.5" height="2.6" rx="1.3"/><rect x="6" y="10.9" width="9" height="2.6" rx="1.3"/></svg>streamer</a>
+      <a class="brand" href="#/"><svg viewBox="0 0 16 16" aria-hidden="true">
+        <rect x="1" y="2.5" width="14" height="2.6" rx="1.3"/><rect x="3.5" y="6.7" width="11.5" height="2.6" rx="1.3"/>
+        <rect x="6" y="10.9" width="9" height="2.6" rx="1.3"/></svg>streamer</a>
       <nav aria-label="Views">${links.map(([to, word]) => html`<a href="#/${to}" aria-current=${is(to) ? "page" : nothing}>${
         to === "batches" ? html`<span><span class="long">Micro-</span>${ui.small ? "Batches" : "batches"}</span>` : word}</a>`)}</nav>
       ${pulse(world)}
@@ -103,7 +105,8 @@ function skip(event) {
 function content(w, view, arg) {
   if (!w.streamer) {
     const a = ui.stale ? silence(w, ui) : null;
-    return html`<section class="answer ${a ? "bad" : ""}"><div class="top"><h1>${a ? shape("bad") : nothing}${a ? a.head : "Connecting"}</h1>
+    return html`<section class="answer ${a ? "bad" : ""}">
+      <div class="top"><h1>${a ? shape("bad") : nothing}${a ? a.head : "Connecting"}</h1>
       <p class="say">${a ? html`${a.why.map((p) => p.b ?? p)} ${a.then}` : "The first frame comes within a second."}</p></div></section>`;
   }
   return html`${notice(w, view, arg)}${(VIEWS[view] ?? overview)(w, ui, arg)}`;

@@ -8,8 +8,9 @@ import { recent, rowsPerSecond } from "../state.js";
 const SPEC = [{ colour: "--edge", width: 1, fill: "--sunk" }, { colour: "--accent" }];
 /** Key of `times`, word, colour. */
 const PHASES = [["read_s", "read", "k4"], ["encode_s", "encode", "k3"], ["copy_s", "COPY", "k2"], ["commit_s", "commit", "k1"], ["other_s", "other", "k5"]];
-const TOP = 18;
-const FOOT = 22;
+/** Heights above and below the bars, in rem. */
+const TOP = 1.125;
+const FOOT = 1.375;
 const BAR_MIN = 9;
 
 /** Where the time of a micro-batch went; what the phases do not account for is "other". */
@@ -38,7 +39,7 @@ function bottleneck(list) {
 /** The last 60, or as many as are 9 px wide, as one listbox: one tab stop, arrow keys choose. */
 function strip(list, chosen, ui) {
   const left = ui.rem * 3.4;
-  const high = ui.rem * 7.5;
+  const [top, high, foot] = [TOP, 7.5, FOOT].map((n) => n * ui.rem);
   const { width } = ui;
   const n = list.length;
   const max = Math.max(...list.map((b) => b.duration_s), 0.001);
@@ -57,13 +58,14 @@ function strip(list, chosen, ui) {
   };
   const nice = niceStep(max);
   const lines = Array.from({ length: Math.floor(max / nice) }, (_, i) => (i + 1) * nice);
-  const y = (s) => TOP + high - (s / max) * high;
-  return html`<svg class="strip" height=${TOP + high + FOOT} viewBox="0 0 ${width} ${TOP + high + FOOT}" role="listbox" tabindex="0" aria-label="The last ${n} micro-batches" aria-activedescendant=${at < 0 ? nothing : `b${chosen.batch_id}`} @keydown=${key}>
-    ${lines.map((l) => svg`<line class="grid" x1=${left} x2=${width} y1=${y(l)} y2=${y(l)}/><text x=${left - 8} y=${y(l) + 4} text-anchor="end">${span(l)}</text>`)}
-    <line class="grid" x1=${left} x2=${width} y1=${TOP + high} y2=${TOP + high}></line>
-    ${list.map((b, i) => oneOfStrip(b, { x: left + i * step, y: y(b.duration_s), foot: TOP + high, step, bar, isOn: i === at, choose: () => choose(i) }))}
-    <text x=${left} y=${TOP + high + 16}>${clock(list[0].at)}</text>
-    ${n * step > ui.rem * 11 ? svg`<text x=${left + (n - 1) * step + bar} y=${TOP + high + 16} text-anchor="end">${clock(list[n - 1].at)}</text>` : nothing}
+  const y = (s) => top + high - (s / max) * high;
+  return html`<svg class="strip" height=${top + high + foot} viewBox="0 0 ${width} ${top + high + foot}" role="listbox" tabindex="0" aria-label="The last ${n} micro-batches" aria-activedescendant=${at < 0 ? nothing : `b${chosen.batch_id}`} @keydown=${key}>
+    ${lines.map((l) => svg`<line class="grid" x1=${left} x2=${width} y1=${y(l)} y2=${y(l)}/>
+      <text x=${left - 8} y=${y(l) + 4} text-anchor="end">${span(l)}</text>`)}
+    <line class="grid" x1=${left} x2=${width} y1=${top + high} y2=${top + high}></line>
+    ${list.map((b, i) => oneOfStrip(b, { x: left + i * step, y: y(b.duration_s), foot: top + high, step, bar, isOn: i === at, choose: () => choose(i) }))}
+    <text x=${left} y=${top + high + ui.rem}>${clock(list[0].at)}</text>
+    ${n * step > ui.rem * 11 ? svg`<text x=${left + (n - 1) * step + bar} y=${top + high + ui.rem} text-anchor="end">${clock(list[n - 1].at)}</text>` : nothing}
   </svg>`;
 }
 
@@ -92,7 +94,8 @@ function phases(b) {
   });
   return html`<h3 class="gap">Where its time went</h3>
     <svg class="phases" viewBox="0 0 1000 24" preserveAspectRatio="none" aria-hidden="true">${rects}</svg>
-    <div class="keys">${list.map((p) => html`<span><svg viewBox="0 0 18 12" aria-hidden="true"><rect class=${p.look} width="18" height="12"/></svg>${p.word} <b>${span(p.s)}, ${percent(p.s, sum)}</b></span>`)}</div>`;
+    <div class="keys">${list.map((p) => html`<span><svg viewBox="0 0 18 12" aria-hidden="true">
+      <rect class=${p.look} width="18" height="12"/></svg>${p.word} <b>${span(p.s)}, ${percent(p.s, sum)}</b></span>`)}</div>`;
 }
 
 const KEY_LINE = html`<svg viewBox="0 0 18 12" aria-hidden="true"><path class="l2" d="M0 6h18"/></svg>`;
@@ -111,7 +114,8 @@ function pair({ id, head, unit, label, line, area, t, text }) {
     .map(([at, i]) => [minute(at), text(line.values[i]), text(area.values[i])]);
   return html`<section><div class="head"><h2>${head}</h2>
     <div class="keys end" id=${id}><span>${KEY_LINE}${line.word} <b class="a"></b></span><span>${KEY_AREA}${area.word} <b class="b"></b></span><span class="c"></span></div></div>
-    <div class="chart"><line-chart role="img" aria-label=${label} .spec=${SPEC} .told=${told} .unit=${unit} .data=${[t, area.values, line.values]}></line-chart></div>
+    <div class="chart">
+      <line-chart role="img" aria-label=${label} .spec=${SPEC} .told=${told} .unit=${unit} .data=${[t, area.values, line.values]}></line-chart></div>
     ${behind(["Minute", line.word, area.word], rows)}</section>`;
 }
 
@@ -142,7 +146,8 @@ function details(b) {
   const others = b.more_parts ? `, and ${plural(b.more_parts, "more file")}` : "";
   return html`<section><div class="head"><h2>Micro-batch ${count(b.batch_id)}</h2>
       <span class="soft">${b.path} path, ${span(b.duration_s)}, committed at ${time(b.at, clockMs(b.at))}</span></div>
-    <div class="two"><div class="eq"><span>${count(b.records)}<small>records</small></span><i>=</i><span>${count(b.rows)}<small>rows</small></span><i>+</i>
+    <div class="two">
+      <div class="eq"><span>${count(b.records)}<small>records</small></span><i>=</i><span>${count(b.rows)}<small>rows</small></span><i>+</i>
       <span>${count(b.duplicates)}<small>duplicates</small></span>${b.repeated ? html`<i>+</i><span>${count(b.repeated)}<small>repeated</small></span>` : nothing}<i>+</i>
       <span>${b.dead_letters ? html`<a href="#/dead-letters">${count(b.dead_letters)}</a>` : 0}<small>dead letters</small></span></div>
     <dl class="facts"><dt>Stream</dt><dd><a href=${streamAt(b.stream)}>${visible(b.stream)}</a></dd>
@@ -152,7 +157,8 @@ function details(b) {
 }
 
 const PATHS = ["direct", "filtered", "careful"];
-const path = (name) => html`<span><svg viewBox="0 0 18 12" aria-hidden="true"><rect class="c-${name}" width="18" height="12"/></svg>${name}</span>`;
+const path = (name) => html`<span><svg viewBox="0 0 18 12" aria-hidden="true">
+  <rect class="c-${name}" width="18" height="12"/></svg>${name}</span>`;
 
 export function batches(w, ui, arg) {
   if (!w.batches.length) {
@@ -170,8 +176,10 @@ export function batches(w, ui, arg) {
     ${pair({ id: "late", head: "Latency", unit: "s", t, text: span, label: "Latency P50 and P99 in the last 15 minutes, in seconds",
       line: { word: "P50", values: p50 }, area: { word: "P99", values: p99 } })}
   </div>
-  <section><div class="head"><h2>The last ${plural(list.length, "micro-batch", "micro-batches")}</h2><div class="keys end">${PATHS.map(path)}
-      <span><svg viewBox="0 0 18 12" aria-hidden="true"><path class="c-mark" d="M9 1l5 5-5 5-5-5z"/></svg>with dead letters</span></div></div>
+  <section><div class="head"><h2>The last ${plural(list.length, "micro-batch", "micro-batches")}</h2>
+    <div class="keys end">${PATHS.map(path)}
+      <span><svg viewBox="0 0 18 12" aria-hidden="true">
+        <path class="c-mark" d="M9 1l5 5-5 5-5-5z"/></svg>with dead letters</span></div></div>
     ${strip(list, chosen, ui)}</section>
   ${details(chosen)}`;
 }

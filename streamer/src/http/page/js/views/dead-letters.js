@@ -22,7 +22,8 @@ function marked(text, reasons) {
 
 function facts(d, g, now) {
   const at = seconds(d.created_at);
-  return html`<dl class="facts gap"><dt>Place</dt><dd><span class="mono">${d.file}</span>${d.line ? `, line ${count(d.line)}` : ""}, offset ${count(d.start_offset)}</dd>
+  return html`<dl class="facts gap"><dt>Place</dt>
+    <dd><span class="mono">${d.file}</span>${d.line ? `, line ${count(d.line)}` : ""}, offset ${count(d.start_offset)}</dd>
     <dt>Refused</dt><dd>${time(at, moment(at))}, ${span(now - at)} ago, in micro-batch ${count(d.batch_id)}</dd>
     <dt>Stream</dt><dd><a href=${streamAt(g.stream)}>${visible(g.stream)}</a></dd>
     ${d.reasons.length > 1 ? d.reasons.map((r) => html`<dt>${r.column ?? "record"}</dt><dd>${r.reason}</dd>`) : nothing}</dl>`;
@@ -31,7 +32,8 @@ function facts(d, g, now) {
 function record(g, ui) {
   const answer = want(`/api/dead-letters/${g.example_id}`);
   const d = answer.data;
-  return html`<section><div class="head"><h2>${g.column ? html`<code>${g.column}</code>: ` : nothing}${g.reason}</h2><span class="soft">number ${count(g.example_id)}, one of ${count(g.count)}</span></div>
+  return html`<section><div class="head">
+    <h2>${g.column ? html`<code>${g.column}</code>: ` : nothing}${g.reason}</h2><span class="soft">number ${count(g.example_id)}, one of ${count(g.count)}</span></div>
     ${d ? html`<div class="record" tabindex="0" role="region" aria-label="The record"><span class="this"><span class="no">${d.line ?? ""}</span>${marked(d.text, d.reasons)}</span></div>
       ${d.is_cut ? html`<p class="soft gap1">It is longer than what is shown.</p>` : nothing}${facts(d, g, ui.now)}` : waiting(answer)}
     ${d?.commands ? html`<p class="soft gap">By command:</p>
@@ -45,8 +47,10 @@ function groupRow(g, isChosen, ui) {
     ui.again();
   };
   return html`<tr aria-selected=${isChosen}><td><a href="#/dead-letters" aria-current=${isChosen ? "true" : nothing} @click=${choose}>${g.column ?? "whole record"}</a>
-      <small class="clip" title=${g.reason}><span class="narrow">${visible(g.stream)}: </span>${g.reason}</small></td><td class="opt clip" title=${visible(g.stream)}>${visible(g.stream)}</td>
-    <td class="tr opt">${ticks(g.trend, `Refused in each 5 minutes of the last hour, ${g.trend.at(-1)} in the last`)}</td><td class="n">${count(g.count)}</td></tr>`;
+      <small class="clip" title=${g.reason}><span class="narrow">${visible(g.stream)}: </span>${g.reason}</small></td>
+        <td class="opt clip" title=${visible(g.stream)}>${visible(g.stream)}</td>
+    <td class="tr opt">${ticks(g.trend, `Refused in each 5 minutes of the last hour, ${g.trend.at(-1)} in the last`)}</td>
+      <td class="n">${count(g.count)}</td></tr>`;
 }
 
 export function deadLetters(w, ui) {
@@ -61,11 +65,13 @@ export function deadLetters(w, ui) {
   const [big] = d.groups;
   const g = d.groups.find((x) => keyOf(x) === ui.letter) ?? big;
   const head = d.groups.length === 1 ? "All for one reason" : `One reason makes ${percent(big.count, d.open)} of them`;
-  return html`<section class="answer"><div class="top"><h1>${head}</h1><p class="say">${visible(big.stream)}${big.column ? `.${big.column}` : ""}: ${big.reason}. All records are kept whole.</p></div>
+  return html`<section class="answer"><div class="top"><h1>${head}</h1>
+    <p class="say">${visible(big.stream)}${big.column ? `.${big.column}` : ""}: ${big.reason}. All records are kept whole.</p></div>
     ${sums(d)}</section>
   ${answer.error ? waiting(answer) : nothing}
   <div class="two"><section><div class="head"><h2>Reasons</h2><span class="soft">of what is open, the most frequent first</span></div>
-    <div class="scroll" tabindex="0" role="region" aria-label="Reasons"><table class="reasons"><thead><tr><th>Column, reason</th><th class="opt">Stream</th><th class="opt">Last hour</th><th class="n">Open</th></tr></thead>
+    <div class="scroll" tabindex="0" role="region" aria-label="Reasons"><table class="reasons"><thead><tr><th>Column, reason</th>
+      <th class="opt">Stream</th><th class="opt">Last hour</th><th class="n">Open</th></tr></thead>
     <tbody>${d.groups.map((x) => groupRow(x, x === g, ui))}</tbody></table></div>${d.more_groups ? html`<p class="soft gap1">and ${plural(d.more_groups, "more reason")}: <code>streamer dead-letters list</code></p>` : nothing}</section>
   ${record(g, ui)}</div>`;
 }

@@ -172,7 +172,8 @@ const first = (w, ui) => html`<section class="answer">
       ${cmd(w.streamer.started_by === "compose" ? "docker compose run --rm generator" : "generator")}</li>
     ${ui.views.has("simulator") ? html`<li><h2>2. Send one by hand</h2><p class="soft">An emoji, by HTTP. See it arrive in the table.</p>
       <p><a class="button go" href="#/simulator">Open the simulator</a></p></li>` : nothing}
-    <li><h2>${ui.views.has("simulator") ? 3 : 2}. Bring your own file</h2><p class="soft">CSV or JSON lines. <code>init</code> makes a table and a stream to fit.</p>
+    <li><h2>${ui.views.has("simulator") ? 3 : 2}. Bring your own file</h2>
+      <p class="soft">CSV or JSON lines. <code>init</code> makes a table and a stream to fit.</p>
       ${cmd("streamer init my.csv")}</li>
   </ol></section>`;
 

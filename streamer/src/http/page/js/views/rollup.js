@@ -5,8 +5,9 @@ import { want } from "../api.js";
 import { clock, count, known, minute, NONE, rate, seconds, short, visible } from "../format.js";
 import { behind, segments, waiting } from "../parts.js";
 
-const TOP = 10;
-const FOOT = 22;
+/** Heights above and below the bars, in rem. */
+const TOP = 0.625;
+const FOOT = 1.375;
 const WINDOWS = 24;
 /** As many keys have a colour of their own. */
 const KEYS = 5;
@@ -50,12 +51,12 @@ function nice(max) {
 /** Where things are in the drawing. */
 function measure(data, isStacked, { width, rem }) {
   const left = rem * 3.4;
-  const high = rem * 10.5;
+  const [top, high, foot] = [TOP, 10.5, FOOT].map((n) => n * rem);
   const step = (width - left - (isStacked ? 0 : rem * 7)) / data.length;
   const bar = step * 0.76;
   const tops = data.map((d) => (isStacked ? d.values.reduce((a, b) => a + Math.max(0, b ?? 0), 0) : Math.max(0, ...d.values.map((v) => v ?? 0))));
   const max = (Math.max(...tops) || 1) * 1.05;
-  return { left, high, width, step, bar, max, rem, y: (v) => TOP + high - (Math.max(0, v) / max) * high, x: (i) => left + i * step + (step - bar) / 2 };
+  return { left, top, high, foot, width, step, bar, max, rem, y: (v) => top + high - (Math.max(0, v) / max) * high, x: (i) => left + i * step + (step - bar) / 2 };
 }
 
 function stack(d, i, m) {
@@ -83,9 +84,10 @@ function drawing({ keys, data }, isStacked, label, stamp, ui) {
   const gap = nice(m.max);
   const grid = Array.from({ length: Math.floor(m.max / gap) + 1 }, (_, i) => i * gap);
   const each = Math.ceil((m.rem * 5.5) / m.step);
-  const name = (d, i) => svg`<text x=${m.x(i) + m.bar / 2} y=${TOP + m.high + 16} text-anchor=${d.open ? "end" : "middle"} dx=${d.open ? m.bar / 2 : 0}>${d.open ? "open now" : stamp(d.at)}</text>`;
-  return html`<svg class="bars" height=${TOP + m.high + FOOT} viewBox="0 0 ${m.width} ${TOP + m.high + FOOT}" role="img" aria-label="${label}; the figures follow as a table">
-    ${grid.map((v) => svg`<line class="grid" x1=${m.left} x2=${m.width} y1=${m.y(v)} y2=${m.y(v)}/><text x=${m.left - 8} y=${m.y(v) + 4} text-anchor="end">${short(v)}</text>`)}
+  const name = (d, i) => svg`<text x=${m.x(i) + m.bar / 2} y=${m.top + m.high + m.rem} text-anchor=${d.open ? "end" : "middle"} dx=${d.open ? m.bar / 2 : 0}>${d.open ? "open now" : stamp(d.at)}</text>`;
+  return html`<svg class="bars" height=${m.top + m.high + m.foot} viewBox="0 0 ${m.width} ${m.top + m.high + m.foot}" role="img" aria-label="${label}; the figures follow as a table">
+    ${grid.map((v) => svg`<line class="grid" x1=${m.left} x2=${m.width} y1=${m.y(v)} y2=${m.y(v)}/>
+      <text x=${m.left - 8} y=${m.y(v) + 4} text-anchor="end">${short(v)}</text>`)}
     ${data.map((d, i) => svg`<g>${isStacked ? stack(d, i, m) : nothing}${(data.length - 1 - i) % each === 0 ? name(d, i) : nothing}</g>`)}
     ${isStacked ? nothing : lines(keys, data, m)}</svg>`;
 }

@@ -20,12 +20,15 @@ const FATES = {
 
 function logRow(e) {
   const [fate, more] = FATES[e.fate](e);
-  return html`<tr><td class="n low opt">${e.n}</td><td class="mono opt">${clockMs(e.at)}</td><td>${e.words}${e.by === "automatic" ? html`<span class="low"> automatic</span>` : nothing}</td>
+  return html`<tr><td class="n low opt">${e.n}</td><td class="mono opt">${clockMs(e.at)}</td>
+    <td>${e.words}${e.by === "automatic" ? html`<span class="low"> automatic</span>` : nothing}</td>
     <td class="fate">${fate} <span class="soft">${more}</span></td></tr>`;
 }
 
 const log = () => html`<section><div class="head"><h2>What became of it</h2><span class="soft">the newest first</span></div>
-  ${sender.log.length ? html`<div class="scroll log" tabindex="0" role="log" aria-live=${sender.isAuto ? "off" : "polite"} aria-label="Events sent"><table><thead><tr><th class="n opt">No.</th><th class="opt">Sent at</th><th>Event</th><th>Became</th></tr></thead>
+  ${sender.log.length ? html`<div class="scroll log" tabindex="0" role="log" aria-live=${sender.isAuto ? "off" : "polite"} aria-label="Events sent">
+    <table><thead><tr><th class="n opt">No.</th>
+    <th class="opt">Sent at</th><th>Event</th><th>Became</th></tr></thead>
     <tbody>${repeat(sender.log.slice(0, SHOWN), (e) => e.n, logRow)}</tbody></table></div>`
     : html`<p class="note">Nothing sent yet. Press an emoji: its line appears here, and tells when its row can be seen.</p>`}</section>`;
 
@@ -35,7 +38,8 @@ function reactions(ui, gone, off) {
     if (!sender.connected) sender.isAuto = false;
     ui.again();
   };
-  return html`<div class="group"><div class="head"><h2>Reactions</h2><span class="end acts">${state(off ? "bad" : "run", off ? "Disconnected" : "Connected")}
+  return html`<div class="group"><div class="head">
+    <h2>Reactions</h2><span class="end acts">${state(off ? "bad" : "run", off ? "Disconnected" : "Connected")}
       <button type="button" ?disabled=${gone} @click=${turn}>${sender.connected ? "Disconnect" : "Connect"}</button></span></div>
     <p role="status" class="soft">${sender.connected ? `Events go to ${location.origin}.` : "Disconnected: nothing is sent before you connect again."}</p>
     <div class="emoji">${REACTIONS.map((r) => html`<button type="button" ?disabled=${off} @click=${() => fire(reaction(r), "by hand", ui.again)}><span aria-hidden="true">${r[0]}</span><small>${r[1].replace("_", " ")}</small></button>`)}</div></div>`;
@@ -64,7 +68,8 @@ function transfers(ui, off) {
   };
   return html`<div class="group"><h3>A bank transfer</h3><form class="acts form" @submit=${submit}>
     <label class="field">Amount<input class="num" name="amount" value="129.50" inputmode="decimal" required></label>
-    <label class="field">Region<select name="region">${REGIONS.map((r) => html`<option>${r}</option>`)}</select></label><button ?disabled=${off}>Send</button></form></div>`;
+    <label class="field">Region<select name="region">${REGIONS.map((r) => html`<option>${r}</option>`)}</select></label>
+      <button ?disabled=${off}>Send</button></form></div>`;
 }
 
 const needsLogin = (ui) => html`<p class="note">This page may read, not send. <button type="button" @click=${() => { ui.link = "login"; ui.again(); }}>Log in</button></p>`;
@@ -80,7 +85,8 @@ export function simulator(w, ui) {
   const kinds = KINDS.filter((_, i) => (i === 0 ? has("emoji_reactions") : i === 1 ? has("transfers") : has("emoji_reactions") && has("transfers")));
   const say = gone ? `${location.origin} does not answer. What you send now would be lost, so the buttons rest until it is back.`
     : sender.log.length ? "Each goes the way that all events go: HTTP, spool, micro-batch, commit." : "Press an emoji and watch its row arrive.";
-  return html`<section class="answer ${gone ? "bad" : ""}"><div class="top"><h1>${gone ? html`${shape("bad")}The streamer cannot be reached` : sender.connected ? "Send events by hand" : "Disconnected"}</h1>
+  return html`<section class="answer ${gone ? "bad" : ""}">
+    <div class="top"><h1>${gone ? html`${shape("bad")}The streamer cannot be reached` : sender.connected ? "Send events by hand" : "Disconnected"}</h1>
     <p class="say">${say}</p></div>
     ${figures([["sent", count(sender.sent), "#/simulator"], ["in the table", count(rows.length), streamAt("emoji_reactions")], [html`median<span class="long"> until visible</span>`, median, "#/simulator"], ["refused", count(no), "#/dead-letters"]])}</section>
   ${mayPost || gone ? nothing : needsLogin(ui)}

@@ -27,13 +27,17 @@ function questions(objects, w) {
 function object(o, isOpen) {
   const columns = o.columns.slice(0, COLUMNS);
   const more = o.columns.length - columns.length;
-  return html`<details class="dict" ?open=${isOpen}><summary><b class="mono">${name(o)}</b> <span class="soft">${o.comment ?? o.kind}</span></summary>
-    <div class="scroll" tabindex="0" role="region" aria-label="Columns of ${name(o)}"><table><thead><tr><th>Column</th><th>Type</th><th>What</th></tr></thead>
-    <tbody>${columns.map((c) => html`<tr><td class="mono">${visible(c.name)}</td><td class="mono low">${c.type}</td><td>${c.comment ?? ""}</td></tr>`)}</tbody></table></div>
+  return html`<details class="dict" ?open=${isOpen}>
+    <summary><b class="mono">${name(o)}</b> <span class="soft">${o.comment ?? o.kind}</span></summary>
+    <div class="scroll" tabindex="0" role="region" aria-label="Columns of ${name(o)}"><table><thead><tr><th>Column</th>
+      <th>Type</th><th>What</th></tr></thead>
+    <tbody>${columns.map((c) => html`<tr><td class="mono">${visible(c.name)}</td><td class="mono low">${c.type}</td>
+      <td>${c.comment ?? ""}</td></tr>`)}</tbody></table></div>
     ${more > 0 ? html`<p class="soft">and ${count(more)} more columns</p>` : nothing}</details>`;
 }
 
-const pgadmin = (url, table) => html`<div class="head gap2"><h2>pgAdmin</h2></div><p><a href=${url} rel="noopener">Open pgAdmin</a>, connected already. The rows: Servers › streamer ›
+const pgadmin = (url, table) => html`<div class="head gap2"><h2>pgAdmin</h2></div>
+  <p><a href=${url} rel="noopener">Open pgAdmin</a>, connected already. The rows: Servers › streamer ›
   Databases › streamer › Schemas › public › Tables${table ? html` › ${visible(table.name)}` : nothing}, then View/Edit Data.</p>`;
 
 /** Only an address of the web becomes a link. */
@@ -44,10 +48,14 @@ export function sql(w) {
   const d = answer.data;
   const objects = d?.objects ?? [];
   const ask = questions(objects, w);
-  return html`<section class="answer"><div class="top"><h1>Ask the database</h1><p class="say">All is plain tables in PostgreSQL. This page holds no password; these lines work on the machine that runs the streamer.</p></div></section>
+  return html`<section class="answer"><div class="top"><h1>Ask the database</h1>
+    <p class="say">All is plain tables in PostgreSQL. This page holds no password; these lines work on the machine that runs the streamer.</p></div></section>
   ${d ? nothing : waiting(answer)}
-  <div class="two">${d?.psql || isWeb(d?.pgadmin) ? html`<section>${d.psql ? html`<div class="head"><h2>psql</h2></div>${cmd(d.psql)}` : nothing}
+  <div class="two">${d?.psql || isWeb(d?.pgadmin) ? html`<section>${d.psql ? html`<div class="head">
+    <h2>psql</h2></div>${cmd(d.psql)}` : nothing}
     ${isWeb(d?.pgadmin) ? pgadmin(d.pgadmin, objects.find((o) => o.kind === "table")) : nothing}</section>` : nothing}
-  <section>${ask.length ? html`<div class="head"><h2>To begin with</h2></div>${ask.map(([what, text]) => html`<p class="soft gap1">${what}</p>${cmd(text, { prompt: "=#" })}`)}` : nothing}</section></div>
-  ${objects.length ? html`<section><div class="head"><h2>What is there</h2><span class="soft">comments of the database itself</span></div>${objects.map((o, i) => object(o, i === 0))}</section>` : nothing}`;
+  <section>${ask.length ? html`<div class="head">
+    <h2>To begin with</h2></div>${ask.map(([what, text]) => html`<p class="soft gap1">${what}</p>${cmd(text, { prompt: "=#" })}`)}` : nothing}</section></div>
+  ${objects.length ? html`<section><div class="head">
+    <h2>What is there</h2><span class="soft">comments of the database itself</span></div>${objects.map((o, i) => object(o, i === 0))}</section>` : nothing}`;
 }

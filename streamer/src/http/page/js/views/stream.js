@@ -31,8 +31,11 @@ function fileRow(f) {
 }
 
 function files(s, { files: list, more_files: more }) {
-  return html`<section><div class="head"><h2>Files</h2><span class="soft">${list.length ? "the newest first" : ""}${s.files ? html`, pattern <code>${s.files}</code>` : nothing}</span></div>
-  ${list.length ? html`<div class="scroll" tabindex="0" role="region" aria-label="Files"><table><thead><tr><th>File</th><th class="n">Read</th><th class="n opt">Of</th><th class="n opt">Left</th><th class="n opt">Rows</th><th class="n">Dead letters</th></tr></thead>
+  return html`<section><div class="head">
+    <h2>Files</h2><span class="soft">${list.length ? "the newest first" : ""}${s.files ? html`, pattern <code>${s.files}</code>` : nothing}</span></div>
+  ${list.length ? html`<div class="scroll" tabindex="0" role="region" aria-label="Files"><table><thead><tr><th>File</th>
+    <th class="n">Read</th><th class="n opt">Of</th><th class="n opt">Left</th><th class="n opt">Rows</th>
+    <th class="n">Dead letters</th></tr></thead>
     <tbody>${list.map(fileRow)}</tbody></table></div>${more ? html`<p class="soft gap1">and ${plural(more, "more file")}: <code>streamer status</code></p>` : nothing}`
     : html`<p class="soft">No file yet. The first that fits the pattern is loaded by itself.</p>`}</section>`;
 }
@@ -49,8 +52,11 @@ function newest(n, w) {
   const columns = n.columns.slice(0, COLUMNS);
   const more = n.columns.length - columns.length;
   const ids = new Set(w.batches.map((b) => b.batch_id));
-  return html`<section><div class="head"><h2>Newest rows</h2><span class="soft">each with its file and its micro-batch${more > 0 ? `; ${plural(more, "more column")} not shown` : ""}</span></div>
-    ${n.rows.length ? html`<div class="scroll" tabindex="0" role="region" aria-label="Newest rows"><table class="newest"><thead><tr>${columns.map((c) => html`<th class="clip" title=${c}>${c}</th>`)}<th class="n">From</th></tr></thead>
+  return html`<section><div class="head">
+    <h2>Newest rows</h2><span class="soft">each with its file and its micro-batch${more > 0 ? `; ${plural(more, "more column")} not shown` : ""}</span></div>
+    ${n.rows.length ? html`<div class="scroll" tabindex="0" role="region" aria-label="Newest rows">
+      <table class="newest">
+      <thead><tr>${columns.map((c) => html`<th class="clip" title=${c}>${c}</th>`)}<th class="n">From</th></tr></thead>
     <tbody>${n.rows.map((row, i) => newestRow(n, columns, row, i, ids))}</tbody></table></div>` : html`<p class="soft">The table is empty.</p>`}</section>`;
 }
 
@@ -63,7 +69,10 @@ function latencies(s) {
     since && ["From event to visible row, all since the start", since.events, since.p50_seconds, since.p90_seconds, since.p99_seconds, since.max_seconds],
   ].filter(Boolean);
   if (!rows.length) return nothing;
-  return html`<section><div class="head"><h2>How late</h2></div><div class="scroll" tabindex="0" role="region" aria-label="How late rows are"><table><thead><tr><th>What</th><th class="n">P50</th><th class="n opt">P90</th><th class="n">P99</th><th class="n opt">Longest</th><th class="n opt">Rows</th></tr></thead>
+  return html`<section><div class="head"><h2>How late</h2></div>
+    <div class="scroll" tabindex="0" role="region" aria-label="How late rows are"><table><thead><tr><th>What</th>
+    <th class="n">P50</th><th class="n opt">P90</th><th class="n">P99</th><th class="n opt">Longest</th>
+    <th class="n opt">Rows</th></tr></thead>
     <tbody>${rows.map(([what, n, ...of]) => html`<tr><td>${what}</td>${of.map((v, i) => html`<td class="n ${i % 2 ? "opt" : ""}">${span(v)}</td>`)}<td class="n opt">${count(n)}</td></tr>`)}</tbody></table></div></section>`;
 }
 
@@ -85,8 +94,10 @@ export function stream(w, ui, name) {
   const answer = want(`/api/streams/${encodeURIComponent(s.name)}`);
   const go = (e) => { location.hash = streamAt(e.target.value); };
   return html`
-  <section class="answer ${s.kind}"><div class="top"><p class="crumb"><a href="#/">Overview</a> / <select aria-label="Stream" @change=${go}>${w.streams.map((x) => html`<option value=${x.name} ?selected=${x === s}>${x.label}</option>`)}</select></p>
-      <h1>${s.kind === "bad" ? shape("bad") : nothing}${s.label}: ${s.word.toLowerCase()}</h1><p class="say">Into <code>${s.table}</code>; ${lagging(s)}.</p></div>
+  <section class="answer ${s.kind}"><div class="top">
+    <p class="crumb"><a href="#/">Overview</a> / <select aria-label="Stream" @change=${go}>${w.streams.map((x) => html`<option value=${x.name} ?selected=${x === s}>${x.label}</option>`)}</select></p>
+      <h1>${s.kind === "bad" ? shape("bad") : nothing}${s.label}: ${s.word.toLowerCase()}</h1>
+        <p class="say">Into <code>${s.table}</code>; ${lagging(s)}.</p></div>
     ${figures([
       [html`<span class="long">rows a second</span><span class="narrow">rows/s</span>`, rate(s.rate), "#/batches"],
       ["behind", isNone(s.lag) ? "none" : lagSpan(s.lag.s), streamAt(s.name), s.lag.trend > 0],
