@@ -156,12 +156,8 @@ const WHAT = { symlink: "A symbolic link, which is not followed.", special: "Not
 const untaken = (w) => w.untaken?.length
   ? html`<section><div class="head"><h2>Files that no stream takes</h2></div>
   ${w.untaken.map((f) => html`<div class="group"><p><code>${visible(f.name)}</code> <span class="soft">${WHAT[f.kind]
-    ?? html`${bytes(f.size_bytes)}. This makes a table and a stream to fit:`}</span></p>
-    ${WHAT[f.kind] ? nothing : cmd(`streamer init ${quoted(visible(f.name))}`)}</div>`)}</section>`
+    ?? html`${bytes(f.size_bytes)}. Its name matches the <code>files</code> of no stream in streams.toml.`}</span></p></div>`)}</section>`
   : nothing;
-
-/** A name as a word of a shell's command. */
-const quoted = (name) => (/^[\w./-]+$/.test(name) && !name.startsWith("-") ? name : `'./${name.replaceAll("'", "'\\''")}'`);
 
 const first = (w, ui) => html`<section class="answer">
   <div class="top"><h1>Ready. Nothing new has come.</h1>
@@ -173,8 +169,8 @@ const first = (w, ui) => html`<section class="answer">
     ${ui.views.has("simulator") ? html`<li><h2>2. Send one by hand</h2><p class="soft">An emoji, by HTTP. See it arrive in the table.</p>
       <p><a class="button go" href="#/simulator">Open the simulator</a></p></li>` : nothing}
     <li><h2>${ui.views.has("simulator") ? 3 : 2}. Bring your own file</h2>
-      <p class="soft">CSV or JSON lines. <code>init</code> makes a table and a stream to fit.</p>
-      ${cmd("streamer init my.csv")}</li>
+      <p class="soft">CSV or JSON lines: make a table with its columns, name it and the file in streams.toml, and try.</p>
+      ${cmd("streamer check")}</li>
   </ol></section>`;
 
 export function overview(w, ui) {
