@@ -146,7 +146,7 @@ async fn a_window_that_does_not_fit_refuses_its_file_and_names_the_setting() {
     assert!(told.contains("128 MiB") && told.contains("memory leaves"), "{told}");
     assert_eq!(db.number(ROWS).await, 10);
     // The others need not be sent again, nor it.
-    load(&["--memory", "160MiB"]).expect(0);
+    load(&["--memory", "256MiB"]).expect(0);
     assert_eq!(db.number(ROWS).await, 20);
 }
 
