@@ -122,9 +122,6 @@ impl Writer {
             }
             shared.take_spooled().await?;
             let turn = self.trigger().await?;
-            if let Turn::Committed(_) = turn {
-                shared.resting.end();
-            }
             is_behind = match turn {
                 Turn::Committed(took) => took.records >= took.records_max,
                 Turn::Other => true,

@@ -213,7 +213,6 @@ impl Leader {
             };
             match turn {
                 Turn::Committed(took) => {
-                    self.shared.resting.end();
                     let pause = self.shared.stream.pace.every;
                     due = if took.is_behind { started } else { started + pause };
                     // A listener tells by itself when there is more.

@@ -330,6 +330,7 @@ impl Writer {
             Err(error) => return Err(Ended::from(error).into()),
         };
         self.rivalry = None;
+        self.shared.resting.end();
         self.waiting.take_if(|waiting| waiting.is_for(batch));
         self.shared.unplaced.note(&committed);
         if let Some(done) = &self.shared.done {
