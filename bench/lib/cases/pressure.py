@@ -5,6 +5,7 @@ import http.client
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -88,12 +89,13 @@ def lines(first, count, size):
 
 
 def packed(running, count):
-    """Files of zstd with a window of 128 MiB."""
+    """Files of zstd with a window of 128 MiB: from stdin, whose length it does not know."""
     for file in range(4):
         path = running.bench.work / f"{file}.csv"
         path.write_text("id,note\n" + lines(file * count, count, 100), encoding="ascii")
         unnamed = running.folder / f"{file}.part"
-        subprocess.run(["zstd", "-q", "-1", "--long=27", path, "-o", unnamed], check=True)
+        with open(path, "rb") as text:
+            subprocess.run(["zstd", "-q", "-1", "--long=27", "-o", unnamed], stdin=text, check=True)
         unnamed.rename(running.folder / f"{file}.csv.zst")
         path.unlink()
 
@@ -202,6 +204,7 @@ def run(bench):
         finally:
             running.end()
         most, left_most = max(most, peak - memory_mb), max(left_most, left)
+        print(f"{name}: peak {peak:.0f} MB, {left:+.0f} over idle", file=sys.stderr, flush=True)
         rows.append([name, memory_mb, f"{running.idle_mb:.0f}", f"{peak:.0f}", f"{left:+.0f}"])
     how = "`streamer run --every 0s`, one after the other, each a streamer of its own. Left: over idle, a minute later at most."
     bench.report.section("pressure", how, table(["", "memory (MiB)", "idle (MB)", "peak (MB)", "left (MB)"], rows))
