@@ -127,7 +127,7 @@ mod tests {
         let error = settings("memory = '32MiB'", "").unwrap_err();
         assert_eq!(
             error,
-            "streams.toml: server.memory must be at least 89131KiB with these settings: 10 \
+            "streams.toml: server.memory must be at least 88MiB with these settings: 10 \
              micro-batches (connections) with 5MiB each, 1000 HTTP connections (max_connections) with 16KiB each, \
              and 21931KiB for a request (max_body)"
         );

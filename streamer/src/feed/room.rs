@@ -99,7 +99,7 @@ mod tests {
         let mut room = Room::reserved(&memory);
         assert!(room.takes_more(FIRST_BYTES / 2) && memory.free() == 3 * STEP_BYTES);
         assert!(room.takes_more(2 * STEP_BYTES) && memory.free() == 0);
-        assert!(!room.takes_more(3 * STEP_BYTES) && !room.takes_whole(STEP_BYTES, 2 * STEP_BYTES));
+        assert!(!room.takes_more(3 * STEP_BYTES) && !room.takes_whole(STEP_BYTES, 3 * STEP_BYTES));
         assert!(Room::ahead(&memory, 1).is_none());
         drop(room.into_share());
         let ahead = Room::ahead(&memory, 1 << 19).unwrap();

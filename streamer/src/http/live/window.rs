@@ -85,7 +85,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let (begun, mut window) = (Instant::now(), Window::new(second * 60, 4));
         assert_eq!(window.quantiles(begun), None);
-        window.note(begun, [(1_000_000, 98), (9_000_000, 2)].into_iter());
+        window.note(begun, [(1_000_000, 97), (9_000_000, 3)].into_iter());
         window.note(begun + second * 40, [(2_000_000, 100)].into_iter());
         let all = window.quantiles(begun + second * 60).unwrap();
         assert_eq!(all.rows, 200);
