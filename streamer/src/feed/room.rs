@@ -102,8 +102,8 @@ mod tests {
         assert!(!room.takes_more(3 * STEP_BYTES) && !room.takes_whole(STEP_BYTES, 3 * STEP_BYTES));
         assert!(Room::ahead(&memory, 1).is_none());
         drop(room.into_share());
-        let ahead = Room::ahead(&memory, 1 << 19).unwrap();
-        assert_eq!((ahead.bytes, memory.free()), (FIRST_BYTES, STEP_BYTES / 2));
+        let ahead = Room::ahead(&memory, 1 << 18).unwrap();
+        assert_eq!((ahead.bytes, memory.free()), (FIRST_BYTES, STEP_BYTES));
     }
 
     #[test]
