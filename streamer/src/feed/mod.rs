@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::batch::{MicroBatch, Part};
 use crate::config::{Pace, Reading};
 use crate::layout::{Fit, Fits};
-use crate::memory::{Memory, Share};
+use crate::memory::Memory;
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Checkpoint, Found, Kind, Name, Partition};
 use crate::source::file::{OpenFile, Step};
@@ -34,8 +34,7 @@ use size::Size;
 use taken::{Taken, bytes_of};
 pub use work::Work;
 
-/// Bytes that a micro-batch holds at most, give or take one record: as many rows of 300 bytes as it
-/// has where nothing is set.
+/// Bytes that a micro-batch holds at most, give or take one record.
 const BATCH_BYTES_MAX: usize = 14 << 20;
 
 /// Partitions that a micro-batch takes from at most: files without records fill none.
@@ -97,8 +96,6 @@ struct Current {
     fit: Fit,
     /// The header as it stands in the file.
     header: Option<Arc<[u8]>>,
-    /// The memory that a long header takes.
-    _share: Option<Share>,
     /// Where the checkpoint stands once what was handed out is committed.
     committed_offset: u64,
     /// Whether it then says that the file was read to its end.
@@ -305,7 +302,7 @@ impl Feed {
                 Ok(Some(request)) => {
                     let is_too_much = taken + u64::from(request.records) > self.records_max;
                     let bytes = bytes_of(&request);
-                    if taken > 0 && is_too_much || !self.room.takes_whole(batch.held_bytes, bytes) {
+                    if taken > 0 && is_too_much || !self.takes_whole(batch, bytes) {
                         break ReadEnd::Full;
                     }
                     part.begin(request, batch);
@@ -375,6 +372,19 @@ impl Feed {
     fn is_still(&self, name: &Name, stat: Stat) -> bool {
         let is_sealed = self.places.spool().is_some_and(|spool| spool.is_sealed(name));
         is_sealed || self.files.state().known.is_still(name, stat)
+    }
+
+    /// Whether a micro-batch may take so many bytes that can't be divided; it may have to wait.
+    fn takes_whole(&mut self, batch: &MicroBatch, bytes: usize) -> bool {
+        let held = batch.held_bytes;
+        let (takes, waits) = (self.room.takes_whole(held, bytes), self.room.may_wait(held));
+        if !takes && waits {
+            // Who waits holds nothing: also not the windows of files that are put aside.
+            let current = self.hands.iter_mut().filter_map(|hand| hand.current.as_mut());
+            current.for_each(|current| current.file.put_down(true));
+            self.room.wait_for(bytes);
+        }
+        takes || waits
     }
 
     fn has_room(&mut self, batch: &MicroBatch) -> bool {

@@ -8,7 +8,7 @@ use super::work::Work;
 use super::{Current, Feed, Granted};
 use crate::format::{Beginning, Format};
 use crate::layout::Fit;
-use crate::memory::{Share, names_bytes};
+use crate::memory::names_bytes;
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Found, Kind, Partition};
 use crate::source::content::Content;
@@ -20,9 +20,8 @@ pub(super) enum Opening {
     NotYet,
     /// The file has no record.
     Empty,
-    /// They do, below this header, where the file has one, and with the memory that it takes if it is
-    /// long.
-    Fits(Fit, Option<Arc<[u8]>>, Option<Share>),
+    /// They do, below this header, where the file has one.
+    Fits(Fit, Option<Arc<[u8]>>),
     /// They don't: why, and what to do.
     Refused(String),
 }
@@ -61,8 +60,8 @@ impl Feed {
         let mut file = OpenFile::from_start(kind, start, stat, format, record_bytes_max);
         let still = resumed.is_some() || self.is_still(&found.name, stat);
         let renewals = self.fits.renewals();
-        let (fit, header, share) = match self.fit(&mut file, still)? {
-            Opening::Fits(fit, header, share) => (fit, header, share),
+        let (fit, header) = match self.fit(&mut file, still)? {
+            Opening::Fits(fit, header) => (fit, header),
             Opening::Empty => {
                 self.files.state().settle(&found.name, stat);
                 return Ok(None);
@@ -96,7 +95,6 @@ impl Feed {
             file,
             fit,
             header,
-            _share: share,
             committed_offset,
             was_done,
             records,
@@ -109,7 +107,7 @@ impl Feed {
             Beginning::NotYet => return Ok(Opening::NotYet),
             Beginning::Empty => return Ok(Opening::Empty),
             Beginning::Unreadable(fault) => return Ok(Opening::Refused(fault.to_string())),
-            Beginning::Records => return Ok(Opening::Fits(self.fits.of_objects(), None, None)),
+            Beginning::Records => return Ok(Opening::Fits(self.fits.of_objects(), None)),
             Beginning::Header(header) => header,
         };
         let bytes = names_bytes(header.raw.len());
@@ -119,9 +117,10 @@ impl Feed {
                 format!("line 1 has {len} bytes, more than the setting memory has room for");
             return Ok(Opening::Refused(reason));
         }
-        let share = self.memory.try_share(bytes).ok_or(io::ErrorKind::OutOfMemory)?;
+        // As long as its names are compared with the table's.
+        let _share = self.memory.try_share(bytes).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(match self.fits.of_header(header.names) {
-            Ok(fit) => Opening::Fits(fit, Some(header.raw), Some(share)),
+            Ok(fit) => Opening::Fits(fit, Some(header.raw)),
             Err(error) => Opening::Refused(error.to_string()),
         })
     }

@@ -50,22 +50,28 @@ impl Room {
         true
     }
 
-    /// Whether a micro-batch that holds so many bytes may take `more`, which can't be divided. One
-    /// that holds nothing waits for as much, or for the most that there will be.
+    /// Whether a micro-batch that holds so many bytes may take `more`, which can't be divided.
     pub(super) fn takes_whole(&mut self, held_bytes: usize, more: usize) -> bool {
         let bytes = allocated(held_bytes).saturating_add(more);
         let missing = bytes.saturating_sub(self.bytes);
-        if missing == 0 || self.share.try_grow(missing) {
+        let is_there = missing == 0 || self.share.try_grow(missing);
+        if is_there {
             self.bytes = self.bytes.max(bytes);
-            return true;
         }
-        if self.is_ahead || held_bytes > 0 {
-            return false;
-        }
+        is_there
+    }
+
+    /// Whether a micro-batch that holds so many bytes may wait for more: only if it holds nothing.
+    pub(super) fn may_wait(&self, held_bytes: usize) -> bool {
+        !self.is_ahead && held_bytes == 0
+    }
+
+    /// Waits for so many bytes, or for the most that there will be. Whoever reads for the
+    /// micro-batch must hold no share.
+    pub(super) fn wait_for(&mut self, bytes: usize) {
         self.share = self.memory.nothing();
         self.share = Handle::current().block_on(self.memory.share(bytes));
         self.bytes = bytes;
-        true
     }
 
     /// A micro-batch without records, in the memory of one that is committed.
