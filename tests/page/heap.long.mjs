@@ -56,7 +56,7 @@ async function player([history, ...frames]) {
       const frame = frames[played.frames % frames.length];
       at += 1000;
       played.frames += 1;
-      const micro_batches = frame.micro_batches.map((b) => ({ ...b, batch_id: played.frames, at: new Date(at).toISOString() }));
+      const micro_batches = [{ ...frame.micro_batches[0], batch_id: played.frames, at: new Date(at).toISOString() }];
       put("frame", { ...frame, at: new Date(at).toISOString(), number: played.frames, micro_batches });
     }, EVERY_MS);
     ask.on("close", () => clearInterval(timer));
@@ -80,7 +80,7 @@ test("half an hour of frames leaves the memory as it was", async (t) => {
   };
   const after = async (frames) => {
     played.until = frames;
-    await eventually(`${frames} frames are shown`, () => page.locator(`#b${frames}`).isVisible(), 240_000);
+    await eventually(`${frames} frames are shown`, async () => (await page.locator(`#b${frames}`).count()) > 0, 240_000);
     return heap();
   };
   const warm = await after(WARM);
