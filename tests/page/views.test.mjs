@@ -104,7 +104,7 @@ test("a micro-batch tells its partition, its offsets and what became of its reco
   await page.context().close();
 });
 
-test("ten figures of the overview are those of /metrics and of the database", async () => {
+test("rows, dead letters and the counters of the overview are those of /metrics and of the database", async () => {
   const page = await open(browser, streamer.url);
   const shown = async (label) => Number((await cell(page, "user_events", label)).replace(/\D/g, ""));
   await eventually("the page has the last micro-batch", async () => (await shown("Rows")) === 2000);
