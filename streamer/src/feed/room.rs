@@ -119,7 +119,12 @@ mod tests {
         let held = memory.try_share(STEP_BYTES).unwrap();
         let waiting = {
             let memory = memory.clone();
-            runtime.spawn_blocking(move || Room::reserved(&memory).takes_whole(0, 100 * STEP_BYTES))
+            runtime.spawn_blocking(move || {
+                let mut room = Room::reserved(&memory);
+                let may_wait = !room.takes_whole(0, 100 * STEP_BYTES) && room.may_wait(0);
+                room.wait_for(100 * STEP_BYTES);
+                may_wait && room.takes_whole(0, 100 * STEP_BYTES)
+            })
         };
         while !memory.is_wanted() {
             std::thread::yield_now();
