@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Ended, Events, Http, Running, TestDb, folder, streamer};
+use crate::support::{Ended, Events, Http, Running, TestDb, folder, streamer, wait_until};
 
 const HEADER: &str = "event_id,user_id,product_id,event_type,event_time\n";
 const LIVE: &str = "/api/live";
@@ -123,9 +123,7 @@ async fn there_are_only_so_many_event_streams_and_a_shutdown_ends_all() {
     assert_eq!(metric(http, "streamer_event_streams"), 64);
     // One that goes makes room for another.
     drop(all.pop());
-    while Events::open(http, LIVE, &[]).status != 200 {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("there is room for another", || Events::open(http, LIVE, &[]).status == 200).await;
     all.iter_mut().for_each(|events| assert_eq!(events.next().unwrap().0, "history"));
     let (code, took) = running.terminate();
     assert_eq!(code, Some(0));
@@ -147,15 +145,11 @@ async fn a_page_that_does_not_read_is_hung_up_on() {
     let mut silent = http.connect().unwrap();
     let head = format!("GET {LIVE} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", http.port);
     silent.write_all(head.as_bytes()).unwrap();
-    let wait_for = |count| {
-        while metric(http, "streamer_event_streams") != count {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    };
-    wait_for(1);
+    let open = || metric(http, "streamer_event_streams");
+    wait_until("the silent page has its event stream", || open() == 1).await;
     // Others are served meanwhile.
     assert_eq!(Events::open(http, LIVE, &[]).next().unwrap().0, "history");
-    wait_for(0);
+    wait_until("the silent page has lost it", || open() == 0).await;
 }
 
 #[tokio::test]

@@ -108,6 +108,7 @@ async fn every_kind_of_load_at_once_goes_in_with_the_least_memory() {
                         let answer = http.post_with("/streams/t/events", &headers, body.as_bytes());
                         match answer.status {
                             202 => break,
+                            // A client's pause before it tries again.
                             429 | 503 => thread::sleep(Duration::from_millis(20)),
                             status => panic!("{status}: {}", answer.body),
                         }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{Ended, Events, Http, Running, TestDb, folder, streamer};
+use crate::support::{Ended, Events, Http, Running, TestDb, folder, streamer, wait_until};
 
 const HEADER: &str = "event_id,user_id,product_id,event_type,event_time\n";
 
@@ -100,11 +100,8 @@ async fn however_many_ask_the_database_is_asked_seldom_and_may_be_away() {
     different.dedup();
     assert!(different.len() < answers.len(), "each had an answer of its own: {different:?}");
     db.lock_out().await;
-    while http.get("/api/dead-letters").status != 503 {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    let answers = |status| move || http.get("/api/dead-letters").status == status;
+    wait_until("it is told that the database is away", answers(503)).await;
     db.let_in().await;
-    while http.get("/api/dead-letters").status != 200 {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    wait_until("the database is there again", answers(200)).await;
 }
