@@ -28,6 +28,36 @@ fn get(http: Http, path: &str) -> Value {
 }
 
 #[tokio::test]
+async fn every_rollup_of_every_dataset_is_shown() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let settings = concat!(env!("CARGO_MANIFEST_DIR"), "/../streams.toml");
+    fs::copy(settings, folder.path().join("streams.toml")).unwrap();
+    let transfer = "transfer_id,account_id,account_region,transaction_value,event_time\n\
+                    0190a5f0-0000-7000-8000-000000000001,1000000,South,12.5,2026-01-01T00:00:00Z\n\
+                    0190a5f0-0000-7000-8000-000000000002,1000001,North,30,2026-01-01T00:00:00Z\n\
+                    0190a5f0-0000-7000-8000-000000000003,1000001,South,2.5,2026-01-01T00:00:00Z\n";
+    fs::write(folder.path().join("transfers_1.csv"), transfer).unwrap();
+    let args = ["run", "--listen", "127.0.0.1:0", "--every", "0s"];
+    let running = Running::start(streamer(folder.path(), &args).env("DATABASE_URL", db.url()));
+    let http = Http::ready(&running);
+    db.wait_for("select count(*) from transfers", 3).await;
+    for stream in get(http, "/api/overview")["streams"].as_array().unwrap() {
+        let path = format!("/api/streams/{}", stream["stream"].as_str().unwrap());
+        for rollup in get(http, &path)["rollups"].as_array().unwrap() {
+            get(http, &format!("{path}/rollups/{}", rollup["name"].as_str().unwrap()));
+        }
+    }
+    // One without windows: its keys, the largest by the chosen aggregate first.
+    let flow = "/api/streams/transfers/rollups/credit_flow?by=";
+    for (by, value, first) in [("transfers", 0, "South"), ("total", 1, "North")] {
+        let flow = get(http, &format!("{flow}{by}"));
+        assert_eq!((&flow["window_s"], &flow["windows"][0]["from"]), (&Value::Null, &Value::Null));
+        assert_eq!(flow["aggregates"][value]["name"], by);
+        assert_eq!(flow["windows"][0]["rows"][0]["key"][0], first, "{flow}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_is_shown_with_its_files_newest_rows_and_rollups() {
     let (db, folder) = (TestDb::create().await, folder());
     let name = "a<script>alert(1)<script>.csv";

@@ -15,6 +15,10 @@ pub(super) fn paths() -> Map<String, Value> {
         "name": "windows", "in": "query",
         "schema": {"type": "integer", "minimum": 1, "maximum": 240}
     });
+    let by = json!({
+        "name": "by", "in": "query", "schema": {"type": "string"},
+        "description": "The aggregate by which keys are the largest"
+    });
     let of_stream = json!({"name": "stream", "in": "query", "schema": {"type": "string"}});
     let missing = ("404", refused("No such thing, or none that may be seen"));
     let away = ("503", later("The database does not answer"));
@@ -41,8 +45,8 @@ pub(super) fn paths() -> Map<String, Value> {
         (
             "/api/streams/{stream}/rollups/{rollup}",
             get(
-                "The last windows of a rollup, by key",
-                &[&stream, &rollup, &windows],
+                "The last windows of a rollup by key; of one without windows, its largest keys",
+                &[&stream, &rollup, &windows, &by],
                 &[wrong.clone(), missing.clone(), away.clone()],
             ),
         ),

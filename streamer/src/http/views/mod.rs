@@ -126,10 +126,11 @@ impl Views {
     }
 }
 
-/// How many windows of a rollup are asked for.
+/// How many windows of a rollup are asked for, and by which aggregate keys are the largest.
 #[derive(Deserialize)]
-struct Windows {
+struct OfRollup {
     windows: Option<i32>,
+    by: Option<String>,
 }
 
 /// Of which stream dead letters are asked for.
@@ -161,14 +162,17 @@ async fn of_stream(
 async fn of_rollup(
     State(app): State<Arc<App>>,
     Path((name, rollup)): Path<(String, String)>,
-    asked: Result<Query<Windows>, QueryRejection>,
+    asked: Result<Query<OfRollup>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let Query(Windows { windows }) = asked.map_err(|_| wrong_query())?;
+    let Query(OfRollup { windows, by }) = asked.map_err(|_| wrong_query())?;
     let stream = app.seen_stream(&name, &headers)?;
     let windows = windows.unwrap_or(rollup::WINDOWS).clamp(1, rollup::WINDOWS_MAX);
-    let key = format!("rollup {windows} {rollup} {name}");
-    app.views.told(key, async |conn| rollup::read(conn, stream, &rollup, windows).await).await
+    let key = format!("rollup {windows} {by:?} {rollup:?} {name}");
+    let ask = async |conn: &mut PgConnection| {
+        rollup::read(conn, stream, &rollup, windows, by.as_deref()).await
+    };
+    app.views.told(key, ask).await
 }
 
 async fn of_letters(

@@ -1,9 +1,10 @@
-//! A rollup's last windows, by key.
+//! A rollup's last windows by key; of one without windows, its largest keys.
 
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use crate::config::Stream;
@@ -22,7 +23,8 @@ const ROWS_MAX: i64 = 20_000;
 #[derive(Debug, Serialize)]
 pub(super) struct RollupView {
     rollup: String,
-    window_s: f64,
+    /// `None`: all of a key is in one row.
+    window_s: Option<f64>,
     as_of: DateTime<Utc>,
     keys: Vec<String>,
     aggregates: Vec<Aggregate>,
@@ -31,7 +33,7 @@ pub(super) struct RollupView {
 }
 
 #[derive(Debug, Clone, Serialize)]
-struct Aggregate {
+pub(super) struct Aggregate {
     name: String,
     /// count, sum, average, min or max.
     kind: &'static str,
@@ -39,8 +41,9 @@ struct Aggregate {
 
 #[derive(Debug, Serialize)]
 struct Window {
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
+    /// `None` where the rollup has no windows.
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
     /// Whether it is not over yet.
     open: bool,
     rows: Vec<Values>,
@@ -53,17 +56,18 @@ struct Values {
     values: Vec<Option<f64>>,
 }
 
-#[derive(Debug, sqlx::FromRow)]
-struct Defined {
+/// A rollup of a table.
+#[derive(Debug, Serialize)]
+pub(super) struct Defined {
     /// As the server spells it.
-    rollup: String,
-    window_s: f64,
+    name: String,
+    /// `None`: it has no windows.
+    window_s: Option<f64>,
     keys: Vec<String>,
-    aggregates: Vec<String>,
-    time: String,
+    aggregates: Vec<Aggregate>,
 }
 
-type Found = (DateTime<Utc>, Vec<Option<String>>, Vec<Option<f64>>);
+type Found = (Option<DateTime<Utc>>, Vec<Option<String>>, Vec<Option<f64>>);
 
 impl Aggregate {
     /// What a definition such as `revenue = sum(price) where ...` makes.
@@ -87,74 +91,130 @@ impl Aggregate {
     }
 }
 
+/// The windows that were asked for. Which keys are the largest says `by`, an aggregate; the first
+/// one, if it is none of the rollup's.
 pub(super) async fn read(
     conn: &mut PgConnection,
     stream: &Stream,
     name: &str,
     windows: i32,
+    by: Option<&str>,
 ) -> Result<RollupView, sqlx::Error> {
-    let defined: Defined = sqlx::query_as(
-        "select r.rollup::text as rollup, extract(epoch from r.window_size)::double precision as window_s,
-                r.keys, r.aggregates, 'window_start' as time
-           from streamer.rollup r
-           join pg_class c on c.oid = r.rollup
-           join pg_class t on t.oid = to_regclass($1)
-          where to_regclass(r.source) = t.oid and c.relowner = t.relowner and r.rollup::text = $2
-            and has_table_privilege(c.oid, 'select')",
-    )
-    .bind(&stream.table)
-    .bind(name)
-    .fetch_one(&mut *conn)
-    .await?;
-    let aggregates: Vec<Aggregate> =
-        defined.aggregates.iter().filter_map(|one| Aggregate::of(one)).collect();
-    let found = rows(conn, &defined, &aggregates, windows).await?;
+    let mut all = of_table(conn, &stream.table).await?;
+    let at = all.iter().position(|one| one.name == name).ok_or(sqlx::Error::RowNotFound)?;
+    let defined = all.swap_remove(at);
+    let aggregates = &defined.aggregates;
+    let by = aggregates.iter().position(|one| by == Some(one.name.as_str())).unwrap_or(0);
+    let found = match defined.window_s {
+        Some(window_s) => last(conn, &defined, window_s * f64::from(windows)).await?,
+        None => largest(conn, &defined, by).await?,
+    };
     Ok(RollupView {
-        windows: by_window(found, &aggregates, defined.window_s),
-        rollup: defined.rollup,
+        windows: by_window(found, aggregates, by, defined.window_s),
+        rollup: defined.name,
         window_s: defined.window_s,
         as_of: Utc::now(),
         keys: defined.keys,
-        aggregates,
+        aggregates: defined.aggregates,
     })
 }
 
-/// The rows of the last windows.
-async fn rows(
+/// The rollups of a table that belong to its owner, with those of their aggregates that are
+/// numbers.
+pub(super) async fn of_table(
     conn: &mut PgConnection,
-    defined: &Defined,
-    aggregates: &[Aggregate],
-    windows: i32,
-) -> Result<Vec<Found>, sqlx::Error> {
-    let (table, time) = (&defined.rollup, quote(&defined.time));
-    let keys = defined.keys.iter().map(|key| format!("left(r.{}::text, 100)", quote(key)));
-    let values = aggregates.iter().map(|one| format!("r.{}::double precision", quote(&one.name)));
-    let (keys, values): (Vec<String>, Vec<String>) = (keys.collect(), values.collect());
-    let sql = format!(
-        "select r.{time}::timestamptz, array[{}]::text[], array[{}]::double precision[]
-           from {table} r
-          where r.{time} > (select max({time}) from {table} where isfinite({time}))
-                           - make_interval(secs => $1) and isfinite(r.{time})
-          order by r.{time} desc limit $2",
-        keys.join(", "),
-        values.join(", ")
-    );
-    let span = defined.window_s * f64::from(windows);
-    let found = sqlx::query(made(sql)).bind(span).bind(ROWS_MAX).fetch_all(conn).await?;
-    found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+    table: &str,
+) -> Result<Vec<Defined>, sqlx::Error> {
+    type Row = (String, Option<f64>, Vec<String>, Vec<String>, Vec<String>);
+    let found: Vec<Row> = sqlx::query_as(
+        "select r.rollup::text as name, extract(epoch from r.window_size)::double precision,
+                r.keys, r.aggregates,
+                array(select a.attname::text from pg_attribute a
+                       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                         and a.atttypid in ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype,
+                                            'numeric'::regtype, 'real'::regtype, 'double precision'::regtype))
+           from streamer.rollup r
+           join pg_class c on c.oid = r.rollup
+           join pg_class t on t.oid = to_regclass($1)
+          where to_regclass(r.source) = t.oid and c.relowner = t.relowner
+            and has_table_privilege(c.oid, 'select')
+          order by name limit 20",
+    )
+    .bind(table)
+    .fetch_all(conn)
+    .await?;
+    let defined = found.into_iter().map(|(name, window_s, keys, definitions, numbers)| {
+        let aggregates = definitions.iter().filter_map(|one| Aggregate::of(one));
+        let aggregates = aggregates.filter(|one| numbers.contains(&one.name)).collect();
+        Defined { name, window_s, keys, aggregates }
+    });
+    Ok(defined.collect())
 }
 
-fn by_window(found: Vec<Found>, aggregates: &[Aggregate], window_s: f64) -> Vec<Window> {
+/// The rows of the last windows, which cover `span` seconds.
+async fn last(
+    conn: &mut PgConnection,
+    defined: &Defined,
+    span: f64,
+) -> Result<Vec<Found>, sqlx::Error> {
+    let table = &defined.name;
+    let sql = format!(
+        "select r.window_start::timestamptz, {} from {table} r
+          where r.window_start > (select max(window_start) from {table} where isfinite(window_start))
+                                 - make_interval(secs => $1) and isfinite(r.window_start)
+          order by r.window_start desc limit $2",
+        selected(defined)
+    );
+    found(sqlx::query(made(sql)).bind(span).bind(ROWS_MAX).fetch_all(conn).await?)
+}
+
+/// The rows of the largest keys.
+async fn largest(
+    conn: &mut PgConnection,
+    defined: &Defined,
+    by: usize,
+) -> Result<Vec<Found>, sqlx::Error> {
+    let order =
+        defined.aggregates.get(by).map(|one| format!("r.{} desc nulls last,", quote(&one.name)));
+    let sql = format!(
+        "select null::timestamptz, {} from {} r order by {} 2 limit $1",
+        selected(defined),
+        defined.name,
+        order.unwrap_or_default()
+    );
+    let keys = i64::try_from(KEYS_MAX).unwrap_or(i64::MAX);
+    found(sqlx::query(made(sql)).bind(keys).fetch_all(conn).await?)
+}
+
+/// A row's key, and its values as numbers.
+fn selected(defined: &Defined) -> String {
+    let keys = defined.keys.iter().map(|key| format!("left(r.{}::text, 100)", quote(key)));
+    let aggregates = defined.aggregates.iter();
+    let values = aggregates.map(|one| format!("r.{}::double precision", quote(&one.name)));
+    let (keys, values): (Vec<String>, Vec<String>) = (keys.collect(), values.collect());
+    format!("array[{}]::text[], array[{}]::double precision[]", keys.join(", "), values.join(", "))
+}
+
+fn found(rows: Vec<PgRow>) -> Result<Vec<Found>, sqlx::Error> {
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+}
+
+fn by_window(
+    found: Vec<Found>,
+    aggregates: &[Aggregate],
+    by: usize,
+    window_s: Option<f64>,
+) -> Vec<Window> {
     let mut weights: HashMap<Vec<Option<String>>, f64> = HashMap::new();
     for (_, key, values) in &found {
-        let weight = values.first().copied().flatten().unwrap_or(0.0);
+        let weight = values.get(by).copied().flatten().unwrap_or(0.0);
         *weights.entry(key.clone()).or_default() += weight;
     }
     let mut heaviest: Vec<(Vec<Option<String>>, f64)> = weights.into_iter().collect();
     heaviest.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     heaviest.truncate(KEYS_MAX);
     let is_shown = |key: &Vec<Option<String>>| heaviest.iter().any(|(one, _)| one == key);
-    let mut windows: BTreeMap<DateTime<Utc>, Vec<Values>> = BTreeMap::new();
+    let mut windows: BTreeMap<Option<DateTime<Utc>>, Vec<Values>> = BTreeMap::new();
     for (from, key, values) in found {
         let rows = windows.entry(from).or_default();
         if is_shown(&key) {
@@ -171,11 +231,11 @@ fn by_window(found: Vec<Found>, aggregates: &[Aggregate], window_s: f64) -> Vec<
         }
     }
     #[expect(clippy::cast_possible_truncation, reason = "windows are of less than some years")]
-    let length = TimeDelta::milliseconds((window_s * 1000.0) as i64);
+    let length = TimeDelta::milliseconds((window_s.unwrap_or(0.0) * 1000.0) as i64);
     let now = Utc::now();
     let shown = windows.into_iter().map(|(from, rows)| {
-        let to = from + length;
-        Window { from, to, open: to > now, rows }
+        let to = from.map(|from| from + length);
+        Window { from, to, open: to.is_none_or(|to| to > now), rows }
     });
     shown.collect()
 }
@@ -193,9 +253,9 @@ mod tests {
         let at = DateTime::from_timestamp(0, 0).unwrap();
         let row = |n: u32| {
             let key = vec![Some(format!("{n:02}"))];
-            (at, key, vec![Some(f64::from(n)), Some(1.0)])
+            (Some(at), key, vec![Some(f64::from(n)), Some(1.0)])
         };
-        let windows = by_window((1..=12).map(row).collect(), &aggregates, 60.0);
+        let windows = by_window((1..=12).map(row).collect(), &aggregates, 0, Some(60.0));
         assert_eq!(windows.len(), 1);
         assert_eq!((windows[0].rows.len(), windows[0].open), (11, false));
         let rest = windows[0].rows.iter().find(|row| row.key.is_none()).unwrap();

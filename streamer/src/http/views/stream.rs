@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, Row};
 
+use super::rollup;
 use crate::config::Stream;
 use crate::format::Packing;
 use crate::ledger::shown::{self, Known, Totals};
@@ -32,7 +33,7 @@ pub(super) struct StreamView {
     more_files: i64,
     totals: Totals,
     newest: Option<Newest>,
-    rollups: Vec<Rollup>,
+    rollups: Vec<rollup::Defined>,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,14 +64,6 @@ struct Newest {
     files: Vec<Option<String>>,
 }
 
-#[derive(Debug, Serialize, sqlx::FromRow)]
-struct Rollup {
-    name: String,
-    window_s: f64,
-    keys: Vec<String>,
-    aggregates: Vec<String>,
-}
-
 pub(super) async fn read(
     conn: &mut PgConnection,
     stream: &Stream,
@@ -86,7 +79,7 @@ pub(super) async fn read(
         files,
         totals: shown::totals(conn, &stream.name).await?,
         newest: newest(conn, stream).await?,
-        rollups: rollups(conn, &stream.table).await?,
+        rollups: rollup::of_table(conn, &stream.table).await?,
     })
 }
 
@@ -171,21 +164,4 @@ async fn newest(conn: &mut PgConnection, stream: &Stream) -> Result<Option<Newes
         newest.files.push(files.get(&batch).cloned());
     }
     Ok(Some(newest))
-}
-
-/// The rollups of a table that belong to its owner.
-async fn rollups(conn: &mut PgConnection, table: &str) -> Result<Vec<Rollup>, sqlx::Error> {
-    sqlx::query_as(
-        "select r.rollup::text as name, extract(epoch from r.window_size)::double precision as window_s,
-                r.keys, r.aggregates
-           from streamer.rollup r
-           join pg_class c on c.oid = r.rollup
-           join pg_class t on t.oid = to_regclass($1)
-          where to_regclass(r.source) = t.oid and c.relowner = t.relowner
-            and has_table_privilege(c.oid, 'select')
-          order by name limit 20",
-    )
-    .bind(table)
-    .fetch_all(conn)
-    .await
 }

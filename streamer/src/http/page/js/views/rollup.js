@@ -1,9 +1,10 @@
-// A rollup of a stream over its windows: sums and counts as stacked bars, what cannot be added up as lines.
+// A rollup of a stream over its windows: sums and counts as stacked bars, what cannot be added up as lines; one without
+// windows as a list of its largest keys.
 
 import { html, svg, nothing } from "../../vendor/lit-html/lit-html.js";
 import { want } from "../api.js";
 import { clock, count, known, minute, NONE, rate, seconds, short, visible } from "../format.js";
-import { behind, segments, waiting } from "../parts.js";
+import { behind, meter, segments, waiting } from "../parts.js";
 
 /** Heights above and below the bars, in rem. */
 const TOP = 0.625;
@@ -35,7 +36,6 @@ function reckon(answer, index, isStacked) {
 
 /** As many windows as are shown, up to the newest; those that have no row are empty. */
 function slots(windows, windowS) {
-  if (!windowS) return windows;
   const { at: end } = windows.at(-1);
   const had = new Map(windows.map((w) => [w.at, w]));
   return Array.from({ length: WINDOWS }, (_, i) => end - (WINDOWS - 1 - i) * windowS)
@@ -113,17 +113,31 @@ function chart(answer, ui) {
     ${behind(["Window", ...keys], data.slice(-12).reverse().map((d) => [d.open ? `${stamp(d.at)}, open` : stamp(d.at), ...d.values.map(figure)]))}`;
 }
 
+/** The largest keys of a rollup without windows, by the chosen aggregate. */
+function largest({ keys, aggregates, windows: [{ rows }] }, is) {
+  const index = aggregates.findIndex((a) => a.name === is);
+  const most = Math.max(...rows.map((r) => Math.abs(r.values[index] ?? 0))) || 1;
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="The largest keys"><table>
+    <thead><tr><th>${visible(keys.join(", "))}</th>${aggregates.map((a) => html`<th class="n ${a.name === is ? "" : "opt"}">${visible(a.name)}</th>`)}</tr></thead>
+    <tbody>${rows.map((r) => html`<tr><td class="file">${keyText(r.key)}${meter(Math.abs(r.values[index] ?? 0) / most)}</td>
+      ${r.values.map((v, i) => html`<td class="n ${i === index ? "" : "opt"}">${figure(v)}</td>`)}</tr>`)}</tbody></table></div>
+    <p class="soft gap1">The largest by ${visible(is)}.</p>`;
+}
+
 /** The rollups of a stream, one at a time. */
 export function rollup(stream, rollups, ui) {
   if (!rollups.length) return nothing;
-  const now = rollups.find((r) => r.name === ui.rollup) ?? rollups.find((r) => r.window) ?? rollups[0];
-  const answer = want(`/api/streams/${encodeURIComponent(stream)}/rollups/${encodeURIComponent(now.name)}?windows=${WINDOWS}`);
-  const names = answer.data?.aggregates.map((a) => a.name) ?? [];
+  const now = rollups.find((r) => r.name === ui.rollup) ?? rollups.find((r) => r.window_s) ?? rollups[0];
+  const names = now.aggregates.map((a) => a.name);
   const is = names.includes(ui.aggregate) ? ui.aggregate : names[0];
+  const by = now.window_s || is === undefined ? "" : `&by=${encodeURIComponent(is)}`;
+  const answer = want(`/api/streams/${encodeURIComponent(stream)}/rollups/${encodeURIComponent(now.name)}?windows=${WINDOWS}${by}`);
   return html`<section><div class="head"><h2>${rollups.length > 1
     ? html`<select aria-label="Rollup" @change=${(e) => { ui.rollup = e.target.value; ui.aggregate = null; ui.again(); }}>
         ${rollups.map((r) => html`<option value=${r.name} ?selected=${r === now}>${visible(r.name)}</option>`)}</select>` : visible(now.name)}</h2>
     ${names.length > 1 ? html`<span class="end">${segments("Aggregate", names, is, (v) => { ui.aggregate = v; ui.again(); })}</span>` : nothing}</div>
-    ${answer.data?.windows.length ? chart(answer.data, ui)
-      : answer.data ? html`<p class="soft">No window has a row yet.</p>` : waiting(answer)}</section>`;
+    ${is === undefined ? html`<p class="soft">None of its values is a number.</p>`
+      : !answer.data ? waiting(answer)
+      : !answer.data.windows.length ? html`<p class="soft">It has no row yet.</p>`
+      : now.window_s ? chart(answer.data, ui) : largest(answer.data, is)}</section>`;
 }
