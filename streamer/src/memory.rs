@@ -8,10 +8,11 @@
 //! whoever holds a share can do its work to the end, gives it back, and nothing waits for ever.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What is counted with, in bytes.
@@ -76,8 +77,21 @@ struct Inner {
     kept: AtomicUsize,
     /// How many wait for a share.
     waiting: AtomicUsize,
+    /// Whether the log has told that files wait.
+    is_told: AtomicBool,
     /// When somebody was refused one, or more, the last time.
     refused: Mutex<Option<Instant>>,
+}
+
+/// What of the shared memory is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedMemory {
+    /// How many bytes are shared.
+    pub shared_bytes: usize,
+    /// Those of them that somebody has now.
+    pub used_bytes: usize,
+    /// Whether somebody waits for a share, or was refused one in the last seconds.
+    pub is_short: bool,
 }
 
 /// Memory that is in use; free again once this is dropped.
@@ -94,8 +108,8 @@ impl Memory {
     pub fn new(bytes: usize) -> Memory {
         let capacity = (bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS);
         let units = Arc::new(Semaphore::new(capacity));
-        let (kept, waiting, refused) = Default::default();
-        Memory(Arc::new(Inner { units, capacity, kept, waiting, refused }))
+        let (kept, waiting, is_told, refused) = Default::default();
+        Memory(Arc::new(Inner { units, capacity, kept, waiting, is_told, refused }))
     }
 
     /// As much as anybody asks for: for commands that a person waits for.
@@ -121,6 +135,26 @@ impl Memory {
     /// How many bytes nobody has now.
     pub fn free(&self) -> usize {
         self.0.units.available_permits().saturating_mul(UNIT_BYTES)
+    }
+
+    /// What of it is in use now.
+    pub fn usage(&self) -> SharedMemory {
+        let shared_bytes = self.capacity();
+        let used_bytes = shared_bytes - self.free().min(shared_bytes);
+        SharedMemory { shared_bytes, used_bytes, is_short: self.is_short() }
+    }
+
+    /// Tells once that a file waits for memory, and why; later only at debug.
+    pub fn tell_waits(&self, file: &str, why: &std::io::Error) {
+        if self.0.is_told.swap(true, Ordering::Relaxed) {
+            return tracing::debug!("{file} waits: {why}");
+        }
+        let SharedMemory { shared_bytes, used_bytes, .. } = self.usage();
+        let (used, shared) = (used_bytes >> 20, shared_bytes >> 20);
+        tracing::info!(
+            "{file} waits: {why} ({used} of {shared} MiB are in use); \
+             files are read as soon as there is some; raise the setting memory if it lasts; told once"
+        );
     }
 
     /// Whether somebody waits for a share.

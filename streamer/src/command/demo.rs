@@ -62,13 +62,14 @@ async fn show(global: &Global, args: &DemoArgs, database: &Arc<Database>) -> Res
     let overrides =
         Overrides { every: Some(EVERY), max_rows: Some(max_rows), ..global.overrides() };
     let settings = Settings::shipped(overrides)?;
+    let memory = settings.memory.shared();
     let plan = Plan {
         until_drained: true,
         give_up_after: None,
         stop: stop_on_signal()?,
-        health: Health::with(database.connections().clone()),
+        health: Health::with(database.connections().clone(), &memory),
         spools: Spools::default(),
-        memory: settings.memory.shared(),
+        memory,
     };
     migrate_patiently(database, &plan, &settings.streams).await?;
     let events = Events { rows: args.rows, out: global.data.clone(), ..Events::default() };

@@ -43,13 +43,14 @@ pub(super) async fn run(global: &Global, args: &LoadArgs, shows_progress: bool) 
     let settings = Settings::load(Overrides { every, max_rows, ..global.overrides() })?;
     let stream = stream_named(&settings, &args.stream)?.clone();
     make_folder(&settings.data)?;
-    let health = Health::with(Connections::new(settings.connections));
+    let memory = settings.memory.shared();
+    let health = Health::with(Connections::new(settings.connections), &memory);
     let plan = Plan {
         until_drained: true,
         give_up_after: Some(GIVE_UP_AFTER),
         stop: stop_on_signal()?,
         spools: Spools::new(&settings.spool, std::slice::from_ref(&stream), u64::MAX, &health),
-        memory: settings.memory.shared(),
+        memory,
         health,
     };
     let database = Database::open(settings.database_url.as_ref(), &settings.data).await?;

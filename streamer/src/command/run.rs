@@ -92,14 +92,15 @@ pub(super) async fn run(global: &Global, args: &RunArgs, shows_progress: bool) -
         tracing::warn!("{}", built_in_text(&settings.streams));
     }
     let stop = stop_on_signal()?;
-    let health = Health::with(Connections::new(settings.connections));
+    let memory = settings.memory.shared();
+    let health = Health::with(Connections::new(settings.connections), &memory);
     let spool_max = settings.server.max_spool.as_u64();
     let plan = Plan {
         until_drained: args.available_now,
         give_up_after: args.available_now.then_some(GIVE_UP_AFTER),
         stop,
         spools: Spools::new(&settings.spool, &settings.streams, spool_max, &health),
-        memory: settings.memory.shared(),
+        memory,
         health,
     };
     let starting = plan.health.note("it is starting").of_kind(Kind::Starting);

@@ -118,7 +118,7 @@ impl Feed {
             return Ok(Opening::Refused(reason));
         }
         // As long as its names are compared with the table's.
-        let _share = self.memory.try_share(bytes).ok_or(io::ErrorKind::OutOfMemory)?;
+        let _share = self.memory.try_share(bytes).ok_or_else(no_memory)?;
         Ok(match self.fits.of_header(header.names) {
             Ok(fit) => Opening::Fits(fit, Some(header.raw)),
             Err(error) => Opening::Refused(error.to_string()),
@@ -137,7 +137,7 @@ impl Feed {
         let mut files = self.files.state();
         files.known.give_up(&found.name);
         if error.kind() == io::ErrorKind::OutOfMemory {
-            return tracing::debug!("{} waits: {error}", found.name);
+            return self.memory.tell_waits(found.name.as_str(), &error);
         }
         if files.known.is_news(&found.name, found.stat) {
             files.notices.push_back(Work::Unreadable { name: found.name.to_string(), error });
@@ -146,4 +146,9 @@ impl Feed {
             }
         }
     }
+}
+
+/// There is no memory for the header of a file now, but soon there may be.
+fn no_memory() -> io::Error {
+    io::Error::new(io::ErrorKind::OutOfMemory, "there is no memory for its header now")
 }

@@ -24,6 +24,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::database::{Connections, Usage};
 use crate::latency::{Latencies, Quantiles};
+use crate::memory::{Memory, SharedMemory};
 use crate::private::sockets;
 
 /// How long a streamer may take to say how it is.
@@ -38,6 +39,7 @@ pub struct Health {
     ailments: Arc<Mutex<Ailments>>,
     latencies: Latencies,
     connections: Connections,
+    memory: Option<Memory>,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +57,8 @@ pub struct StreamsTold {
     pub ailments: BTreeMap<String, Vec<String>>,
     /// The connections that they share.
     pub connections: Option<Usage>,
+    /// The memory that they share.
+    pub memory: Option<SharedMemory>,
 }
 
 /// Something that ails the streamer until this is dropped.
@@ -91,9 +95,9 @@ pub enum HealthError {
 }
 
 impl Health {
-    /// That of a streamer with these connections.
-    pub fn with(connections: Connections) -> Health {
-        Health { connections, ..Health::default() }
+    /// That of a streamer whose streams share these connections and this memory.
+    pub fn with(connections: Connections, memory: &Memory) -> Health {
+        Health { connections, memory: Some(memory.clone()), ..Health::default() }
     }
 
     /// The connections that the streams share.
@@ -224,8 +228,10 @@ impl Health {
             self.ailments().into_iter().map(|ailment| format!("{ailment}\n")).collect();
         let (latencies, ailments) = (self.latencies.quantiles(), self.ailments_by_stream());
         let connections = Some(self.connections.usage());
-        let told = serde_json::to_string(&StreamsTold { latencies, ailments, connections });
-        format!("{words}\n{}\n", told.unwrap_or_default()).into()
+        let memory = self.memory.as_ref().map(Memory::usage);
+        let told = StreamsTold { latencies, ailments, connections, memory };
+        let told = serde_json::to_string(&told).unwrap_or_default();
+        format!("{words}\n{told}\n").into()
     }
 
     fn lock(&self) -> MutexGuard<'_, Ailments> {

@@ -16,7 +16,7 @@ use crate::database::{Connections, Usage};
 use crate::event::{Counters, Event, Observer, StreamCounters};
 use crate::health::Health;
 use crate::latency::Latencies;
-use crate::memory::Memory;
+use crate::memory::{Memory, SharedMemory};
 use crate::spool::SpoolWriter;
 
 /// The type of the text.
@@ -147,8 +147,9 @@ impl Metrics {
     /// How much memory is shared, and how much of it is in use now.
     pub(super) fn note_memory(&self, memory: &Memory) {
         let level = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.memory.set(level(memory.capacity()));
-        self.memory_used.set(level(memory.capacity() - memory.free()));
+        let SharedMemory { shared_bytes, used_bytes, .. } = memory.usage();
+        self.memory.set(level(shared_bytes));
+        self.memory_used.set(level(used_bytes));
     }
 
     /// What a spool is like now.

@@ -93,13 +93,14 @@ async fn measure(
     let stream = stream_of(args.dataset, &settings);
     let streams = vec![stream.clone()];
     let spool_max = settings.server.max_spool.as_u64();
-    let health = Health::with(scratch.database().connections().clone());
+    let memory = settings.memory.shared();
+    let health = Health::with(scratch.database().connections().clone(), &memory);
     let plan = Plan {
         until_drained: false,
         give_up_after: Some(GIVE_UP_AFTER),
         stop: stop.child_token(),
         spools: Spools::new(&settings.spool, &streams, spool_max, &health),
-        memory: settings.memory.shared(),
+        memory,
         health,
     };
     // However this ends, so does the streamer.

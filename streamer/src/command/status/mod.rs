@@ -21,6 +21,7 @@ use crate::latency::Quantiles;
 use crate::ledger::dead_letter;
 use crate::ledger::instance::{self, Seen};
 use crate::ledger::status::{self, MicroBatchStatus, PartitionStatus};
+use crate::memory::SharedMemory;
 use crate::partition::fingerprint::Stat;
 use crate::partition::{Density, Kind, Lag, Name, Partition};
 use crate::partitioning::missing_tomorrow;
@@ -38,6 +39,7 @@ struct Status {
     instances: Vec<Seen>,
     /// Those that the streams of the running streamer share.
     connections: Option<Usage>,
+    memory: Option<SharedMemory>,
     streams: Vec<StreamStatus>,
     /// What lies in the data folder and no stream takes.
     untaken: Vec<Untaken>,
@@ -130,7 +132,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
     let mut status = outcome?;
     // Without a streamer at work there is nobody to tell.
     let mut told = ask_of_streams(&settings.data).await.unwrap_or_default();
-    status.connections = told.connections;
+    (status.connections, status.memory) = (told.connections, told.memory);
     for stream in &mut status.streams {
         stream.latency = told.latencies.remove(&stream.stream);
         stream.ailments = told.ailments.remove(&stream.stream).unwrap_or_default();
@@ -142,7 +144,8 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<Exit> {
         return print(&format!("{}\n", serde_json::to_string_pretty(&status)?));
     }
     let streams = status.streams.iter().map(|stream| stream.text(args.all));
-    let above = at_work::text(&status.instances) + &text::connections(status.connections);
+    let shared = text::connections(status.connections) + &text::memory(status.memory);
+    let above = at_work::text(&status.instances) + &shared;
     let untaken = status.untaken.iter().map(|untaken| format!("{untaken}\n"));
     let texts: Vec<String> = std::iter::once(above).chain(streams).chain(untaken).collect();
     print(&texts.join("\n"))
@@ -156,7 +159,7 @@ async fn gather(conn: &mut PgConnection, settings: &Settings) -> Result<Status> 
         streams.push(gather_stream(conn, settings, stream).await.with_context(context)?);
     }
     let untaken = Look::new(&settings.data, &settings.streams).find();
-    Ok(Status { instances, connections: None, streams, untaken })
+    Ok(Status { instances, connections: None, memory: None, streams, untaken })
 }
 
 async fn gather_stream(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::table::{bytes, counted, grouped, table};
 use super::{SHOWN_MAX, StreamStatus};
 use crate::database::Usage;
+use crate::memory::SharedMemory;
 
 impl StreamStatus {
     pub(super) fn text(&self, all: bool) -> String {
@@ -132,6 +133,16 @@ pub(super) fn connections(usage: Option<Usage>) -> String {
     let Some(Usage { in_use, limit, waiting }) = usage else { return String::new() };
     let writers = counted(waiting, "writer");
     format!("{in_use} of {limit} connections in use, {writers} waiting for one\n")
+}
+
+/// How much of the memory the streams share, where a streamer tells of it.
+pub(super) fn memory(usage: Option<SharedMemory>) -> String {
+    let Some(SharedMemory { shared_bytes, used_bytes, is_short }) = usage else {
+        return String::new();
+    };
+    let of = |count| bytes(u64::try_from(count).unwrap_or(u64::MAX));
+    let short = if is_short { ", and more is asked for" } else { "" };
+    format!("{} of {} of shared memory in use{short}\n", of(used_bytes), of(shared_bytes))
 }
 
 /// A time that has passed, exact where it is short.
