@@ -23,6 +23,7 @@
 mod settings;
 
 mod arrivals;
+mod preset;
 mod timeline;
 
 mod lines;
@@ -55,6 +56,7 @@ pub use arrivals::Pattern;
 pub use dataset::Dataset;
 pub use events::{Counts, Generator, Progress};
 pub use file::Written;
+pub use preset::{Preset, PresetError};
 pub use settings::{InvalidSetting, Settings};
 pub use traffic::{Format, InvalidTarget, Latency, Pace, Report, Target, Token, Traffic};
 pub use transfers::Banking;

@@ -1,6 +1,5 @@
 //! The command line: flags, their help, and their checks.
 
-mod preset;
 mod traffic;
 
 use chrono::{DateTime, Utc};

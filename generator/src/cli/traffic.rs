@@ -1,11 +1,11 @@
 //! The flags of where records go and when.
 
-use super::preset::{self, PatternFlag, Preset, Span};
 use super::{Output, interval};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, ValueEnum};
-use generator::{Format, Pace, Pattern, Target, Token, Traffic};
+use generator::{Format, Pace, Pattern, Preset, Target, Token, Traffic};
 use std::env;
+use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -59,10 +59,15 @@ pub(super) struct TrafficFlags {
     #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
     batch: Option<usize>,
 
-    /// Values for these flags under one name: high-throughput, low-latency or bursty. Flags that
-    /// are given win
-    #[arg(long, global = true, value_name = "NAME", value_parser = preset::named)]
-    preset: Option<Preset>,
+    /// Values for these flags under one name: high-throughput, low-latency or bursty, or one of
+    /// --presets. Flags that are given win
+    #[arg(long, global = true, value_name = "NAME")]
+    preset: Option<String>,
+
+    /// A file with presets of your own, in TOML: for each a table with values of these flags, as
+    /// `[calm]`, `rate = 10`, `duration = "60s"`
+    #[arg(long, global = true, value_name = "FILE", requires = "preset")]
+    presets: Option<PathBuf>,
 
     /// How records are written: as CSV under a header, or as JSON objects, one in a line [default:
     /// csv]
@@ -86,6 +91,14 @@ pub(super) enum Place {
     Target(Target),
 }
 
+/// The value of `--pattern`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PatternFlag {
+    Uniform,
+    Poisson,
+    Mmpp,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FormatFlag {
     Csv,
@@ -107,7 +120,8 @@ impl TrafficFlags {
                 Some(flag) => refuse(&format!("{flag} is for another target than files: see --to")),
             };
         };
-        let pace = self.pace(rows);
+        let preset = self.preset()?;
+        let pace = self.pace(rows, &preset);
         if pace.rate.is_none() && (self.pattern.is_some() || self.rate_ratio.is_some()) {
             return refuse("--pattern and --rate-ratio need a --rate");
         }
@@ -119,7 +133,6 @@ impl TrafficFlags {
         if target == Target::Stdout && !is_paced && format == Format::Csv {
             return Ok(Output::Stdout);
         }
-        let preset = self.preset.clone().unwrap_or_default();
         let token = self.token()?;
         Ok(Output::Traffic(Traffic {
             target,
@@ -151,19 +164,32 @@ impl TrafficFlags {
         .find_map(|(is_given, flag)| is_given.then_some(flag))
     }
 
-    fn pace(&self, rows: u64) -> Pace {
-        let preset = self.preset.clone().unwrap_or_default();
-        let pattern = match self.pattern.or(preset.pattern) {
-            Some(PatternFlag::Poisson) => Pattern::Poisson,
-            Some(PatternFlag::Mmpp) => Pattern::Mmpp,
-            Some(PatternFlag::Uniform) | None => Pattern::Uniform,
+    /// The values of the preset that is named.
+    fn preset(&self) -> Result<Preset, clap::Error> {
+        let Some(name) = &self.preset else { return Ok(Preset::default()) };
+        match Preset::named(name, self.presets.as_deref()) {
+            Ok(preset) => Ok(preset),
+            Err(error) => match error.source() {
+                Some(cause) => refuse(&format!("--preset: {error}: {cause}")),
+                None => refuse(&format!("--preset: {error}")),
+            },
+        }
+    }
+
+    fn pace(&self, rows: u64, preset: &Preset) -> Pace {
+        let pattern = match self.pattern {
+            Some(PatternFlag::Uniform) => Some(Pattern::Uniform),
+            Some(PatternFlag::Poisson) => Some(Pattern::Poisson),
+            Some(PatternFlag::Mmpp) => Some(Pattern::Mmpp),
+            None => preset.pattern,
         };
+        let pattern = pattern.unwrap_or_default();
         let rate = self.rate.or(preset.rate);
         // An end of one's own stands instead of the preset's.
         let (mut count, mut duration) = (self.count, self.duration);
         if count.is_none() && duration.is_none() {
             count = preset.count;
-            duration = preset.duration.map(|Span(duration)| duration);
+            duration = preset.duration;
         }
         if rate.is_none() && count.is_none() && duration.is_none() {
             count = Some(rows);

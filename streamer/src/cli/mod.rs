@@ -13,7 +13,7 @@ use std::str::FromStr;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use bench::{BenchArgs, BenchDataset, BenchPattern};
+pub use bench::{BenchArgs, BenchDataset, BenchLoad, BenchPattern};
 
 use crate::config::{DatabaseUrl, Overrides};
 use crate::logging::LogFormat;

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::run::{GIVE_UP_AFTER, migrate_patiently};
 use super::{Exit, print, stop_on_signal};
-use crate::cli::{BenchArgs, BenchDataset, Global};
+use crate::cli::{BenchArgs, BenchDataset, BenchLoad, Global};
 use crate::config::{Listen, Overrides, Settings, Stream};
 use crate::engine::{self, Plan};
 use crate::event::{Counters, Event, Log, Observer, Reporter};
@@ -46,16 +46,14 @@ const REQUESTS_PER_SECOND: f64 = 200.0;
 /// Events that a request has at most, where it is not said.
 const BATCH_MAX: usize = 1000;
 
-/// How much higher the rate is in bursts than in calm times.
-const RATE_RATIO: f64 = 5.0;
-
 pub(super) async fn run(global: &Global, args: &BenchArgs, shows_progress: bool) -> Result<Exit> {
+    let load = args.load()?;
     let url = Settings::load(global.overrides())?.database_url;
     let stop = stop_on_signal()?;
-    let bar = bar(args, shows_progress);
+    let bar = bar(&load, shows_progress);
     bar.set_message("starting the database");
     let scratch = Scratch::open(url.as_ref()).await?;
-    let outcome = measure(args, &scratch, &bar, &stop).await;
+    let outcome = measure((args, &load), &scratch, &bar, &stop).await;
     bar.finish_and_clear();
     let closed = scratch.close().await;
     let report = outcome?;
@@ -67,6 +65,7 @@ pub(super) async fn run(global: &Global, args: &BenchArgs, shows_progress: bool)
 /// What is needed while the streamer is at work.
 struct Bench<'a> {
     args: &'a BenchArgs,
+    load: &'a BenchLoad,
     stream: Stream,
     plan: Plan,
     tally: Arc<Mutex<Tally>>,
@@ -76,7 +75,7 @@ struct Bench<'a> {
 }
 
 async fn measure(
-    args: &BenchArgs,
+    (args, load): (&BenchArgs, &BenchLoad),
     scratch: &Scratch,
     bar: &ProgressBar,
     stop: &CancellationToken,
@@ -123,7 +122,7 @@ async fn measure(
     serving.spawn(server.serve());
     let tally = Arc::new(Mutex::new(Tally::new(args.window, args.windows_max())));
     let bench =
-        Bench { args, stream, plan: plan.clone(), tally, news: Arc::new(Notify::new()), bar };
+        Bench { args, load, stream, plan: plan.clone(), tally, news: Arc::new(Notify::new()), bar };
     let engine = engine::run(
         scratch.database().clone(),
         &settings.data,
@@ -145,7 +144,7 @@ async fn measure(
     let (sent, began_us) = produced?;
     let counts = Counts::read(scratch.database(), &bench.stream.table).await?;
     let tally = bench.tally.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(Report::new(args, &sent, counts, &tally, began_us))
+    Ok(Report::new((args, load), &sent, counts, &tally, began_us))
 }
 
 /// Counts what is committed, shows it, and wakes whoever waits for it.
@@ -215,19 +214,19 @@ impl Bench<'_> {
     }
 
     fn traffic(&self, address: SocketAddr) -> Traffic {
-        let args = self.args;
+        let load = self.load;
         Traffic {
             target: Target::Http { url: format!("http://{address}") },
             pace: Pace {
-                pattern: args.pattern.into(),
-                rate: args.rate(),
-                rate_ratio: RATE_RATIO,
+                pattern: load.pattern,
+                rate: load.rate(),
+                rate_ratio: load.rate_ratio,
                 duration: None,
-                count: Some(args.events),
+                count: Some(load.events),
             },
             format: Format::Csv,
-            producers: args.producers,
-            batch: args.batch.unwrap_or_else(|| batch(args.rate())),
+            producers: load.producers,
+            batch: load.batch.unwrap_or_else(|| batch(load.rate())),
             stream: self.stream.name.clone(),
             token: None,
         }
@@ -259,12 +258,12 @@ fn f64_of(number: usize) -> f64 {
 }
 
 /// A bar on stderr, which counts what is committed.
-fn bar(args: &BenchArgs, shows_progress: bool) -> ProgressBar {
+fn bar(load: &BenchLoad, shows_progress: bool) -> ProgressBar {
     if !shows_progress {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{bar:30.green} {human_pos} of {human_len}  {msg}");
-    let bar = ProgressBar::new(args.events).with_style(style.expect("the template is valid"));
+    let bar = ProgressBar::new(load.events).with_style(style.expect("the template is valid"));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

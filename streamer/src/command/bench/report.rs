@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::batch;
-use crate::cli::BenchArgs;
+use crate::cli::{BenchArgs, BenchLoad};
 use crate::command::table::{grouped, table};
 use crate::database::Database;
 use crate::event::{Commit, Event};
@@ -132,7 +132,7 @@ impl Counts {
 impl Report {
     #[allow(clippy::cast_precision_loss, reason = "a rate needs no more digits")]
     pub(super) fn new(
-        args: &BenchArgs,
+        (args, load): (&BenchArgs, &BenchLoad),
         sent: &generator::Report,
         counts: Counts,
         tally: &Tally,
@@ -149,15 +149,15 @@ impl Report {
         });
         Report {
             dataset: generator::Dataset::from(args.dataset).name(),
-            producers: args.producers,
-            events: args.events,
+            producers: load.producers,
+            events: load.events,
             accepted: sent.accepted,
             refused: sent.refused,
             rows,
             duplicates,
             dead_letters,
             in_table,
-            is_complete: sent.accepted == args.events
+            is_complete: sent.accepted == load.events
                 && sent.accepted == rows + duplicates + dead_letters
                 && rows == in_table,
             seconds,
