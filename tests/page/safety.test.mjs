@@ -8,7 +8,7 @@ import { Postgres, SHOP, Streamer, browse, eventually, open, says, shopEvents } 
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TOKEN = "0123456789abcdef0123456789abcdef";
-const VIEWS = { overview: "#/", micro_batches: "#/batches", stream: "#/stream/", dead_letters: "#/dead-letters", simulator: "#/simulator", sql: "#/sql" };
+const VIEWS = { overview: "#/", micro_batches: "#/batches", stream: "#/stream/", dead_letters: "#/dead-letters", simulator: "#/simulator", load_test: "#/load-test", sql: "#/sql" };
 
 let postgres, browser;
 before(async () => { [postgres, browser] = [await Postgres.start(), await browse()]; });

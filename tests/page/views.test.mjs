@@ -29,7 +29,8 @@ after(async () => {
 /** Address of each view that this streamer has, with what its first line says. */
 const all = () => [
   ["#/", /All is well|dead letters/, "overview"], ["#/batches", /keep/, "micro_batches"], ["#/stream/user_events", "user_events", "stream"],
-  ["#/dead-letters", /One reason|All for one reason/, "dead_letters"], ["#/simulator", "Send events", "simulator"], ["#/sql", "Ask the database", "sql"],
+  ["#/dead-letters", /One reason|All for one reason/, "dead_letters"], ["#/simulator", "Send events", "simulator"],
+  ["#/load-test", /Try what|accepted|Sending|Waiting/, "load_test"], ["#/sql", "Ask the database", "sql"],
 ].filter(([, , name]) => views.includes(name));
 
 const has = (name) => (views.includes(name) ? false : `this streamer has no view ${name}`);
@@ -159,6 +160,26 @@ test("an emoji is sent, is in the log, and is in the table", async (t) => {
   await page.getByRole("button", { name: "Disconnect" }).click();
   await page.getByText("nothing is sent before you connect again").waitFor();
   assert.ok(await page.getByRole("button", { name: "joy" }).isDisabled());
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
+
+test("a load test runs, tells its rates and latencies, and is stopped", async (t) => {
+  if (has("load_test")) return t.skip(has("load_test"));
+  const page = await open(browser, `${streamer.url}/#/load-test`);
+  const before = Number(await streamer.sql("select count(*) from emoji_reactions"));
+  await page.getByLabel("Duration, in seconds").fill("600");
+  await page.getByLabel("Batches per second").fill("20");
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+  await says(page, "Sending");
+  const figure = (name) => page.locator(".figures div", { has: page.locator("dt", { hasText: name }) }).locator("dd").innerText();
+  await eventually("P99 is known", async () => /\d m?s/.test(await figure("P99")));
+  await eventually("rates are drawn", async () => (await page.locator(".rates polyline").count()) === 2);
+  await page.screenshot({ path: `${process.env.SHOTS}/load-test-runs.png` });
+  await page.getByRole("button", { name: "Stop", exact: true }).click();
+  await says(page, "Stopped");
+  const { test: told } = await (await fetch(`${streamer.url}/api/load_test`)).json();
+  assert.equal(Number(await streamer.sql("select count(*) from emoji_reactions")) - before, told.events.rows);
   assert.deepEqual(page.faults, []);
   await page.context().close();
 });

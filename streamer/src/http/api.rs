@@ -12,9 +12,9 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::App;
 use super::accept::HangUp;
 use super::answer::Refusal;
+use super::{App, simulator};
 
 /// For how long a browser keeps the cookie of a session, in seconds.
 const COOKIE_AGE: u64 = 12 * 3600;
@@ -70,15 +70,16 @@ async fn session(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let (open, session) = (app.is_open_to(&headers), app.by_session(&headers));
     let logged_in = session.is_some();
     let streams = session.and_then(|sees| sees.only()).filter(|_| !open);
-    let simulator = app.settings.simulator;
+    let has_simulator = app.settings.simulator;
     let mut views = VIEWS.to_vec();
-    views.extend(simulator.then_some("simulator"));
+    views.extend(has_simulator.then_some("simulator"));
+    views.extend(simulator::entry(&app).is_ok().then_some("load_test"));
     Json(json!({
         "open": open,
         "logged_in": logged_in,
         "streams": streams,
-        "simulator": simulator,
-        "may_post": simulator && open || logged_in,
+        "simulator": has_simulator,
+        "may_post": has_simulator && open || logged_in,
         "views": views,
     }))
     .into_response()

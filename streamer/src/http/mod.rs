@@ -11,12 +11,15 @@ mod answer;
 mod api;
 mod auth;
 mod body;
+mod event_stream;
 mod events;
 mod live;
+mod load_test;
 mod metrics;
 mod openapi;
 mod origin;
 mod page;
+mod rows;
 mod simulator;
 mod views;
 
@@ -38,6 +41,7 @@ use access::Sessions;
 use answer::Refusal;
 pub use auth::{Token, TokenError};
 pub use live::{Live, LiveParts};
+use load_test::LoadTests;
 pub use metrics::Metrics;
 pub use views::Place;
 use views::Views;
@@ -99,6 +103,7 @@ struct App {
     /// What pages see; `None`, where none are served.
     live: Option<Live>,
     views: Views,
+    load_tests: LoadTests,
 }
 
 /// The way into one stream.
@@ -210,6 +215,7 @@ impl Bound {
             sessions,
             live,
             views: Views::new(place),
+            load_tests: LoadTests::default(),
         };
         Ok(Some(Bound { listener, app: Arc::new(app) }))
     }
@@ -223,7 +229,12 @@ impl Bound {
     pub async fn serve(self) {
         let Bound { listener, app } = self;
         let (stop, connections) = (app.stop.clone(), app.settings.max_connections);
-        accept::serve(listener, router(app), connections, stop).await;
+        let telling = async {
+            if app.live.is_some() {
+                rows::tell(app.clone()).await;
+            }
+        };
+        tokio::join!(accept::serve(listener, router(app.clone()), connections, stop), telling);
     }
 }
 
@@ -242,7 +253,10 @@ fn tell_of_page(address: SocketAddr, sessions: &Sessions) {
 
 fn router(app: Arc<App>) -> Router {
     let pages = |router| match app.live {
-        Some(_) => simulator::routes(page::routes(views::routes(api::routes(router)))),
+        Some(_) => {
+            let router = page::routes(views::routes(api::routes(router)));
+            rows::routes(load_test::routes(simulator::routes(router)))
+        }
         None => router,
     };
     pages(Router::new())

@@ -45,14 +45,23 @@ pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
 /// What a browser asks before it lets a page post. Without a listed origin the answer allows
 /// nothing.
 pub(super) async fn preflight() -> Response {
+    preflight_of("POST", "POST, OPTIONS")
+}
+
+/// The same of what pages read.
+pub(super) async fn preflight_to_read() -> Response {
+    preflight_of("GET", "GET, OPTIONS")
+}
+
+fn preflight_of(method: &'static str, methods: &'static str) -> Response {
     let headers = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, method),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, content-encoding, idempotency-key",
+            "authorization, content-type, content-encoding, idempotency-key, last-event-id",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE),
-        (header::ALLOW, "POST, OPTIONS"),
+        (header::ALLOW, methods),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()
 }

@@ -15,16 +15,16 @@ use super::answer::Refusal;
 use super::{App, Entry, auth, body, events, origin};
 use crate::batch::Counts;
 use crate::config::Dataset;
-use crate::memory::Held;
+use crate::memory::{Held, Share};
 use crate::receiver::records;
-use crate::spool::{Append, SpoolError};
+use crate::spool::{Append, Receipt, SpoolError};
 
 /// What a reaction must have.
 const FIELDS: [&str; 3] = ["user_id", "emoji_type", "timestamp"];
 
 /// The routes of the simulator.
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
-    router.route("/send_emoji", post(send_emoji))
+    router.route("/send_emoji", post(send_emoji).options(origin::preflight))
 }
 
 async fn send_emoji(
@@ -33,28 +33,14 @@ async fn send_emoji(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let of_emoji = |entry: &&Entry| entry.stream.dataset == Some(Dataset::EmojiReactions);
-    let entry = app.entries.values().find(of_emoji).filter(|_| app.settings.simulator);
-    let missing = "there is no simulator: it needs simulator = true, and a stream of the dataset \
-                   emoji_reactions";
-    let entry = entry.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, missing))?;
-    check_sender(&app, &headers, entry)?;
+    let entry = checked_entry(&app, &headers)?;
     let waits = events::waits(query.as_deref())?;
     let taken = body::take(&app, &headers, body, 1).await?;
     let reaction = reaction(&taken.bytes)?;
-    if !entry.spool.is_open() {
-        let message = "the stream's table is not known yet";
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later());
-    }
-    entry.spool.check_room().map_err(full)?;
     let wrong =
         |error: records::RecordsError| Refusal::new(StatusCode::BAD_REQUEST, error.to_string());
-    let records::Records { content, bytes, count, .. } =
-        records::json(reaction.to_string().as_bytes()).map_err(wrong)?;
-    let bytes = Arc::new(Held::new(bytes, Some(taken.share)));
-    let append = Append { content, bytes, records: count, key: None, waits };
-    let receipt = entry.spool.append(append).await.map_err(full)?;
-    app.metrics.note_accepted(&entry.stream.name, receipt.records);
+    let made = records::json(reaction.to_string().as_bytes()).map_err(wrong)?;
+    let receipt = hand_in(&app, entry, made, taken.share, waits).await?;
     if let Some(outcome) = receipt.outcome
         && let Some(Counts { rows, duplicates, dead_letters, .. }) =
             events::committed(&app, outcome).await
@@ -66,6 +52,52 @@ async fn send_emoji(
         .into_response());
     }
     Ok(Json(json!({"status": "queued", "accepted": 1})).into_response())
+}
+
+/// The stream that the simulator sends to.
+///
+/// # Errors
+/// There is no simulator.
+pub(super) fn entry(app: &App) -> Result<&Entry, Refusal> {
+    let of_emoji = |entry: &&Entry| entry.stream.dataset == Some(Dataset::EmojiReactions);
+    let entry = app.entries.values().find(of_emoji).filter(|_| app.settings.simulator);
+    let missing = "there is no simulator: it needs simulator = true, and a stream of the dataset \
+                   emoji_reactions";
+    entry.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, missing))
+}
+
+/// The same, for one who may send.
+///
+/// # Errors
+/// There is no simulator, or whoever asks may not send.
+pub(super) fn checked_entry<'a>(app: &'a App, headers: &HeaderMap) -> Result<&'a Entry, Refusal> {
+    let entry = entry(app)?;
+    check_sender(app, headers, entry)?;
+    Ok(entry)
+}
+
+/// Hands records in, in the memory of `share`, if there is room for them.
+///
+/// # Errors
+/// There is none, or the stream's table is not known yet.
+pub(super) async fn hand_in(
+    app: &App,
+    entry: &Entry,
+    made: records::Records,
+    share: Share,
+    waits: bool,
+) -> Result<Receipt, Refusal> {
+    if !entry.spool.is_open() {
+        let message = "the stream's table is not known yet";
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later());
+    }
+    entry.spool.check_room().map_err(full)?;
+    let records::Records { content, bytes, count, .. } = made;
+    let bytes = Arc::new(Held::new(bytes, Some(share)));
+    let append = Append { content, bytes, records: count, key: None, waits };
+    let receipt = entry.spool.append(append).await.map_err(full)?;
+    app.metrics.note_accepted(&entry.stream.name, receipt.records);
+    Ok(receipt)
 }
 
 /// Whether whoever sends may: with a token or a login, or, where the page is open, as a page of this

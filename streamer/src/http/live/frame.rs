@@ -14,7 +14,7 @@ const PARTS_MAX: usize = 5;
 
 /// A time as it is told: to the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct At(pub(super) DateTime<Utc>);
+pub(in crate::http) struct At(pub(in crate::http) DateTime<Utc>);
 
 impl Serialize for At {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,7 +7,6 @@
 //! not take what is sent is hung up on.
 
 mod ailments;
-mod body;
 mod frame;
 mod history;
 mod noted;
@@ -23,19 +22,20 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use hyper::body::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use body::EventStream;
-pub(super) use frame::About;
-use frame::{AilmentShown, At, Frame, MicroBatchShown, SpoolShown, Total};
+pub(super) use frame::{About, At};
+use frame::{AilmentShown, Frame, MicroBatchShown, SpoolShown, Total};
 use history::Past;
 use noted::Noted;
 pub(crate) use started::StartedBy;
 use stream::Tracked;
 
 use super::Metrics;
+use super::event_stream::EventStream;
+use super::rows::Rows;
 use crate::config::{Server, Stream};
 use crate::event::{Counters, Event, Observer};
 use crate::health::Health;
@@ -76,6 +76,10 @@ struct Inner {
     metrics: Arc<Metrics>,
     /// What commits have told since the last frame.
     noted: Mutex<Noted>,
+    /// Who follows the rows of streams.
+    rows: Rows,
+    /// One for each event stream that may be open.
+    slots: Arc<Semaphore>,
     state: Mutex<State>,
 }
 
@@ -173,6 +177,8 @@ impl Live {
             health,
             metrics,
             noted,
+            rows: Rows::default(),
+            slots: Arc::new(Semaphore::new(CLIENTS_MAX)),
             state,
         }))
     }
@@ -221,15 +227,12 @@ impl Live {
         only: Option<Arc<[String]>>,
         hang_up: CancellationToken,
     ) -> Option<EventStream> {
+        let slot = self.slot()?;
         let mut state = self.0.state();
-        state.clients.retain(|client| !client.frames.is_closed());
-        if state.clients.len() >= CLIENTS_MAX {
-            return None;
-        }
         let (frames, events) = mpsc::channel(WAITING_MAX);
         let first = event("history", &state.history(only.as_deref()));
         state.clients.push(Client { frames, only, hang_up });
-        Some(EventStream::new(first, events))
+        Some(EventStream::new(first, events, slot))
     }
 
     /// What is known now, of these streams or of all.
@@ -255,9 +258,19 @@ impl Live {
         self.0.started_by.pgadmin()
     }
 
-    /// How many pages listen.
+    /// How many event streams are open.
     pub(super) fn clients(&self) -> usize {
-        self.0.state().clients.iter().filter(|client| !client.frames.is_closed()).count()
+        CLIENTS_MAX - self.0.slots.available_permits()
+    }
+
+    /// The right to an event stream; `None`, where as many are open as can be.
+    pub(super) fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.slots).try_acquire_owned().ok()
+    }
+
+    /// Who follows the rows of streams.
+    pub(super) fn rows(&self) -> &Rows {
+        &self.0.rows
     }
 }
 
@@ -265,6 +278,7 @@ impl Observer for Live {
     fn note(&self, event: &Event<'_>) {
         if let Event::Committed(commit) = event {
             self.0.noted().note(commit);
+            self.0.rows.note(commit);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! occur.
 
 mod page;
+mod simulator;
 
 use serde_json::{Value, json};
 
@@ -49,6 +50,7 @@ pub(super) fn description(
         && has_page
     {
         paths.extend(page::paths());
+        paths.extend(simulator::paths());
     }
     description
 }

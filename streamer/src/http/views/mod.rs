@@ -75,6 +75,42 @@ impl Views {
         Views { place, free: Semaphore::new(CONNECTIONS_MAX), kept: Mutex::default() }
     }
 
+    /// The database, while it is open.
+    pub(super) fn database(&self) -> Option<Arc<Database>> {
+        self.place.database()
+    }
+
+    /// What `ask` makes of the database now.
+    ///
+    /// # Errors
+    /// It is not there, or does not answer.
+    pub(super) async fn asked<T>(
+        &self,
+        ask: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, Refusal> {
+        let asking = async {
+            let _free = self.free.acquire().await;
+            let database = self.place.database().ok_or(sqlx::Error::PoolClosed)?;
+            let mut conn = database.connect().await?;
+            drop(database);
+            conn.execute(BEGIN).await?;
+            let told = ask(&mut conn).await?;
+            conn.close().await?;
+            Ok(told)
+        };
+        let told = tokio::time::timeout(WITHIN, asking).await;
+        told.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|error| match error {
+            sqlx::Error::RowNotFound => {
+                Refusal::new(StatusCode::NOT_FOUND, "there is no such thing")
+            }
+            error => {
+                tracing::debug!("the database was asked in vain: {error}");
+                let message = "the database does not answer, or takes too long";
+                Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later()
+            }
+        })
+    }
+
     /// The answer for `key`: what was told lately, else what `ask` makes of the database.
     async fn told<T: Serialize>(
         &self,
@@ -89,29 +125,8 @@ impl Views {
         {
             return Ok(json(bytes.clone()));
         }
-        let asking = async {
-            let _free = self.free.acquire().await;
-            let database = self.place.database().ok_or(sqlx::Error::PoolClosed)?;
-            let mut conn = database.connect().await?;
-            drop(database);
-            conn.execute(BEGIN).await?;
-            let told = ask(&mut conn).await?;
-            conn.close().await?;
-            Ok(told)
-        };
-        let told: Result<T, sqlx::Error> =
-            tokio::time::timeout(WITHIN, asking).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-        let bytes: Bytes = match told {
-            Ok(told) => serde_json::to_vec(&told).unwrap_or_default().into(),
-            Err(sqlx::Error::RowNotFound) => {
-                return Err(Refusal::new(StatusCode::NOT_FOUND, "there is no such thing"));
-            }
-            Err(error) => {
-                tracing::debug!("a view is not shown: {error}");
-                let message = "the database does not answer, or takes too long";
-                return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later());
-            }
-        };
+        let told = self.asked(ask).await?;
+        let bytes: Bytes = serde_json::to_vec(&told).unwrap_or_default().into();
         *kept = Some((Instant::now(), bytes.clone()));
         Ok(json(bytes))
     }

@@ -13,6 +13,7 @@ import { batches } from "./views/batches.js";
 import { stream } from "./views/stream.js";
 import { deadLetters } from "./views/dead-letters.js";
 import { simulator } from "./views/simulator.js";
+import { loadTest } from "./views/load-test.js";
 import { sql } from "./views/sql.js";
 import { enter, login } from "./views/login.js";
 
@@ -26,10 +27,10 @@ const ui = {
   range: "15 min", filter: "", batch: null, rollup: null, aggregate: null, letter: null,
 };
 
-const VIEWS = { "": overview, batches, stream, "dead-letters": deadLetters, simulator, sql };
+const VIEWS = { "": overview, batches, stream, "dead-letters": deadLetters, simulator, "load-test": loadTest, sql };
 /** Address, word, name in `views` of the session. */
 const NAV = [["", "Overview", "overview"], ["batches", "Micro-batches", "micro_batches"], ["dead-letters", "Dead letters", "dead_letters"],
-  ["simulator", "Simulator", "simulator"], ["sql", "SQL", "sql"]];
+  ["simulator", "Simulator", "simulator"], ["load-test", "Load test", "load_test"], ["sql", "SQL", "sql"]];
 
 /** Since when frames are due: a hidden page gets none. */
 let visibleSince = Date.now();
@@ -83,6 +84,12 @@ function notice(w, view, arg) {
 }
 
 function header(view) {
+/** A link's word, without what there is no room for. */
+const short = (to, word) => ({
+  batches: html`<span><span class="long">Micro-</span>${ui.small ? "Batches" : "batches"}</span>`,
+  "load-test": html`<span>Load<span class="long"> test</span></span>`,
+}[to] ?? word);
+
   const links = NAV.filter(([, , name]) => ui.views.has(name));
   const is = (to) => view === to || (to === "" && view === "stream");
   return html`<a class="skip" href="#main" @click=${skip}>To the content</a>
@@ -91,7 +98,7 @@ function header(view) {
         <rect x="1" y="2.5" width="14" height="2.6" rx="1.3"/><rect x="3.5" y="6.7" width="11.5" height="2.6" rx="1.3"/>
         <rect x="6" y="10.9" width="9" height="2.6" rx="1.3"/></svg>streamer</a>
       <nav aria-label="Views">${links.map(([to, word]) => html`<a href="#/${to}" aria-current=${is(to) ? "page" : nothing}>${
-        to === "batches" ? html`<span><span class="long">Micro-</span>${ui.small ? "Batches" : "batches"}</span>` : word}</a>`)}</nav>
+        short(to, word)}</a>`)}</nav>
       ${pulse(world)}
     </header>`;
 }

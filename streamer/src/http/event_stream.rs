@@ -5,18 +5,24 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// Server-sent events: a first one, then those that come. It ends with their sender.
 #[derive(Debug)]
-pub(in crate::http) struct EventStream {
+pub(super) struct EventStream {
     first: Option<Bytes>,
     events: mpsc::Receiver<Bytes>,
+    /// The right to it, given back at its end.
+    _slot: OwnedSemaphorePermit,
 }
 
 impl EventStream {
-    pub(super) fn new(first: Bytes, events: mpsc::Receiver<Bytes>) -> EventStream {
-        EventStream { first: Some(first), events }
+    pub(super) fn new(
+        first: Bytes,
+        events: mpsc::Receiver<Bytes>,
+        slot: OwnedSemaphorePermit,
+    ) -> EventStream {
+        EventStream { first: Some(first), events, _slot: slot }
     }
 }
 
