@@ -129,6 +129,12 @@ pub enum Command {
     /// acknowledged. It does not slow the streamer: if it is read too slowly, it misses what is
     /// loaded and deleted meanwhile.
     Tap(TapArgs),
+    /// Print a page, one HTML file, that sends events by hand or by itself to a streamer elsewhere
+    ///
+    /// streamer simulator > simulator.html, opened from disk, asks for the streamer's address and
+    /// token. In streams.toml that streamer needs simulator = true and cors_origins = ["null"]: any
+    /// site can make a frame of that origin, so set a token, too.
+    Simulator,
     /// Show the views of a dataset, or how long its events took, as tables, CSV or JSON
     Report(ReportArgs),
     /// Check settings, database and table, and try all pending files without keeping anything; the

@@ -14,6 +14,7 @@ mod reset;
 mod retry_file;
 mod run;
 mod shown;
+mod simulator;
 mod status;
 mod summary;
 mod table;
@@ -84,6 +85,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Check => check::run(&global).await,
         Command::DeadLetters(command) => dead_letters::run(&global, command).await,
         Command::Health => health::run(&global).await,
+        Command::Simulator => simulator::run(),
         Command::RetryFile(args) => retry_file::run(&global, &args).await,
         Command::Reset(args) => reset::run(&global, &args).await,
         Command::Migrate => migrate::run(&global).await,

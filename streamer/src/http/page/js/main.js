@@ -1,8 +1,8 @@
 // The frame of the page: addresses, one render for each frame that comes, pause, what the tab is called.
 
 import { html, render, nothing } from "../vendor/lit-html/lit-html.js";
-import { fetchWanted, send } from "./api.js";
-import { tick } from "./sender.js";
+import { fetchWanted, postJson, send } from "./api.js";
+import { sender, tick } from "./sender.js";
 import { clock, minute, NONE, rate, whole } from "./format.js";
 import { follow, STALE_AFTER_MS } from "./live.js";
 import { shape, time } from "./parts.js";
@@ -18,6 +18,7 @@ import { sql } from "./views/sql.js";
 import { enter, login } from "./views/login.js";
 
 let world = empty();
+sender.post = postJson;
 /** Looks whether there is to be an event stream. */
 let connect = () => {};
 /** What the reader chose, and what this page knows of itself. */
@@ -83,13 +84,13 @@ function notice(w, view, arg) {
     <span>${a.since ? `since ${minute(a.since)}, ${whole(ui.now - a.since)}` : ""}</span> <u>What to do</u></a>`;
 }
 
-function header(view) {
 /** A link's word, without what there is no room for. */
 const short = (to, word) => ({
   batches: html`<span><span class="long">Micro-</span>${ui.small ? "Batches" : "batches"}</span>`,
   "load-test": html`<span>Load<span class="long"> test</span></span>`,
 }[to] ?? word);
 
+function header(view) {
   const links = NAV.filter(([, , name]) => ui.views.has(name));
   const is = (to) => view === to || (to === "" && view === "stream");
   return html`<a class="skip" href="#main" @click=${skip}>To the content</a>

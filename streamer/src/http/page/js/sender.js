@@ -1,6 +1,5 @@
-// The simulator's events: what is sent, by hand or by itself, and what became of each.
-
-import { postJson } from "./api.js";
+// The simulator's events: what is sent, by hand or by itself, and what became of each. It imports nothing: `streamer
+// simulator` puts it into a file that works when opened from disk.
 
 const LOG_MAX = 200;
 /** By itself it sends nothing while so many are without an answer: a browser has six connections. */
@@ -14,6 +13,8 @@ export const REGIONS = ["East Asian Trade Zone", "South Asian Trade Zone", "Eura
 export const KINDS = ["random reactions", "bank transfers", "both"];
 
 export const sender = {
+  /** Posts a value as JSON to a path: {status, data} or {status, error}, with status 0 where nothing answers. */
+  post: null,
   connected: true, isAuto: false, everyS: 2, kind: KINDS[0], due: 0, sent: 0, log: [],
 };
 
@@ -57,7 +58,7 @@ export async function fire(event, by, again) {
   sender.log = [entry, ...sender.log].slice(0, LOG_MAX);
   again();
   const begun = performance.now();
-  const answer = await postJson(event.path, event.body);
+  const answer = await sender.post(event.path, event.body);
   entry.ms = Math.round(performance.now() - begun);
   [entry.fate, entry.more] = fateOf(answer);
   again();
