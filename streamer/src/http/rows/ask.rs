@@ -108,7 +108,7 @@ impl Asker {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
                 tracing::debug!("rows of {} are not told: {error}", noted.stream);
-                Some("the database did not answer")
+                Some("the database did not tell them")
             }
             Err(_late) => Some("the database took too long"),
         };
