@@ -221,6 +221,24 @@ impl App {
         Err(Refusal::new(StatusCode::FORBIDDEN, message))
     }
 
+    /// What whoever asks may change beyond posting events: that takes a login of a page of this
+    /// server, or a token. That the page is open is not enough.
+    ///
+    /// # Errors
+    /// Why it is nothing.
+    pub(super) fn may_change(&self, headers: &HeaderMap) -> Result<Sees, Refusal> {
+        if let Some(sees) = self.by_token(headers).filter(|_| origin::is_own_or_none(headers)) {
+            return Ok(sees);
+        }
+        self.check_page(headers)?;
+        self.by_session(headers).ok_or_else(|| {
+            self.metrics.note_unauthorized();
+            let message =
+                "this needs a login with the token, or the token: Authorization: Bearer TOKEN";
+            auth::refusal_that(message)
+        })
+    }
+
     /// Whether somebody may post to a stream without a token: who has logged in by the page, or
     /// anybody by the simulator, where the page is open and the stream is of a dataset.
     pub(super) fn page_may_post(&self, headers: &HeaderMap, entry: &Entry) -> bool {

@@ -69,6 +69,8 @@ async fn overview(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Res
 async fn session(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let (open, session) = (app.is_open_to(&headers), app.by_session(&headers));
     let logged_in = session.is_some();
+    // The streams that it may change: all, if there are none.
+    let changes = session.as_ref().map(|sees| json!({"streams": sees.only()}));
     let streams = session.and_then(|sees| sees.only()).filter(|_| !open);
     let has_simulator = app.settings.simulator;
     let mut views = VIEWS.to_vec();
@@ -79,6 +81,7 @@ async fn session(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
         "logged_in": logged_in,
         "streams": streams,
         "simulator": has_simulator,
+        "changes": changes,
         "may_post": has_simulator && open || logged_in,
         "views": views,
     }))

@@ -86,6 +86,10 @@ pub(super) fn is_one(shown: &[u8], tokens: &[Token]) -> bool {
 
 /// What whoever shows none is told.
 pub(super) fn refusal() -> Refusal {
-    Refusal::new(StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN")
-        .with(header::WWW_AUTHENTICATE, "Bearer")
+    refusal_that("a token is needed: Authorization: Bearer TOKEN")
+}
+
+/// The same, in these words.
+pub(super) fn refusal_that(message: &str) -> Refusal {
+    Refusal::new(StatusCode::UNAUTHORIZED, message).with(header::WWW_AUTHENTICATE, "Bearer")
 }

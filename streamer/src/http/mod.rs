@@ -11,8 +11,10 @@ mod answer;
 mod api;
 mod auth;
 mod body;
+mod chosen;
 mod event_stream;
 mod events;
+mod letters;
 mod live;
 mod load_test;
 mod metrics;
@@ -104,6 +106,7 @@ struct App {
     live: Option<Live>,
     views: Views,
     load_tests: LoadTests,
+    doing: letters::Doing,
 }
 
 /// The way into one stream.
@@ -216,6 +219,7 @@ impl Bound {
             live,
             views: Views::new(place),
             load_tests: LoadTests::default(),
+            doing: letters::Doing::new(),
         };
         Ok(Some(Bound { listener, app: Arc::new(app) }))
     }
@@ -254,8 +258,9 @@ fn tell_of_page(address: SocketAddr, sessions: &Sessions) {
 fn router(app: Arc<App>) -> Router {
     let pages = |router| match app.live {
         Some(_) => {
-            let router = page::routes(views::routes(api::routes(router)));
-            rows::routes(load_test::routes(simulator::routes(router)))
+            let router = letters::routes(views::routes(api::routes(router)));
+            let router = simulator::routes(page::routes(router));
+            rows::routes(load_test::routes(router))
         }
         None => router,
     };

@@ -1,7 +1,7 @@
 //! Dead letters that were written, until they are resolved.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
@@ -22,6 +22,29 @@ pub struct Which<'a> {
     /// Those of a partition, as [`Partition::text`](crate::partition::Partition::text)
     /// writes it.
     pub file: Option<&'a str>,
+    /// Those that were refused for a reason like this one.
+    pub alike: Option<&'a Alike>,
+    /// Those up to this number.
+    pub last_id: Option<i64>,
+}
+
+/// What the reasons of a group of dead letters have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alike {
+    /// The column, where one value is at fault.
+    pub column: Option<String>,
+    /// The SQLSTATE.
+    pub sqlstate: String,
+    /// What is wrong, in words.
+    pub reason: String,
+}
+
+impl Which<'_> {
+    /// What the reasons of those that are meant contain, as jsonb.
+    pub(super) fn contained(&self) -> Option<Json<[&Alike; 1]>> {
+        self.alike.map(|alike| Json([alike]))
+    }
 }
 
 /// A dead letter as it is to be tried again.
@@ -118,6 +141,7 @@ pub async fn lock_next(
             and (cardinality($3::bigint[]) = 0 or dead_letter_id = any($3))
             and ($4::text is null or partition = $4)
             and ($6::text is null or kind = 'no partition' and tried_with is distinct from $6)
+            and ($7::jsonb is null or reasons @> $7) and ($8::bigint is null or dead_letter_id <= $8)
           order by dead_letter_id limit $5 for update",
     )
     .bind(stream)
@@ -126,6 +150,8 @@ pub async fn lock_next(
     .bind(which.file)
     .bind(RETRIED_MAX)
     .bind(partitions)
+    .bind(which.contained())
+    .bind(which.last_id)
     .fetch_all(tx)
     .await
 }
@@ -180,11 +206,14 @@ pub async fn discard(conn: &mut PgConnection, which: Which<'_>) -> Result<u64, s
     let discarded = sqlx::query(
         "update streamer.dead_letter set resolved_at = now(), resolution = 'discarded'
           where resolved_at is null and (cardinality($1::bigint[]) = 0 or dead_letter_id = any($1))
-            and ($2::text is null or stream = $2) and ($3::text is null or partition = $3)",
+            and ($2::text is null or stream = $2) and ($3::text is null or partition = $3)
+            and ($4::jsonb is null or reasons @> $4) and ($5::bigint is null or dead_letter_id <= $5)",
     )
     .bind(which.ids)
     .bind(which.stream)
     .bind(which.file)
+    .bind(which.contained())
+    .bind(which.last_id)
     .execute(conn)
     .await?;
     Ok(discarded.rows_affected())

@@ -68,6 +68,10 @@ pub struct Trend {
     #[serde(flatten)]
     #[sqlx(flatten)]
     pub group: Group,
+    /// What their reasons have in common, as the text of a JSON object.
+    pub alike: String,
+    /// The highest number among them.
+    pub last_id: i64,
     /// When the first of them came.
     pub first_at: DateTime<Utc>,
     /// When the last of them came.
@@ -180,7 +184,9 @@ pub async fn groups(
                 (array_agg(partition order by dead_letter_id))[1] as example_file,
                 (array_agg(line order by dead_letter_id))[1] as example_line,
                 (array_agg(r.value order by dead_letter_id))[1] as example_value,
-                min(created_at) as first_at, max(created_at) as last_at,
+                jsonb_build_object('column', r.column, 'sqlstate', r.sqlstate,
+                                   'reason', r.reason)::text as alike,
+                max(dead_letter_id) as last_id, min(created_at) as first_at, max(created_at) as last_at,
                 array(select count(*) filter (where slot = s.n) from unnest(
                         array_agg(11 - floor(extract(epoch from now() - created_at) / 300)::bigint)
                             filter (where created_at > now() - interval '1 hour')) t (slot),

@@ -31,7 +31,7 @@ pub use claim_session::ClaimSession;
 pub use claims::claimed;
 pub use dry_run::{DryRun, Trial};
 use first_path::{Duplicates, FirstPath};
-pub use replay::{Replayed, replay};
+pub use replay::{Replayed, RetryError, replay, retry};
 
 use crate::batch::{Counts, MicroBatch, PartOutcome, Path};
 use crate::config::{OnMissingPartition, Stream};

@@ -19,7 +19,7 @@ use crate::ledger::dead_letter::{self, Open, Which};
 use crate::ledger::micro_batch::{self, Retried};
 use crate::ledger::unchanged;
 use crate::partition::{Kind, Partition, Position};
-use crate::schema::Table;
+use crate::schema::{SchemaError, Table};
 
 /// What came of trying dead letters again.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,17 @@ pub struct Replayed {
     pub duplicates: u64,
     /// Records that are still refused.
     pub refused: u64,
+}
+
+/// Why dead letters could not be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum RetryError {
+    /// The table can't be described.
+    #[error(transparent)]
+    Table(#[from] SchemaError),
+    /// The database can't be asked, or refuses what is not the fault of a record.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
 }
 
 /// How long a retry that nobody has asked for waits for a lock: others wait for its connection.
@@ -47,6 +58,19 @@ struct Retrial {
     refused: Vec<StillRefused>,
     /// From the first letter's start to the last one's end.
     span: (i64, i64),
+}
+
+/// Tries those dead letters of `stream` again that are meant, against its table as it is now.
+///
+/// # Errors
+/// [`RetryError`]; what earlier transactions resolved stays resolved.
+pub async fn retry(
+    conn: &mut PgConnection,
+    stream: &Stream,
+    which: Which<'_>,
+) -> Result<Replayed, RetryError> {
+    let table = Arc::new(Table::load(conn, &stream.table, &stream.fitting).await?);
+    Ok(replay(conn, stream, &table, which, None).await?)
 }
 
 /// Tries the unresolved dead letters of `stream` again: those that are meant by `which`; where

@@ -43,6 +43,7 @@ mod own_rollups;
 mod pace;
 mod packed;
 mod page;
+mod page_letters;
 mod page_views;
 mod partitioned;
 mod pipeline;

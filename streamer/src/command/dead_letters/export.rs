@@ -14,10 +14,9 @@ use crate::command::Exit;
 use crate::command::table::counted;
 use crate::ledger::dead_letter::Which;
 use crate::ledger::export::{self, Group};
-use crate::partition::Partition;
 
-/// Bytes that a made file's name has of the original's at most.
-const STEM_BYTES_MAX: usize = 200;
+/// How many records of dead letters are read at a time.
+const RECORDS_MAX: i64 = 500;
 
 /// Writes what `args` choose to stdout, a file, or one file a group into a folder.
 pub(super) async fn export(conn: &mut PgConnection, args: &ExportArgs) -> Result<(String, Exit)> {
@@ -110,13 +109,13 @@ async fn write(
     group: &Group,
     out: &mut impl Write,
 ) -> Result<()> {
-    if !group.columns.is_empty() {
-        out.write_all(&header(group))?;
+    if let Some(header) = group.header_line() {
+        out.write_all(&header)?;
         out.write_all(b"\n")?;
     }
     let mut after = (String::new(), -1_i64);
     loop {
-        let records = export::next_records(conn, which, group, &after).await;
+        let records = export::next_records(conn, which, group, &after, RECORDS_MAX).await;
         let records = records.context("read the dead letters")?;
         let Some((partition, offset, _)) = records.last() else { break };
         after = (partition.clone(), *offset);
@@ -126,13 +125,6 @@ async fn write(
         }
     }
     Ok(out.flush()?)
-}
-
-/// The original header; made anew from its names for letters that lack it.
-fn header(group: &Group) -> Vec<u8> {
-    let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
-    let made = || group.columns.iter().map(quoted).collect::<Vec<_>>().join(",").into_bytes();
-    group.header.clone().unwrap_or_else(made)
 }
 
 fn too_many(groups: &[&Group]) -> String {
@@ -147,20 +139,11 @@ fn too_many(groups: &[&Group]) -> String {
     text
 }
 
-/// Where each group goes: named after its first file, so that the stream's pattern still matches.
+/// Where each group goes.
 fn paths(folder: &Path, groups: &[&Group]) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for group in groups {
-        let partition = Partition::parse(&group.file);
-        let path = partition.name.as_str();
-        let name = path.rsplit('/').next().unwrap_or(path);
-        let name = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "csv"));
-        let stem = &stem[..stem.floor_char_boundary(STEM_BYTES_MAX)];
-        let numbered = |number: usize| match number {
-            1 => folder.join(format!("{stem}.dead-letters.{extension}")),
-            _ => folder.join(format!("{stem}.dead-letters-{number}.{extension}")),
-        };
+        let numbered = |number: usize| folder.join(group.file_name(number));
         let free = (1..).map(numbered).find(|path| !paths.contains(path));
         paths.extend(free);
     }

@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, command: DeadLettersCommand) -> Result<
 /// The dead letters that were chosen.
 fn meant(which: &Selection) -> Which<'_> {
     let (stream, file) = (which.stream.as_deref(), which.file.as_deref());
-    Which { ids: &which.ids, stream, file }
+    Which { ids: &which.ids, stream, file, ..Which::default() }
 }
 
 /// Complains of a stream, a file or numbers that nothing is known of. Letters that were retried or

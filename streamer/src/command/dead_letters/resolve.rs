@@ -1,7 +1,5 @@
 //! Dead letters tried again, or given up.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
 use sqlx::PgConnection;
 
@@ -10,8 +8,7 @@ use crate::command::{Exit, with_advice};
 use crate::config::Settings;
 use crate::database::Database;
 use crate::ledger::dead_letter::{self, Which};
-use crate::schema::Table;
-use crate::sink::{Replayed, replay};
+use crate::sink::{self, Replayed, RetryError};
 
 pub(super) async fn retry(
     database: &Database,
@@ -22,8 +19,10 @@ pub(super) async fn retry(
     let mut total = Replayed::default();
     let is_chosen = |name: &str| which.stream.is_none_or(|stream| stream == name);
     for stream in settings.streams.iter().filter(|stream| is_chosen(&stream.name)) {
-        let table = Arc::new(Table::load(conn, &stream.table, &stream.fitting).await?);
-        let replayed = replay(conn, stream, &table, which, None).await.map_err(anyhow::Error::from);
+        let replayed = sink::retry(conn, stream, which).await.map_err(|error| match error {
+            RetryError::Table(error) => anyhow::Error::from(error),
+            RetryError::Database(error) => error.into(),
+        });
         let replayed = with_advice(database, Some(stream), replayed).await;
         let replayed = replayed.with_context(|| format!("retry stream {}", stream.name))?;
         total.rows += replayed.rows;

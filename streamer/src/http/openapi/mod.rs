@@ -1,6 +1,7 @@
 //! The description of the server, for programs. A test sees to it that each status in it does
 //! occur.
 
+mod change;
 mod page;
 mod simulator;
 
@@ -51,6 +52,7 @@ pub(super) fn description(
     {
         paths.extend(page::paths());
         paths.extend(simulator::paths());
+        paths.extend(change::paths());
     }
     description
 }

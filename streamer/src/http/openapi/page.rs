@@ -20,6 +20,11 @@ pub(super) fn paths() -> Map<String, Value> {
         "description": "The aggregate by which keys are the largest"
     });
     let of_stream = json!({"name": "stream", "in": "query", "schema": {"type": "string"}});
+    let needed =
+        json!({"name": "stream", "in": "query", "required": true, "schema": {"type": "string"}});
+    let alike = json!({"name": "alike", "in": "query", "schema": {"type": "string"}});
+    let last_id = json!({"name": "last_id", "in": "query", "schema": {"type": "integer"}});
+    let first_id = json!({"name": "first_id", "in": "query", "schema": {"type": "integer"}});
     let missing = ("404", refused("No such thing, or none that may be seen"));
     let away = ("503", later("The database does not answer"));
     let wrong = ("400", refused("A parameter that is none"));
@@ -58,10 +63,33 @@ pub(super) fn paths() -> Map<String, Value> {
                 &[wrong, missing.clone(), away.clone()],
             ),
         ),
+        (
+            "/api/dead-letters/exports",
+            get(
+                "The files that refused records can be exported to, one for each header",
+                &[&needed, &alike, &last_id, &first_id],
+                &[("400", refused("A parameter that is none")), missing.clone(), away.clone()],
+            ),
+        ),
+        (
+            "/api/dead-letters/export",
+            export(&[&needed, &alike, &last_id, &first_id], &missing, &away),
+        ),
         ("/api/dead-letters/{id}", get("A refused record", &[&id], &[missing, away.clone()])),
         ("/api/dictionary", get("Tables, rollups and views with their comments", &[], &[away])),
     ];
     paths.into_iter().map(|(path, what)| (path.to_owned(), what)).collect()
+}
+
+/// Refused records as a file.
+fn export(parameters: &[&Value], missing: &(&str, Value), away: &(&str, Value)) -> Value {
+    let many = ("409", refused("They have different headers: name the first of them"));
+    let wrong = ("400", refused("A parameter that is none"));
+    let summary = "Refused records as they stood, under their header";
+    let mut export = get(summary, parameters, &[wrong, many, missing.clone(), away.clone()]);
+    export["get"]["responses"]["200"]["content"] =
+        json!({"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}});
+    export
 }
 
 /// A question that whoever may see the page may ask.

@@ -179,7 +179,7 @@ impl Asker {
     /// The connection, made if there is none.
     async fn conn(&mut self, app: &App) -> Result<&mut PgConnection, sqlx::Error> {
         if self.conn.is_none() {
-            let database = app.views.database().ok_or(sqlx::Error::PoolClosed)?;
+            let database = app.views.database().map_err(|_| sqlx::Error::PoolClosed)?;
             self.conn = Some(database.connect().await?);
         }
         Ok(self.conn.as_mut().expect("it was put there"))

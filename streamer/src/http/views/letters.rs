@@ -4,12 +4,17 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
+use crate::http::chosen::Chosen;
 use crate::layout::Reason;
-use crate::ledger::dead_letter;
+use crate::ledger::dead_letter::{self, Alike};
+use crate::ledger::export;
 use crate::ledger::shown::{self, Letters, Trend};
 
 /// How many groups are shown.
 const GROUPS_MAX: i64 = 100;
+
+/// How many files of an export are named.
+const EXPORTS_MAX: usize = 20;
 
 /// How much of a record is shown, in bytes.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -66,6 +71,41 @@ pub(super) async fn groups(
     let (groups, count) = shown::groups(conn, only, GROUPS_MAX).await?;
     let more_groups = count - i64::try_from(groups.len()).unwrap_or(count);
     Ok(GroupsView { as_of: Utc::now(), letters, groups, more_groups })
+}
+
+/// The files that open letters can be exported to.
+#[derive(Debug, Serialize)]
+pub(super) struct ExportsView {
+    files: Vec<ExportView>,
+    more_files: usize,
+}
+
+/// One of them: letters of one header.
+#[derive(Debug, Serialize)]
+struct ExportView {
+    name: String,
+    records: i64,
+    /// How many are left out, because only their beginning is kept.
+    cut: i64,
+    /// Where it is: the path and what stands behind the `?`.
+    href: String,
+}
+
+/// The files for the letters that are meant, each with where it is.
+pub(super) async fn exports(
+    conn: &mut PgConnection,
+    chosen: &Chosen,
+    alike: Option<&Alike>,
+) -> Result<ExportsView, sqlx::Error> {
+    let groups = export::groups(conn, chosen.which(alike)).await?;
+    let shown = groups.iter().filter(|group| group.whole > 0).take(EXPORTS_MAX);
+    let files = shown.map(|group| ExportView {
+        name: group.file_name(1),
+        records: group.whole,
+        cut: group.cut,
+        href: chosen.href(group.first_id),
+    });
+    Ok(ExportsView { files: files.collect(), more_files: groups.len().saturating_sub(EXPORTS_MAX) })
 }
 
 /// The letter of this number, if it is of one of the streams; `command` is what a command of the

@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 
 use super::App;
 use super::answer::Refusal;
+use super::chosen::Chosen;
 use crate::database::Database;
 
 /// For how long an answer is good.
@@ -75,9 +76,17 @@ impl Views {
         Views { place, free: Semaphore::new(CONNECTIONS_MAX), kept: Mutex::default() }
     }
 
-    /// The database, while it is open.
-    pub(super) fn database(&self) -> Option<Arc<Database>> {
-        self.place.database()
+    /// The database, where it is open.
+    ///
+    /// # Errors
+    /// That it is not.
+    pub(super) fn database(&self) -> Result<Arc<Database>, Refusal> {
+        self.place.database().ok_or_else(away)
+    }
+
+    /// Forgets what was told, because it is no more true.
+    pub(super) fn forget(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// What `ask` makes of the database now.
@@ -105,8 +114,7 @@ impl Views {
             }
             error => {
                 tracing::debug!("the database was asked in vain: {error}");
-                let message = "the database does not answer, or takes too long";
-                Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later()
+                away()
             }
         })
     }
@@ -160,6 +168,7 @@ pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
         .route("/api/streams/{stream}", get(of_stream))
         .route("/api/streams/{stream}/rollups/{rollup}", get(of_rollup))
         .route("/api/dead-letters", get(of_letters))
+        .route("/api/dead-letters/exports", get(of_exports))
         .route("/api/dead-letters/{id}", get(of_letter))
         .route("/api/dictionary", get(of_objects))
 }
@@ -205,6 +214,18 @@ async fn of_letters(
     app.views.told(key, async |conn| letters::groups(conn, only.as_deref()).await).await
 }
 
+async fn of_exports(
+    State(app): State<Arc<App>>,
+    asked: Result<Query<Chosen>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let Query(chosen) = asked.map_err(|_| wrong_query())?;
+    app.seen_stream(&chosen.stream, &headers)?;
+    let key = format!("exports {chosen:?}");
+    let of = chosen.alike()?;
+    app.views.told(key, async |conn| letters::exports(conn, &chosen, of.as_ref()).await).await
+}
+
 async fn of_letter(
     State(app): State<Arc<App>>,
     id: Result<Path<i64>, PathRejection>,
@@ -233,7 +254,13 @@ async fn of_objects(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<R
     app.views.told(key, async |conn| objects::read(conn, &tables, psql, pgadmin).await).await
 }
 
-fn wrong_query() -> Refusal {
+/// The database can't be asked.
+pub(super) fn away() -> Refusal {
+    let message = "the database does not answer, or takes too long";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later()
+}
+
+pub(super) fn wrong_query() -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "what stands behind the ? is not understood")
 }
 

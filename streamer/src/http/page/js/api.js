@@ -3,7 +3,7 @@
 import { visible } from "./format.js";
 
 /** What is sent back, or cut by offsets, stays as it came; views show it by `visible`. */
-const RAW = new Set(["stream", "name", "rollup", "text"]);
+const RAW = new Set(["stream", "name", "rollup", "text", "alike", "href"]);
 
 /** JSON of the streamer, in which nothing is unseen. */
 export const parse = (json) =>
@@ -38,6 +38,11 @@ export function fetchWanted(changed, stands) {
     });
   }
   wanted = new Set();
+}
+
+/** The next draw asks again for what begins with `prefix`. */
+export function refresh(prefix) {
+  for (const [path, answer] of answers) if (path.startsWith(prefix)) answer.at = 0;
 }
 
 /** One request: {status, data} or {status, error}, with status 0 where nothing answers. */

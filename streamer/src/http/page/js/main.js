@@ -25,7 +25,7 @@ let connect = () => {};
 const ui = {
   again: draw, entered, link: "connecting", stale: false, frozen: null, now: 0, width: 1200, rem: 16, small: false,
   session: null, views: new Set(), refused: null,
-  range: "15 min", filter: "", batch: null, rollup: null, aggregate: null, letter: null,
+  range: "15 min", filter: "", batch: null, rollup: null, aggregate: null, letter: null, told: null, asked: null,
 };
 
 const VIEWS = { "": overview, batches, stream, "dead-letters": deadLetters, simulator, "load-test": loadTest, sql };
