@@ -37,7 +37,9 @@ struct Told {
 #[derive(Debug)]
 struct Outage {
     since: Instant,
-    _ailment: Ailment,
+    /// What is known of who is in the way.
+    holders: String,
+    ailment: Ailment,
 }
 
 /// A worker's part in an outage.
@@ -176,7 +178,13 @@ impl Patience {
             return Err(Impatience::Refused { place, advice, source: error });
         }
         let mut trouble = match self.trouble.take() {
-            Some(trouble) => trouble,
+            Some(trouble) => {
+                // What was wrong first is seldom what is wrong now.
+                let Outage { holders, ailment, .. } = &*trouble.outage;
+                let was_there = self.told().was_there;
+                ailment.reword(words(was_there, &place, &error, holders));
+                trouble
+            }
             None => {
                 let holders = holders(database, self.table.as_deref(), &error).await;
                 let holders = holders.map(|wait| wait.words);
@@ -202,19 +210,24 @@ impl Patience {
             return outage;
         }
         let holders = holders.map(|words| format!("; it waits for {words}")).unwrap_or_default();
-        let ailment = match told.was_there {
-            true => format!("trouble with the database at {place}: {}{holders}", shown(error)),
-            false => format!("no database at {place} yet: {}", shown(error)),
-        };
+        let ailment = words(told.was_there, place, error, &holders);
         tracing::warn!("{ailment}; trying again");
         let kind = Kind::Database { place: place.to_owned() };
         let ailment = self.health.note(ailment).of_kind(kind);
-        let outage = Arc::new(Outage { since: Instant::now(), _ailment: ailment });
+        let outage = Arc::new(Outage { since: Instant::now(), holders, ailment });
         told.outage = Arc::downgrade(&outage);
         outage
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is wrong with the database, in one line.
+fn words(was_there: bool, place: &str, error: &sqlx::Error, holders: &str) -> String {
+    match was_there {
+        true => format!("trouble with the database at {place}: {}{holders}", shown(error)),
+        false => format!("no database at {place} yet: {}", shown(error)),
     }
 }

@@ -18,6 +18,8 @@ pub enum Kind {
         /// The server processes that hold what it needs; none, where the server itself is waited
         /// for.
         holders: Vec<i32>,
+        /// Whether they are at work on statements that change or keep up a table.
+        is_upkeep: bool,
     },
     /// Files with too many dead letters have stopped the stream.
     Stopped {

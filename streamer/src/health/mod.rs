@@ -254,6 +254,11 @@ impl Ailment {
         self
     }
 
+    /// The same, in other words; since when it lasts stays.
+    pub fn reword(&self, words: impl Into<String>) {
+        self.change(|ailing| ailing.words = words.into());
+    }
+
     fn change(&self, change: impl FnOnce(&mut Ailing)) {
         if let Some(ailing) = self.health.lock().present.get_mut(&self.id) {
             change(ailing);

@@ -124,7 +124,8 @@ impl Vigil {
             return;
         }
         let found = holders(&self.database, table, error).await;
-        let unknown = || Wait { holders: Vec::new(), words: format!("a lock: {error}") };
+        let unknown =
+            || Wait { holders: Vec::new(), is_upkeep: false, words: format!("a lock: {error}") };
         self.stand(&found.unwrap_or_else(unknown));
     }
 
@@ -156,13 +157,13 @@ impl Vigil {
 
     /// Notes what is waited for, and tells it if that is new.
     fn stand(&self, wait: &Wait) {
-        let Wait { holders, words } = wait;
+        let Wait { holders, is_upkeep, words } = wait;
         let mut work = self.work();
         let work = work.get_or_insert_with(Work::begin);
         let (stream, time) = (&self.stream, work.since.format("%Y-%m-%d %H:%M:%S UTC"));
         let words =
             format!("stream {stream} has committed nothing since {time}: it waits for {words}");
-        let kind = Kind::Lock { holders: holders.clone() };
+        let kind = Kind::Lock { holders: holders.clone(), is_upkeep: *is_upkeep };
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         let before = present.upgrade();
         let is_new = before.as_ref().is_none_or(|before| before.noted().holders != *holders);

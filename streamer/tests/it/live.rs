@@ -193,10 +193,52 @@ async fn what_ails_is_told_with_the_command_that_mends_it() {
     fs::write(folder.path().join("b.csv"), csv(5..10)).unwrap();
     let frame = events.frame(|frame| ailment(frame, "database").is_some());
     assert_eq!(frame["ailments"][0]["severity"], "bad");
+    let away = ailment(&frame, "database").unwrap();
+    assert_eq!(away["command"], "streamer status");
+    // What is wrong now is told, not what was wrong first; it began then.
+    let is_refused = |frame: &Value| {
+        let now = ailment(frame, "database").unwrap();
+        assert_eq!((&now["id"], &now["since"]), (&away["id"], &away["since"]));
+        now["why"].as_str().unwrap().contains("not currently accepting connections")
+    };
+    events.frame(is_refused);
     let state = |frame: &Value| of(frame, "user_events").map(|stream| stream["state"].clone());
     let now = http.get("/api/overview").expect(200).json();
     assert_eq!(state(&now), Some("away".into()));
     db.let_in().await;
     events.frame(|frame| ailment(frame, "database").is_none());
     db.wait_for("select count(*) from user_events", 10).await;
+}
+
+#[tokio::test]
+async fn a_statement_that_a_stream_waits_for_is_told_as_one_that_ends_by_itself() {
+    let (db, folder) = (TestDb::create().await, folder());
+    let running = start(folder.path(), &db, "[stream.user_events]\nfiles = '*.csv'\n");
+    let http = Http::ready(&running);
+    fs::write(folder.path().join("a.csv"), csv(0..1)).unwrap();
+    db.wait_for("select count(*) from user_events", 1).await;
+    let mut altering = db.connect().await;
+    let pid: i32 =
+        sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut altering).await.unwrap();
+    let alter = "alter table user_events add check (pg_sleep(3600)::text = 'x')";
+    let altered = tokio::spawn(async move { sqlx::raw_sql(alter).execute(&mut altering).await });
+    db.wait_for(
+        "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted \
+                 and relation = 'user_events'::regclass",
+        1,
+    )
+    .await;
+    fs::write(folder.path().join("b.csv"), csv(1..5)).unwrap();
+    let mut events = Events::open(http, LIVE, &[]);
+    let frame = events.frame(|frame| frame["ailments"][0]["kind"] == "lock");
+    let told = &frame["ailments"][0];
+    assert_eq!(told["head"], "user_events waits for a statement");
+    let why = told["why"].as_str().unwrap();
+    assert!(why.contains("active with ALTER TABLE") && !why.contains("pg_cancel"), "{why}");
+    let command = format!("select pg_cancel_backend({pid});");
+    assert_eq!(told["command"], command);
+    // The command does what it says.
+    db.execute(&command).await;
+    assert!(altered.await.unwrap().is_err());
+    db.wait_for("select count(*) from user_events", 5).await;
 }

@@ -52,14 +52,14 @@ fn one(ailing: &Ailing, started_by: StartedBy) -> AilmentShown {
             kind: "database",
             head: "The database is away".into(),
             strong: vec![place.clone()],
-            label: started_by.database_command().map(|_| "If it was stopped:"),
-            command: started_by.database_command().map(str::to_owned),
+            label: Some(started_by.database_command().0),
+            command: Some(started_by.database_command().1.to_owned()),
             then: Some(
                 "Nothing is lost: files stay where they are, and what comes by listeners waits in the spool.",
             ),
             ..plain
         },
-        Kind::Lock { holders } => lock(plain, &name, holders),
+        Kind::Lock { holders, is_upkeep } => lock(plain, &name, holders, *is_upkeep),
         Kind::Stopped { files } => AilmentShown {
             kind: "stopped_file",
             head: format!("{name} has stopped"),
@@ -85,14 +85,17 @@ fn one(ailing: &Ailing, started_by: StartedBy) -> AilmentShown {
     }
 }
 
-/// A transaction waits: for the sessions `holders`, or for the server.
-fn lock(plain: AilmentShown, name: &str, holders: &[i32]) -> AilmentShown {
+/// A transaction waits: for the sessions `holders`, which may be at work on statements that change
+/// or keep up a table, or for the server.
+fn lock(plain: AilmentShown, name: &str, holders: &[i32], is_upkeep: bool) -> AilmentShown {
     // Since when, stands by itself.
     let (_, waits) = plain.why.split_once(": it waits").unwrap_or(("", &plain.why));
     let (mut why, mut strong) = (sentence(&format!("it waits{waits}")), Vec::new());
     for pid in holders {
         // The command stands by itself.
         why = why.replace(&format!("; `select pg_terminate_backend({pid});` frees it"), "");
+        why = why
+            .replace(&format!("; it ends by itself, or by `select pg_cancel_backend({pid});`"), "");
         strong.push(format!("process {pid}"));
     }
     if let Some((_, behind)) = why.split_once("in a transaction that is ")
@@ -100,32 +103,43 @@ fn lock(plain: AilmentShown, name: &str, holders: &[i32]) -> AilmentShown {
     {
         strong.push(format!("in a transaction that is {age} old"));
     }
-    let sessions = match holders {
+    let (function, label, then) = match is_upkeep {
+        true => (
+            "pg_cancel_backend",
+            "It ends by itself. To end it now:",
+            "That undoes what the statement has done so far. Then the stream goes on by itself. Nothing of it is lost.",
+        ),
+        false => (
+            "pg_terminate_backend",
+            match holders.len() {
+                1 => "If that session may go:",
+                _ => "If those sessions may go:",
+            },
+            "That rolls back what has not been committed there. Then the stream goes on by itself. Nothing of it is lost.",
+        ),
+    };
+    let command = match holders {
         [] => None,
         [0, ..] => Some("select gid, prepared, owner from pg_prepared_xacts;".to_owned()),
-        [pid] => Some(format!("select pg_terminate_backend({pid});")),
+        [pid] => Some(format!("select {function}({pid});")),
         many => {
             let pids: Vec<String> = many.iter().map(ToString::to_string).collect();
             let pids = pids.join(", ");
-            Some(format!("select pg_terminate_backend(pid) from unnest(array[{pids}]) as pid;"))
+            Some(format!("select {function}(pid) from unnest(array[{pids}]) as pid;"))
         }
     };
     AilmentShown {
         kind: "lock",
-        head: match holders {
-            [] => format!("{name} waits for the server"),
-            _ => format!("{name} is stuck behind a lock"),
+        head: match (holders, is_upkeep) {
+            ([], _) => format!("{name} waits for the server"),
+            (_, true) => format!("{name} waits for a statement"),
+            (_, false) => format!("{name} is stuck behind a lock"),
         },
         why,
         strong,
-        label: sessions.as_ref().map(|_| match holders.len() {
-            1 => "If that session may go:",
-            _ => "If those sessions may go:",
-        }),
-        then: sessions.as_ref().map(|_| {
-            "That rolls back what has not been committed there. Then the stream goes on by itself. Nothing of it is lost."
-        }),
-        command: sessions,
+        label: command.as_ref().map(|_| label),
+        then: command.as_ref().map(|_| then),
+        command,
         prompt: "=#",
         ..plain
     }
@@ -166,7 +180,8 @@ mod tests {
         let words = "stream a has committed nothing since 1: it waits for a lock, which is held by process 7 of user al; \
                      `select pg_terminate_backend(7);` frees it";
         let _aside = health.note_aside("old segments");
-        let _lock = health.note_of("a", words).of_kind(Kind::Lock { holders: vec![7] });
+        let _lock =
+            health.note_of("a", words).of_kind(Kind::Lock { holders: vec![7], is_upkeep: false });
         let files = vec!["it's.csv".to_owned()];
         let _stopped = health.note_of("b", "x").of_kind(Kind::Stopped { files });
         let place = "h:5432/d".to_owned();

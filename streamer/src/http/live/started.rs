@@ -47,12 +47,13 @@ impl StartedBy {
         }
     }
 
-    /// What starts the database, where that is known.
-    pub(super) fn database_command(self) -> Option<&'static str> {
+    /// What starts the database, or else tells what keeps it away; with what to say before it.
+    pub(super) fn database_command(self) -> (&'static str, &'static str) {
         match self {
-            StartedBy::Compose => Some("docker compose up -d postgres"),
-            StartedBy::Embedded => Some("streamer run"),
-            StartedBy::Service | StartedBy::Hand => None,
+            StartedBy::Compose => ("If it was stopped:", "docker compose up -d postgres"),
+            StartedBy::Embedded => ("If it does not come back, start anew:", "streamer run"),
+            StartedBy::Service => ("If it is on this machine:", "systemctl start postgresql"),
+            StartedBy::Hand => ("What keeps it away, and what to do:", "streamer status"),
         }
     }
 

@@ -211,7 +211,7 @@ impl Tracked {
         if let Some(ailing) = ailments.clone().find(own).or_else(|| ailments.clone().find(away)) {
             let (state, why) = match &ailing.kind {
                 Kind::Stopped { files } => (State::Stopped, files.first().cloned()),
-                Kind::Lock { holders } if holders.is_empty() => {
+                Kind::Lock { holders, .. } if holders.is_empty() => {
                     (State::Stuck, Some("waits for the server".to_owned()))
                 }
                 Kind::Lock { .. } => (State::Stuck, Some("waits for a lock".to_owned())),
