@@ -39,8 +39,8 @@ struct Session {
     statement: Option<String>,
 }
 
-/// The first words of a statement that changes or keeps up a table, of a session `a` that is at work
-/// on it. Of others' sessions only a member of pg_read_all_stats sees it.
+/// The first words of a statement that changes or keeps up a table, of a session `a` that is at
+/// work on it. Of others' sessions only a member of pg_read_all_stats sees it.
 macro_rules! statement {
     () => {
         "case when a.state = 'active' then upper(substring(a.query from

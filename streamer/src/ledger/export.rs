@@ -83,8 +83,8 @@ pub async fn groups(tx: &mut PgConnection, which: Which<'_>) -> Result<Vec<Group
     .await
 }
 
-/// The next `max` records of a group that are kept whole, behind the place `after`: each with its place,
-/// which is its partition as text and where it starts.
+/// The next `max` records of a group that are kept whole, behind the place `after`: each with its
+/// place, which is its partition as text and where it starts.
 ///
 /// # Errors
 /// When the database can't be asked.

@@ -1,5 +1,6 @@
-//! Dead letters by the page: only who has logged in may retry or discard them, those of its streams,
-//! and what came meanwhile is left alone; an export is the header and the records as they stood.
+//! Dead letters by the page: only who has logged in may retry or discard them, those of its
+//! streams, and what came meanwhile is left alone; an export is the header and the records as they
+//! stood.
 
 use std::fs;
 use std::path::Path;
