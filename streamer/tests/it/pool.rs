@@ -77,7 +77,10 @@ async fn a_locked_table_does_not_keep_other_streams_from_their_connections() {
     let status = Ended::of(streamer(folder.path(), &status).env("DATABASE_URL", db.url()));
     let status: serde_json::Value = serde_json::from_str(&status.expect(0).stdout).unwrap();
     assert_eq!(status["connections"]["limit"], CONNECTIONS, "{status}");
-    assert!(status["memory"]["shared_bytes"].as_u64() > status["memory"]["used_bytes"].as_u64(), "{status}");
+    assert!(
+        status["memory"]["shared_bytes"].as_u64() > status["memory"]["used_bytes"].as_u64(),
+        "{status}"
+    );
     sqlx::raw_sql("commit").execute(&mut session).await.unwrap();
     running.wait_for_log("the wait is over after");
     db.wait_for("select count(*) from s0", 8).await;

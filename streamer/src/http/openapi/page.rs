@@ -6,25 +6,18 @@ use super::{MISDIRECTED, later, refused};
 
 /// The paths of the page's data.
 pub(super) fn paths() -> Map<String, Value> {
-    let stream =
-        json!({"name": "stream", "in": "path", "required": true, "schema": {"type": "string"}});
-    let rollup =
-        json!({"name": "rollup", "in": "path", "required": true, "schema": {"type": "string"}});
-    let id = json!({"name": "id", "in": "path", "required": true, "schema": {"type": "integer"}});
-    let windows = json!({
-        "name": "windows", "in": "query",
-        "schema": {"type": "integer", "minimum": 1, "maximum": 240}
-    });
-    let by = json!({
-        "name": "by", "in": "query", "schema": {"type": "string"},
-        "description": "The aggregate by which keys are the largest"
-    });
-    let of_stream = json!({"name": "stream", "in": "query", "schema": {"type": "string"}});
-    let needed =
-        json!({"name": "stream", "in": "query", "required": true, "schema": {"type": "string"}});
-    let alike = json!({"name": "alike", "in": "query", "schema": {"type": "string"}});
-    let last_id = json!({"name": "last_id", "in": "query", "schema": {"type": "integer"}});
-    let first_id = json!({"name": "first_id", "in": "query", "schema": {"type": "integer"}});
+    let stream = in_path("stream", "string");
+    let rollup = in_path("rollup", "string");
+    let id = in_path("id", "integer");
+    let mut windows = in_query("windows", "integer");
+    (windows["schema"]["minimum"], windows["schema"]["maximum"]) = (json!(1), json!(240));
+    let mut by = in_query("by", "string");
+    by["description"] = json!("The aggregate by which keys are the largest");
+    let of_stream = in_query("stream", "string");
+    let mut needed = in_query("stream", "string");
+    needed["required"] = json!(true);
+    let alike = in_query("alike", "string");
+    let (last_id, first_id) = (in_query("last_id", "integer"), in_query("first_id", "integer"));
     let missing = ("404", refused("No such thing, or none that may be seen"));
     let away = ("503", later("The database does not answer"));
     let wrong = ("400", refused("A parameter that is none"));
@@ -79,6 +72,14 @@ pub(super) fn paths() -> Map<String, Value> {
         ("/api/dictionary", get("Tables, rollups and views with their comments", &[], &[away])),
     ];
     paths.into_iter().map(|(path, what)| (path.to_owned(), what)).collect()
+}
+
+fn in_path(name: &str, kind: &str) -> Value {
+    json!({"name": name, "in": "path", "required": true, "schema": {"type": kind}})
+}
+
+fn in_query(name: &str, kind: &str) -> Value {
+    json!({"name": name, "in": "query", "schema": {"type": kind}})
 }
 
 /// Refused records as a file.
