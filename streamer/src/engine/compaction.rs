@@ -112,7 +112,7 @@ impl Compaction {
 
     /// Does a round, and tells what it did, or once why it can't be done.
     async fn round(&mut self, until: Option<Instant>) {
-        let error = match self.try_round(until).await {
+        let error = match Box::pin(self.try_round(until)).await {
             Ok(tally) => {
                 self.trouble = None;
                 tally.tell(&self.stream);

@@ -23,13 +23,13 @@ pub(super) async fn tend(spool: Option<SpoolReader>, name: &str, stop: Cancellat
     let Some(spool) = spool else { return };
     let tending = async {
         let mut waits = pauses();
-        while let Err(error) = spool.take_former_keys_over().await {
+        while let Err(error) = Box::pin(spool.take_former_keys_over()).await {
             tracing::debug!(stream = %name, "cannot take over former keys: {error}; trying again");
             tokio::time::sleep(waits.next().expect("pauses never end")).await;
         }
         let mut was_told = false;
         loop {
-            let pause = match spool.expire_keys().await {
+            let pause = match Box::pin(spool.expire_keys()).await {
                 Ok(true) => PAUSE,
                 Ok(false) => LOOK_EVERY,
                 Err(error) => {

@@ -35,14 +35,14 @@ pub(super) async fn keep_placing(shared: &Shared, database: &Database) {
     }
     let mut was_told = false;
     if shared.plan.until_drained {
-        if let Err(error) = place(shared, database).await {
+        if let Err(error) = Box::pin(place(shared, database)).await {
             error.tell(shared, &mut was_told);
         }
         return;
     }
     let placing = async {
         loop {
-            let (pause, is_any) = match place(shared, database).await {
+            let (pause, is_any) = match Box::pin(place(shared, database)).await {
                 Ok(Placed::NotDivided) => return,
                 Ok(Placed::None) => (PAUSE_MIN, false),
                 Ok(Placed::Tried) => (PAUSE_MIN.max(shared.stream.reading.scan_every), true),

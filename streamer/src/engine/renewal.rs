@@ -7,7 +7,7 @@ impl Writer {
     /// Looks at the table's description, if that is due. Returns whether it has changed: all is
     /// then read anew by what the table is now.
     pub(super) async fn look_if_due(&mut self, is_asked: bool) -> Result<bool, Ended> {
-        Ok(self.shared.looks.is_due(is_asked) && self.look(is_asked).await?)
+        Ok(self.shared.looks.is_due(is_asked) && Box::pin(self.look(is_asked)).await?)
     }
 
     /// The same, whether it is due or not.

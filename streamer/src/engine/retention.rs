@@ -87,7 +87,7 @@ impl Retention {
     /// Removes what is old now, and tells how much it was, or once why it can't be done.
     pub(super) async fn once(&mut self) {
         let (stream, keep) = (&self.stream, humantime::format_duration(self.keep));
-        match self.remove().await {
+        match Box::pin(self.remove()).await {
             Ok(rows) => {
                 if rows > 0 {
                     tracing::info!(%stream, "removed {rows} rows older than {keep}; rollups stay as they are");

@@ -83,7 +83,7 @@ async fn work_once(job: Job, resting: &Arc<Resting>) -> Result<(), Ended> {
     let keys = job.places.spool().filter(|_| !drains).cloned();
     let name = job.stream.name.clone();
     let database = job.database.clone();
-    let leader = Leader::start(Job { plan, ..job }, resting.clone()).await?;
+    let leader = Box::pin(Leader::start(Job { plan, ..job }, resting.clone())).await?;
     let shared = leader.shared.clone();
     let placing = keep_placing(&shared, &database);
     let keeping = async {
@@ -199,11 +199,11 @@ impl Leader {
     async fn lead(mut self) -> Result<(), Ended> {
         let mut due = Instant::now();
         while self.shared.sleep_until(due).await {
-            if self.shared.is_stopped() && !self.rest().await? {
+            if self.shared.is_stopped() && !Box::pin(self.rest()).await? {
                 break;
             }
             if self.is_listing_due() {
-                self.list().await?;
+                Box::pin(self.list()).await?;
             }
             self.take_spooled().await?;
             let started = Instant::now();

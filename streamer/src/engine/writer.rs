@@ -165,7 +165,7 @@ impl Writer {
     /// a place meanwhile, and keeps it only for what it has read ahead. A micro-batch that has to
     /// wait is put down, and read again later.
     pub(super) async fn turn(&mut self, records_max: u64) -> Result<Turn, Ended> {
-        let turn = match self.work(records_max).await {
+        let turn = match Box::pin(self.work(records_max)).await {
             Ok(turn) => turn,
             Err(Halt::Ended(ended)) => return Err(ended),
             Err(Halt::Later(later)) => {
